@@ -1,0 +1,2 @@
+//! lxctl
+fn main() {}

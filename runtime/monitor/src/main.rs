@@ -1,0 +1,2 @@
+//! lxhost-runtime
+fn main() {}

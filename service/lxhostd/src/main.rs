@@ -1,0 +1,2 @@
+//! lxhostd
+fn main() {}
