@@ -1,1 +1,35 @@
-//! lxhost-model
+//! Nouns of lxhost: names, records, configuration keys, the status table and the error kinds.
+//!
+//! Pure data and rules: no IO, no async, no clock. Everything else depends on this crate,
+//! it depends on nothing of ours.
+
+pub mod action;
+pub mod config;
+pub mod device;
+pub mod error;
+pub mod id;
+pub mod image;
+pub mod instance;
+pub mod job;
+pub mod name;
+pub mod network;
+pub mod pool;
+pub mod profile;
+pub mod size;
+pub mod status;
+
+pub use action::Action;
+pub use error::{Error, Kind};
+pub use id::{Fingerprint, IdRange, ObjectId};
+pub use image::Image;
+pub use instance::Instance;
+pub use network::Network;
+pub use pool::Pool;
+pub use profile::Profile;
+pub use status::{Status, Trigger};
+
+/// Result of everything that may refuse a request.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Microseconds since the Unix epoch, the unit of every timestamp in the API.
+pub type Timestamp = u64;

@@ -1,0 +1,23 @@
+//! What the engine needs of the world: one trait per neighbour, implemented for the real host in
+//! `store`, `drivers` and `host`, and in memory by `sim`.
+//!
+//! Every method is idempotent where it says so: after a crash the same step runs again, or its
+//! undo runs although the step never did.
+
+pub mod authority;
+pub mod image;
+pub mod launcher;
+pub mod network;
+pub mod sandbox;
+pub mod storage;
+pub mod store;
+
+pub use authority::{Authority, Caller, Details};
+pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progress, SourceImage};
+pub use launcher::{
+    Counters, Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, MountSpec, NicSpec, RootSpec, Running, Streams, Whom,
+};
+pub use network::{Lease, NetworkDriver, NetworkKinds, NicPlan};
+pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
+pub use storage::{PoolDriver, PoolKinds, Usage};
+pub use store::{Row, RowKey, State, Store, Write};

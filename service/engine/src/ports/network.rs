@@ -1,0 +1,83 @@
+//! Networks: what an instance's interface joins. One implementation per type, chosen by the
+//! record's `type` in the registry of `drivers`.
+
+use crate::ports::NicSpec;
+use async_trait::async_trait;
+use lxhost_model::config::Config;
+use lxhost_model::{Network, ObjectId, Result};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// An interface that an instance wants in a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicPlan {
+    /// The instance.
+    pub instance: ObjectId,
+    /// Its host name, which DNS shall answer.
+    pub hostname: String,
+    /// Interface name inside.
+    pub name: String,
+    /// Hardware address.
+    pub mac: String,
+    /// Fixed IPv4 address, if wanted.
+    pub ipv4: Option<std::net::Ipv4Addr>,
+    /// Fixed IPv6 address, if wanted.
+    pub ipv6: Option<std::net::Ipv6Addr>,
+    /// MTU, if not the network's.
+    pub mtu: Option<u32>,
+}
+
+/// An address that the network's DHCP server gave or keeps for somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Hardware address of the holder.
+    pub mac: String,
+    /// Address.
+    pub address: IpAddr,
+    /// Name the holder has.
+    pub hostname: String,
+    /// End, seconds since the epoch; 0 = static.
+    pub expires: u64,
+}
+
+/// Networks of one type. Methods are idempotent.
+#[async_trait]
+pub trait NetworkDriver: Send + Sync {
+    /// Checks keys and fills in what was left to the host (a free subnet), against `others`, the
+    /// networks there are. Nothing is changed on the host.
+    ///
+    /// # Errors
+    /// `InvalidConfig`; `Conflict` naming the route or network that overlaps.
+    async fn complete(&self, network: &Network, others: &[Arc<Network>]) -> Result<Config>;
+
+    /// Makes the network be as its record says: link, addresses, forwarding, firewall, DHCP and DNS.
+    /// `all` is every network of the host (the firewall is one table, written whole).
+    async fn up(&self, network: &Network, all: &[Arc<Network>]) -> Result<()>;
+
+    /// Removes it from the host; `rest` is every other network.
+    async fn down(&self, network: &Network, rest: &[Arc<Network>]) -> Result<()>;
+
+    /// Whether it is on the host now.
+    async fn is_up(&self, network: &Network) -> Result<bool>;
+
+    /// Announces an interface (name for DNS, fixed address) and says how to attach it. Undone by `leave`.
+    async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec>;
+
+    /// Forgets an instance's interface.
+    async fn leave(&self, network: &Network, instance: ObjectId) -> Result<()>;
+
+    /// Leases there are now.
+    async fn leases(&self, network: &Network) -> Result<Vec<Lease>>;
+}
+
+/// The registry of network drivers.
+pub trait NetworkKinds: Send + Sync {
+    /// The driver called `name`.
+    ///
+    /// # Errors
+    /// `Unsupported`, naming those there are.
+    fn driver(&self, name: &str) -> Result<Arc<dyn NetworkDriver>>;
+
+    /// Names of all drivers.
+    fn names(&self) -> Vec<&'static str>;
+}

@@ -1,0 +1,78 @@
+//! Pools: where unpacked images and roots of instances lie. One implementation per driver, chosen
+//! by the record's `driver` in the registry of `drivers`.
+
+use crate::ports::RootSpec;
+use async_trait::async_trait;
+use lxhost_model::{Fingerprint, ObjectId, Pool, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Bytes of the file system under a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// All.
+    pub total: u64,
+    /// Free.
+    pub free: u64,
+}
+
+/// Storage of one kind. Methods are idempotent: making what exists and removing what is gone is fine.
+#[async_trait]
+pub trait PoolDriver: Send + Sync {
+    /// Makes the pool's directories.
+    async fn set_up(&self, pool: &Pool) -> Result<()>;
+
+    /// Removes the pool's directories; refuses (`InUse`) while anything is in it.
+    async fn tear_down(&self, pool: &Pool) -> Result<()>;
+
+    /// Directory in which an image is to be unpacked now: fresh and empty (leftovers are removed).
+    async fn stage_image(&self, pool: &Pool, image: &Fingerprint) -> Result<PathBuf>;
+
+    /// Makes the staged tree the image's tree, durably. Nothing is visible before.
+    async fn commit_image(&self, pool: &Pool, image: &Fingerprint) -> Result<()>;
+
+    /// Whether the image's tree is there.
+    async fn has_image(&self, pool: &Pool, image: &Fingerprint) -> Result<bool>;
+
+    /// Removes an image's tree and what was staged. Instances made from it must go on: a driver
+    /// whose roots need the tree keeps it until the last of them is gone.
+    async fn remove_image(&self, pool: &Pool, image: &Fingerprint, used: bool) -> Result<()>;
+
+    /// Makes an instance's root from an image's tree (`None`: empty).
+    async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()>;
+
+    /// Copies the root of a stopped instance.
+    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()>;
+
+    /// Removes an instance's root and definition.
+    async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()>;
+
+    /// How to mount an instance's root.
+    fn root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> RootSpec;
+
+    /// Writes files of the daemon into the root before a start (`/etc/hostname`, `/etc/hosts`, network
+    /// configuration of an image without one), confined to the root whatever the guest planted there.
+    async fn prepare_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>, hostname: &str) -> Result<()>;
+
+    /// Writes the instance's definition beside its root, durably and atomically.
+    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()>;
+
+    /// Room.
+    async fn usage(&self, pool: &Pool) -> Result<Usage>;
+}
+
+/// The registry of pool drivers.
+#[async_trait]
+pub trait PoolKinds: Send + Sync {
+    /// The driver called `name`.
+    ///
+    /// # Errors
+    /// `Unsupported`, naming those there are.
+    fn driver(&self, name: &str) -> Result<Arc<dyn PoolDriver>>;
+
+    /// Name of the driver that suits the state directory: `btrfs` on btrfs, else `overlay`.
+    async fn default_driver(&self) -> Result<&'static str>;
+
+    /// Names of all drivers.
+    fn names(&self) -> Vec<&'static str>;
+}

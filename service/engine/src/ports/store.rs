@@ -1,0 +1,278 @@
+//! The records: read from a snapshot in memory, changed by transactions that are on disk before
+//! they are acknowledged. Implemented by `store` (SQLite) and by `sim` (memory alone); both apply
+//! writes with [`State::apply`], so that the rules are the same.
+
+use async_trait::async_trait;
+use lxhost_model::job::JobRow;
+use lxhost_model::name::{InstanceName, NetworkName, PoolName, ProfileName, ProjectName};
+use lxhost_model::{Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Trigger};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Records of all nouns at one moment. Cloning is cheap: records are shared.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Instances by id.
+    pub instances: BTreeMap<ObjectId, Arc<Instance>>,
+    /// Ids of instances by project and name.
+    pub instance_names: BTreeMap<(ProjectName, InstanceName), ObjectId>,
+    /// Images by id.
+    pub images: BTreeMap<ObjectId, Arc<Image>>,
+    /// Networks by id.
+    pub networks: BTreeMap<ObjectId, Arc<Network>>,
+    /// Profiles by id.
+    pub profiles: BTreeMap<ObjectId, Arc<Profile>>,
+    /// Pools by id.
+    pub pools: BTreeMap<ObjectId, Arc<Pool>>,
+    /// Unfinished jobs by number.
+    pub jobs: BTreeMap<u32, Arc<JobRow>>,
+}
+
+/// A record of any noun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Row {
+    /// Of an instance.
+    Instance(Instance),
+    /// Of an image.
+    Image(Image),
+    /// Of a network.
+    Network(Network),
+    /// Of a profile.
+    Profile(Profile),
+    /// Of a pool.
+    Pool(Pool),
+    /// Of an unfinished job.
+    Job(JobRow),
+}
+
+/// Key of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKey {
+    /// Of an instance.
+    Instance(ObjectId),
+    /// Of an image.
+    Image(ObjectId),
+    /// Of a network.
+    Network(ObjectId),
+    /// Of a profile.
+    Profile(ObjectId),
+    /// Of a pool.
+    Pool(ObjectId),
+    /// Of an unfinished job.
+    Job(u32),
+}
+
+/// One change. A transaction is a list of them: all or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Adds a record; `AlreadyExists` when id or name is taken.
+    Insert(Row),
+    /// Replaces a record whose generation is still the one given; raises the generation.
+    Update(Row),
+    /// Removes a record; removing what is gone is fine.
+    Delete(RowKey),
+    /// Moves an instance's status along the table; `InvalidState` or `Busy` when it may not move.
+    Transition(ObjectId, Trigger),
+}
+
+/// Keeps records.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The records now.
+    fn state(&self) -> Arc<State>;
+
+    /// Applies all `writes` or none; on return they are on disk. Writers queue.
+    ///
+    /// # Errors
+    /// Those of [`State::apply`]; `NoSpace`; `Failed` when the database does not take it.
+    async fn commit(&self, writes: Vec<Write>) -> Result<Arc<State>>;
+}
+
+impl State {
+    /// Applies one change, or says why not and changes nothing. Returns the record as it is now
+    /// (`None` after a deletion).
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `GenerationMismatch`, `NoSuch…`, `InvalidState`, `Busy`.
+    pub fn apply(&mut self, write: Write) -> Result<Option<Row>> {
+        match write {
+            Write::Insert(row) => self.insert(row).map(Some),
+            Write::Update(row) => self.update(row).map(Some),
+            Write::Delete(key) => {
+                self.delete(key);
+                Ok(None)
+            }
+            Write::Transition(id, trigger) => self.transition(id, trigger).map(Some),
+        }
+    }
+
+    fn insert(&mut self, row: Row) -> Result<Row> {
+        let taken = |what: String| Err(Error::new(Kind::AlreadyExists, format!("{what} exists already")));
+        match &row {
+            Row::Instance(new) => {
+                let key = (new.project.clone(), new.name.clone());
+                if self.instances.contains_key(&new.id) || self.instance_names.contains_key(&key) {
+                    return taken(format!("instance {}", new.name));
+                }
+                self.instance_names.insert(key, new.id);
+                self.instances.insert(new.id, Arc::new(new.clone()));
+            }
+            Row::Image(new) => {
+                if self.image(&new.project, &new.fingerprint).is_some() {
+                    return taken(format!("image {}", new.fingerprint.short()));
+                }
+                self.images.insert(new.id, Arc::new(new.clone()));
+            }
+            Row::Network(new) => {
+                if self.network(&new.project, &new.name).is_some() {
+                    return taken(format!("network {}", new.name));
+                }
+                self.networks.insert(new.id, Arc::new(new.clone()));
+            }
+            Row::Profile(new) => {
+                if self.profile(&new.project, &new.name).is_some() {
+                    return taken(format!("profile {}", new.name));
+                }
+                self.profiles.insert(new.id, Arc::new(new.clone()));
+            }
+            Row::Pool(new) => {
+                if self.pool(&new.name).is_some() {
+                    return taken(format!("pool {}", new.name));
+                }
+                self.pools.insert(new.id, Arc::new(new.clone()));
+            }
+            Row::Job(new) => {
+                if self.jobs.contains_key(&new.id) {
+                    return taken(format!("job {}", new.id));
+                }
+                self.jobs.insert(new.id, Arc::new(new.clone()));
+            }
+        }
+        Ok(row)
+    }
+
+    fn update(&mut self, row: Row) -> Result<Row> {
+        match row {
+            Row::Instance(mut new) => {
+                let old = self.instances.get(&new.id).ok_or_else(|| gone(Kind::NoSuchInstance, &new.name))?;
+                same(old.generation, new.generation, &new.name)?;
+                let (before, after) = ((old.project.clone(), old.name.clone()), (new.project.clone(), new.name.clone()));
+                if before != after {
+                    if self.instance_names.contains_key(&after) {
+                        return Err(Error::new(Kind::AlreadyExists, format!("instance {} exists already", new.name)));
+                    }
+                    self.instance_names.remove(&before);
+                    self.instance_names.insert(after, new.id);
+                }
+                new.generation += 1;
+                self.instances.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Instance(new))
+            }
+            Row::Image(mut new) => {
+                let old = self.images.get(&new.id).ok_or_else(|| gone(Kind::NoSuchImage, new.fingerprint.short()))?;
+                same(old.generation, new.generation, new.fingerprint.short())?;
+                new.generation += 1;
+                self.images.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Image(new))
+            }
+            Row::Network(mut new) => {
+                let old = self.networks.get(&new.id).ok_or_else(|| gone(Kind::NoSuchNetwork, &new.name))?;
+                same(old.generation, new.generation, &new.name)?;
+                new.generation += 1;
+                self.networks.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Network(new))
+            }
+            Row::Profile(mut new) => {
+                let old = self.profiles.get(&new.id).ok_or_else(|| gone(Kind::NoSuchProfile, &new.name))?;
+                same(old.generation, new.generation, &new.name)?;
+                new.generation += 1;
+                self.profiles.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Profile(new))
+            }
+            Row::Pool(mut new) => {
+                let old = self.pools.get(&new.id).ok_or_else(|| gone(Kind::NoSuchPool, &new.name))?;
+                same(old.generation, new.generation, &new.name)?;
+                new.generation += 1;
+                self.pools.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Pool(new))
+            }
+            Row::Job(new) => {
+                self.jobs.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Job(new))
+            }
+        }
+    }
+
+    fn delete(&mut self, key: RowKey) {
+        match key {
+            RowKey::Instance(id) => {
+                if let Some(old) = self.instances.remove(&id) {
+                    self.instance_names.remove(&(old.project.clone(), old.name.clone()));
+                }
+            }
+            RowKey::Image(id) => drop(self.images.remove(&id)),
+            RowKey::Network(id) => drop(self.networks.remove(&id)),
+            RowKey::Profile(id) => drop(self.profiles.remove(&id)),
+            RowKey::Pool(id) => drop(self.pools.remove(&id)),
+            RowKey::Job(id) => drop(self.jobs.remove(&id)),
+        }
+    }
+
+    fn transition(&mut self, id: ObjectId, trigger: Trigger) -> Result<Row> {
+        let old = self.instances.get(&id).ok_or_else(|| gone(Kind::NoSuchInstance, id))?;
+        let status = old.status.next(trigger).ok_or_else(|| not_now(old, trigger))?;
+        let mut new = Instance::clone(old);
+        new.status = status;
+        new.generation += 1;
+        self.instances.insert(id, Arc::new(new.clone()));
+        Ok(Row::Instance(new))
+    }
+
+    /// The instance of that name.
+    pub fn instance(&self, project: &ProjectName, name: &InstanceName) -> Option<&Arc<Instance>> {
+        let id = self.instance_names.get(&(project.clone(), name.clone()))?;
+        self.instances.get(id)
+    }
+
+    /// The image of that fingerprint.
+    pub fn image(&self, project: &ProjectName, fingerprint: &Fingerprint) -> Option<&Arc<Image>> {
+        self.images.values().find(|i| i.project == *project && i.fingerprint == *fingerprint)
+    }
+
+    /// The network of that name.
+    pub fn network(&self, project: &ProjectName, name: &NetworkName) -> Option<&Arc<Network>> {
+        self.networks.values().find(|n| n.project == *project && n.name == *name)
+    }
+
+    /// The profile of that name.
+    pub fn profile(&self, project: &ProjectName, name: &ProfileName) -> Option<&Arc<Profile>> {
+        self.profiles.values().find(|p| p.project == *project && p.name == *name)
+    }
+
+    /// The pool of that name.
+    pub fn pool(&self, name: &PoolName) -> Option<&Arc<Pool>> {
+        self.pools.values().find(|p| p.name == *name)
+    }
+}
+
+fn gone(kind: Kind, what: impl std::fmt::Display) -> Error {
+    Error::new(kind, format!("{what} does not exist any more"))
+}
+
+fn same(now: u64, expected: u64, what: impl std::fmt::Display) -> Result<()> {
+    if now == expected {
+        return Ok(());
+    }
+    Err(Error::new(Kind::GenerationMismatch, format!("{what} was changed by somebody else; read it again")))
+}
+
+/// Why `trigger` is refused: somebody is at work on it (`Busy`), or it is simply in another state.
+fn not_now(instance: &Instance, trigger: Trigger) -> Error {
+    use lxhost_model::Status;
+    let kind = match instance.status {
+        Status::Creating | Status::Starting | Status::Freezing | Status::Stopping | Status::Deleting => Kind::Busy,
+        Status::Stopped if trigger == Trigger::Stop || trigger == Trigger::Freeze => Kind::NotRunning,
+        _ => Kind::InvalidState,
+    };
+    Error::new(kind, format!("instance {} is {}", instance.name, instance.status))
+}

@@ -1,0 +1,71 @@
+//! Devices of an instance or profile: a type and its keys, still as text.
+//!
+//! What a type means is the business of `drivers/device/<type>.rs`; here are the rules that hold
+//! for all of them and the order in which profiles and instance merge.
+
+use crate::name::DeviceName;
+use crate::{Error, Kind};
+use std::collections::BTreeMap;
+
+/// Devices by name.
+pub type Devices = BTreeMap<DeviceName, Device>;
+
+/// Key-value pairs of one device; `type` is always there.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Device(BTreeMap<String, String>);
+
+/// Types a device may have today.
+pub const TYPES: &[&str] = &["none", "disk", "nic"];
+
+const DISK_KEYS: &[&str] = &["type", "path", "pool", "size", "source", "readonly"];
+const NIC_KEYS: &[&str] = &["type", "name", "network", "hwaddr", "mtu", "ipv4.address", "ipv6.address"];
+
+impl Device {
+    /// A device from its keys.
+    ///
+    /// # Errors
+    /// `InvalidConfig` when `type` is missing or unknown, or a key does not belong to the type.
+    pub fn new(name: &DeviceName, keys: BTreeMap<String, String>) -> Result<Self, Error> {
+        let bad = |why: String| Error::new(Kind::InvalidConfig, format!("device {name}: {why}"));
+        let kind = keys.get("type").ok_or_else(|| bad("it has no type".into()))?;
+        let allowed = match kind.as_str() {
+            "disk" => DISK_KEYS,
+            "nic" => NIC_KEYS,
+            "none" => &["type"][..],
+            other => return Err(bad(format!("unknown type {}; one of {}", crate::name::quoted(other), TYPES.join(", ")))),
+        };
+        for (key, value) in &keys {
+            if !allowed.contains(&key.as_str()) {
+                return Err(bad(format!("a {kind} has no key {}", crate::name::quoted(key))));
+            }
+            crate::config::check_text(key, value).map_err(|e| e.context(format!("device {name}")))?;
+        }
+        Ok(Device(keys))
+    }
+
+    /// Value of `key`, if set.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    /// The device's type.
+    pub fn kind(&self) -> &str {
+        self.get("type").unwrap_or("none")
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
+    /// Whether it is the root disk.
+    pub fn is_root(&self) -> bool {
+        self.kind() == "disk" && self.get("path") == Some("/")
+    }
+
+    /// Whether it hands part of the host to the guest, so that `configure-privileged` is asked.
+    pub fn reaches_host(&self) -> bool {
+        self.kind() == "disk" && !self.is_root() && self.get("pool").is_none() && self.get("source").is_some()
+    }
+}

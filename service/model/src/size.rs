@@ -1,0 +1,80 @@
+//! Sizes and times as LXD's configuration writes them: `10GiB`, `500MB`, `1024`.
+
+use crate::{Error, Kind};
+
+const UNITS: &[(&str, u64)] = &[
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("PB", 1_000_000_000_000_000),
+    ("EB", 1_000_000_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("PiB", 1 << 50),
+    ("EiB", 1 << 60),
+    ("bytes", 1),
+    ("B", 1),
+];
+
+/// Bytes in `text`: digits, then an optional unit (`kB`…`EB` decimal, `KiB`…`EiB` binary, `B`).
+///
+/// # Errors
+/// `InvalidConfig` when there is no number, the unit is unknown or the product exceeds 64 bits.
+pub fn parse_bytes(text: &str) -> Result<u64, Error> {
+    let bad = |why: &str| Error::new(Kind::InvalidConfig, format!("size {}: {why}", crate::name::quoted(text)));
+    let text_trimmed = text.trim();
+    let digits = text_trimmed.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text_trimmed[..digits].parse().map_err(|_| bad("it has to start with a number"))?;
+    let unit = text_trimmed[digits..].trim_start();
+    let factor = if unit.is_empty() {
+        1
+    } else {
+        UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .map(|(_, f)| *f)
+            .ok_or_else(|| bad("unknown unit; use kB, MB, GB, KiB, MiB, GiB, …"))?
+    };
+    number.checked_mul(factor).ok_or_else(|| bad("it is too large"))
+}
+
+/// `bytes` for people, with binary units and two decimals: `1.50GiB`.
+pub fn format_bytes(bytes: u64) -> String {
+    const STEPS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let step = (63u32.saturating_sub(bytes.max(1).leading_zeros()) / 10) as usize;
+    if step == 0 {
+        return format!("{bytes}B");
+    }
+    format!("{:.2}{}", bytes as f64 / (1u64 << (step * 10)) as f64, STEPS[step])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_and_binary_units_differ() {
+        assert_eq!(parse_bytes("1GB"), Ok(1_000_000_000));
+        assert_eq!(parse_bytes("1GiB"), Ok(1 << 30));
+        assert_eq!(parse_bytes("42"), Ok(42));
+        assert_eq!(parse_bytes("10 MiB"), Ok(10 << 20));
+    }
+
+    #[test]
+    fn nonsense_and_overflow_are_refused() {
+        for bad in ["", "GiB", "-1", "1.5GiB", "1XB", "99999999999999999999", "16EiB", "1G\n0", "½"] {
+            assert_eq!(parse_bytes(bad).map_err(|e| e.kind), Err(Kind::InvalidConfig), "{bad}");
+        }
+    }
+
+    #[test]
+    fn people_read_binary_units() {
+        assert_eq!(format_bytes(0), "0B");
+        assert_eq!(format_bytes(1023), "1023B");
+        assert_eq!(format_bytes(1 << 20), "1.00MiB");
+        assert_eq!(format_bytes(u64::MAX), "16.00EiB");
+    }
+}
