@@ -1,0 +1,58 @@
+# lxhost: build, install, package and test. See README.md; the words below are the whole interface.
+#   make setup   install what building and testing need (Debian, as root); quick when nothing is missing
+#   make         build (PROFILE=dev for a quick one)          make install DESTDIR= prefix=/usr
+#   make deb     target/lxhost_VERSION_ARCH.deb               make check    everything that is tested
+#   make host    boot a throw-away host with this build in it, left running; make host-sh enters it,
+#                make host-down ends it                       make try      all of it, ending in a shell
+#   make bench   the table of docs/bench, beside Incus
+PROFILE ?= release
+CARGO ?= cargo
+DESTDIR ?=
+prefix ?= /usr
+
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+ARCH := $(shell dpkg --print-architecture 2>/dev/null || uname -m)
+DEB := target/lxhost_$(VERSION)_$(ARCH).deb
+OUT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+# The monitor is static where the musl target of this machine is installed, else dynamic.
+MUSL := $(shell uname -m)-unknown-linux-musl
+HAVE_MUSL := $(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)/lib)
+ifneq ($(filter dev,$(PROFILE)),)
+MONITOR := $(OUT)/lxhost-runtime
+else ifneq ($(HAVE_MUSL),)
+MONITOR := target/$(MUSL)/monitor/lxhost-runtime
+MONITOR_FLAGS := --target $(MUSL)
+else
+MONITOR := target/monitor/lxhost-runtime
+endif
+
+.PHONY: all build setup install deb lab host host-sh host-down try check check-quick bench clean
+all: build
+
+build:
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+ifeq ($(filter dev,$(PROFILE)),)
+	@$(if $(HAVE_MUSL),,echo "note: $(MUSL) is not installed for rustc, so lxhost-runtime is linked dynamically")
+	$(CARGO) build -p lxhost-runtime --profile monitor $(MONITOR_FLAGS)
+endif
+
+setup:
+	packaging/setup
+
+install:
+	install -D -m 0755 $(OUT)/lxctl $(DESTDIR)$(prefix)/bin/lxctl
+	install -D -m 0755 $(OUT)/lxhostd $(DESTDIR)$(prefix)/libexec/lxhost/lxhostd
+	install -D -m 0755 $(MONITOR) $(DESTDIR)$(prefix)/libexec/lxhost/lxhost-runtime
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/systemd/system units/systemd/*.service
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/sysusers.d units/sysusers.d/lxhost.conf
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/tmpfiles.d units/tmpfiles.d/lxhost.conf
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/dbus-1/system-services units/dbus-1/org.lxhost1.service
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/dbus-1/system.d units/dbus-1/org.lxhost1.conf
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/polkit-1/actions units/polkit-1/org.lxhost1.policy
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/polkit-1/rules.d units/polkit-1/60-org.lxhost1.rules
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/doc/lxhost/examples \
+		units/dbus-1/lxhost-members-only.conf units/polkit-1/40-one-instance.rules.example
+
+deb: build
+	packaging/deb/build $(PROFILE) $(DEB)
