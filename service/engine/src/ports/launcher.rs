@@ -104,6 +104,8 @@ pub struct Running {
     pub since: u64,
     /// Addresses inside, by interface, as last reported.
     pub addresses: Vec<(String, IpAddr)>,
+    /// Exec sessions that are still under way (after an adoption).
+    pub sessions: Vec<u32>,
 }
 
 /// A command to run inside.
@@ -158,7 +160,8 @@ pub enum LauncherEvent {
     Exited(ObjectId, Exit),
     /// PID 1 asks for an orderly stop (`systemctl stop`, `machinectl poweroff`, host shutdown).
     StopRequested(ObjectId),
-    /// Addresses inside changed; the whole new list.
+    /// Addresses inside changed; the whole new list. Event-driven: the monitor keeps a route netlink socket
+    /// that was opened in the container's network namespace and listens to RTMGRP_IPV4/IPV6_IFADDR.
     Addresses(ObjectId, Vec<(String, IpAddr)>),
     /// A command ended.
     ExecEnded(ObjectId, u32, ExecResult),

@@ -5,6 +5,7 @@
 //! undo runs although the step never did.
 
 pub mod authority;
+pub mod host;
 pub mod image;
 pub mod launcher;
 pub mod network;
@@ -13,6 +14,7 @@ pub mod storage;
 pub mod store;
 
 pub use authority::{Authority, Caller, Details};
+pub use host::{Check, Host};
 pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progress, SourceImage};
 pub use launcher::{
     Counters, Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, MountSpec, NicSpec, RootSpec, Running, Streams, Whom,

@@ -29,7 +29,7 @@ pub struct State {
 }
 
 /// A record of any noun.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Row {
     /// Of an instance.
     Instance(Instance),
@@ -46,7 +46,7 @@ pub enum Row {
 }
 
 /// Key of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum RowKey {
     /// Of an instance.
     Instance(ObjectId),
@@ -63,7 +63,7 @@ pub enum RowKey {
 }
 
 /// One change. A transaction is a list of them: all or none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Write {
     /// Adds a record; `AlreadyExists` when id or name is taken.
     Insert(Row),
@@ -86,6 +86,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Those of [`State::apply`]; `NoSpace`; `Failed` when the database does not take it.
     async fn commit(&self, writes: Vec<Write>) -> Result<Arc<State>>;
+}
+
+impl Row {
+    /// Its key.
+    pub fn key(&self) -> RowKey {
+        match self {
+            Row::Instance(row) => RowKey::Instance(row.id),
+            Row::Image(row) => RowKey::Image(row.id),
+            Row::Network(row) => RowKey::Network(row.id),
+            Row::Profile(row) => RowKey::Profile(row.id),
+            Row::Pool(row) => RowKey::Pool(row.id),
+            Row::Job(row) => RowKey::Job(row.id),
+        }
+    }
 }
 
 impl State {

@@ -1,0 +1,50 @@
+//! Facts about this machine that plans depend on, and the two things plans may not invent: time
+//! and chance.
+
+use async_trait::async_trait;
+use lxhost_model::{IdRange, Result, Timestamp};
+use std::path::PathBuf;
+
+/// One finding of `lxctl doctor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at, in a word or two.
+    pub name: String,
+    /// `ok`, `warn` or `fail`.
+    pub state: &'static str,
+    /// What was found.
+    pub message: String,
+    /// What to do about it; empty when nothing.
+    pub hint: String,
+}
+
+/// This machine.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Microseconds since the epoch.
+    fn now(&self) -> Timestamp;
+
+    /// Sixteen random bytes.
+    fn random(&self) -> [u8; 16];
+
+    /// Architecture, as `uname -m` says it.
+    fn architecture(&self) -> String;
+
+    /// Kernel release.
+    fn kernel(&self) -> String;
+
+    /// Bytes of memory of the machine.
+    fn memory(&self) -> u64;
+
+    /// Identifier of this boot.
+    fn boot_id(&self) -> String;
+
+    /// The state directory, `/var/lib/lxhost`.
+    fn state_dir(&self) -> PathBuf;
+
+    /// Ids that somebody else on this machine uses or may use: /etc/subuid, /etc/subgid, users and groups.
+    async fn taken_ids(&self) -> Result<Vec<IdRange>>;
+
+    /// Examines the machine for `lxctl doctor`: kernel features, tools, PID 1, Polkit, forwarding, limits.
+    async fn checks(&self) -> Vec<Check>;
+}
