@@ -1,0 +1,98 @@
+//! Addresses of links.
+
+use crate::error::errno;
+use crate::{Done, Error, Handle, Result};
+use futures_util::TryStreamExt;
+use ipnet::IpNet;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
+use std::net::IpAddr;
+
+/// An address that a link has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Index of the link.
+    pub link: u32,
+    /// Address and length of its network's prefix.
+    pub net: IpNet,
+    /// Whether it is valid on this link alone (`fe80::/10`, `169.254.0.0/16` of the kernel).
+    pub link_local: bool,
+}
+
+impl Address {
+    fn read(message: &AddressMessage) -> Option<Self> {
+        let mut found = None;
+        for attribute in &message.attributes {
+            match attribute {
+                // On a point-to-point link IFA_ADDRESS is the other side.
+                AddressAttribute::Local(address) => found = Some(*address),
+                AddressAttribute::Address(address) => found = found.or(Some(*address)),
+                _ => {}
+            }
+        }
+        let net = IpNet::new(found?, message.header.prefix_len).ok()?;
+        Some(Address { link: message.header.index, net, link_local: message.header.scope == AddressScope::Link })
+    }
+}
+
+impl Handle {
+    /// All addresses of this namespace.
+    ///
+    /// # Errors
+    /// `Kernel`.
+    pub async fn addresses(&self) -> Result<Vec<Address>> {
+        Ok(self.address_messages().await?.iter().filter_map(Address::read).collect())
+    }
+
+    async fn address_messages(&self) -> Result<Vec<AddressMessage>> {
+        let answer = self.requests()?.address().get().execute();
+        answer.try_collect().await.map_err(|e| Error::from_request("list addresses", e))
+    }
+
+    /// Gives the link called `name` exactly the addresses `wanted` beside its link-local ones.
+    /// IPv6 addresses are usable at once (no duplicate detection, which never ends on a bridge
+    /// without ports), so that a server can bind to them.
+    ///
+    /// # Errors
+    /// `NoSuchLink`, `Kernel`.
+    pub async fn ensure_addresses(&self, name: &str, wanted: &[IpNet]) -> Result<Done> {
+        let link = self.existing(name).await?;
+        let mut done = Done::Already;
+        let mut present = Vec::new();
+        for message in self.address_messages().await? {
+            match Address::read(&message) {
+                Some(address) if address.link != link.index || address.link_local => {}
+                Some(address) if wanted.contains(&address.net) => present.push(address.net),
+                Some(address) => done = done.or(self.remove_address(name, address.net.addr(), message).await?),
+                None => {}
+            }
+        }
+        for net in wanted.iter().filter(|net| !present.contains(net)) {
+            done = done.or(self.add_address(name, link.index, *net).await?);
+        }
+        Ok(done)
+    }
+
+    async fn add_address(&self, name: &str, index: u32, net: IpNet) -> Result<Done> {
+        let mut request = self.requests()?.address().add(index, net.addr(), net.prefix_len());
+        if net.addr().is_ipv6() {
+            request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        }
+        match request.execute().await {
+            Ok(()) => Ok(Done::Changed),
+            Err(error) => match Error::from_request(format!("give {name} the address {net}"), error) {
+                error if error.errno() == Some(errno::EXISTS) => Ok(Done::Already),
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn remove_address(&self, name: &str, address: IpAddr, message: AddressMessage) -> Result<Done> {
+        match self.requests()?.address().del(message).execute().await {
+            Ok(()) => Ok(Done::Changed),
+            Err(error) => match Error::from_request(format!("take the address {address} from {name}"), error) {
+                error if error.errno() == Some(errno::NO_ADDRESS) => Ok(Done::Already),
+                error => Err(error),
+            },
+        }
+    }
+}

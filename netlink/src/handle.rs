@@ -1,0 +1,55 @@
+//! One netlink connection for the life of the daemon. Cheap to clone; every request of this crate
+//! is a method of it, in the file of its noun.
+
+use crate::{Error, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::task::JoinHandle;
+
+/// A connection to the kernel's rtnetlink, in the network namespace of the thread that opened it.
+#[derive(Clone)]
+pub struct Handle {
+    connection: Arc<Mutex<Connection>>,
+}
+
+struct Connection {
+    requests: rtnetlink::Handle,
+    pump: JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.pump.abort();
+    }
+}
+
+impl Handle {
+    /// Opens the connection; its answers are read by a task of the current tokio runtime.
+    ///
+    /// # Errors
+    /// `Open`.
+    pub fn open() -> Result<Self> {
+        Ok(Handle { connection: Arc::new(Mutex::new(Connection::open()?)) })
+    }
+
+    /// The request side; a connection whose task has ended is opened anew.
+    pub(crate) fn requests(&self) -> Result<rtnetlink::Handle> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if connection.pump.is_finished() {
+            *connection = Connection::open()?;
+        }
+        Ok(connection.requests.clone())
+    }
+}
+
+impl Connection {
+    fn open() -> Result<Self> {
+        let (connection, requests, _) = rtnetlink::new_connection().map_err(Error::Open)?;
+        Ok(Connection { requests, pump: tokio::spawn(connection) })
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("netlink::Handle")
+    }
+}

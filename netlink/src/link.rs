@@ -1,0 +1,134 @@
+//! Links of every kind: found, set up, removed.
+
+use crate::error::errno;
+use crate::{Done, Error, Handle, LinkName, Mac, Result};
+use futures_util::TryStreamExt;
+use rtnetlink::LinkUnspec;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+
+/// A network interface of this namespace, as the kernel describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Kind of a virtual link, such as `bridge` or `veth`; `None` for hardware and `lo`.
+    pub kind: Option<String>,
+    /// Hardware address, if it has one of 48 bits.
+    pub mac: Option<[u8; 6]>,
+    /// Largest packet, bytes.
+    pub mtu: u32,
+    /// Whether it is administratively up.
+    pub up: bool,
+    /// Index of the bridge it is a port of.
+    pub controller: Option<u32>,
+}
+
+impl Link {
+    fn read(message: LinkMessage) -> Self {
+        let mut link = Link {
+            index: message.header.index,
+            name: String::new(),
+            kind: None,
+            mac: None,
+            mtu: 0,
+            up: message.header.flags.contains(LinkFlags::Up),
+            controller: None,
+        };
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+                LinkAttribute::Address(bytes) => link.mac = bytes.try_into().ok(),
+                LinkAttribute::Controller(index) => link.controller = Some(index),
+                LinkAttribute::LinkInfo(infos) => {
+                    link.kind = infos.into_iter().find_map(|info| match info {
+                        LinkInfo::Kind(kind) => Some(kind.to_string()),
+                        _ => None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        link
+    }
+
+    /// Whether its hardware address is `mac`.
+    pub fn has_mac(&self, mac: Mac) -> bool {
+        self.mac == Some(mac.bytes())
+    }
+}
+
+impl Handle {
+    /// The link called `name`, if there is one. A text that cannot be a link's name names none.
+    ///
+    /// # Errors
+    /// `Kernel`.
+    pub async fn link(&self, name: &str) -> Result<Option<Link>> {
+        let Ok(name) = name.parse::<LinkName>() else { return Ok(None) };
+        let mut answer = self.requests()?.link().get().match_name(name.to_string()).execute();
+        match answer.try_next().await {
+            Ok(message) => Ok(message.map(Link::read)),
+            Err(error) => match Error::from_request(format!("look up network interface {name}"), error) {
+                error if error.errno() == Some(errno::NO_DEVICE) => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Whether a link called `name` exists.
+    ///
+    /// # Errors
+    /// `Kernel`.
+    pub async fn link_exists(&self, name: &str) -> Result<bool> {
+        Ok(self.link(name).await?.is_some())
+    }
+
+    /// All links of this namespace.
+    ///
+    /// # Errors
+    /// `Kernel`.
+    pub async fn links(&self) -> Result<Vec<Link>> {
+        let answer = self.requests()?.link().get().execute();
+        answer.map_ok(Link::read).try_collect().await.map_err(|e| Error::from_request("list network interfaces", e))
+    }
+
+    /// Removes the link called `name`; of a pair, both ends go. `Already` when there is none.
+    ///
+    /// # Errors
+    /// `Kernel`, for hardware links (`EOPNOTSUPP`).
+    pub async fn delete_link(&self, name: &str) -> Result<Done> {
+        let Some(link) = self.link(name).await? else { return Ok(Done::Already) };
+        match self.requests()?.link().del(link.index).execute().await {
+            Ok(()) => Ok(Done::Changed),
+            Err(error) => match Error::from_request(format!("remove network interface {name}"), error) {
+                error if error.errno() == Some(errno::NO_DEVICE) => Ok(Done::Already),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Sets the link called `name` up.
+    ///
+    /// # Errors
+    /// `NoSuchLink`, `Kernel`.
+    pub async fn set_up(&self, name: &str) -> Result<Done> {
+        let link = self.existing(name).await?;
+        if link.up {
+            return Ok(Done::Already);
+        }
+        self.change(LinkUnspec::new_with_index(link.index).up().build(), format!("set network interface {name} up")).await?;
+        Ok(Done::Changed)
+    }
+
+    /// The link called `name`, which has to exist.
+    pub(crate) async fn existing(&self, name: &str) -> Result<Link> {
+        self.link(name).await?.ok_or_else(|| Error::NoSuchLink(name.chars().take(32).collect()))
+    }
+
+    /// Sends a change of an existing link.
+    pub(crate) async fn change(&self, message: LinkMessage, what: String) -> Result<()> {
+        self.requests()?.link().change(message).execute().await.map_err(|e| Error::from_request(what, e))
+    }
+}

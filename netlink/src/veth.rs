@@ -1,0 +1,96 @@
+//! Pairs of links whose other end is born inside a namespace.
+
+use crate::error::errno;
+use crate::{Error, Handle, LinkName, Mac, Result};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth};
+use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
+
+/// A pair: one end here, a port of a bridge; the other in the network namespace of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Veth {
+    /// Process in whose namespace the other end is born.
+    pub pid: u32,
+    /// Name of the end here.
+    pub host_name: LinkName,
+    /// Bridge that the end here joins.
+    pub bridge: LinkName,
+    /// Name of the other end, inside.
+    pub guest_name: LinkName,
+    /// Hardware address of the other end; the one here gets [`Mac::host_end`] of it.
+    pub mac: Mac,
+    /// Largest packet of both ends, bytes; `None` takes the bridge's.
+    pub mtu: Option<u32>,
+}
+
+impl Handle {
+    /// As [`Handle::create_veth`], from text.
+    ///
+    /// # Errors
+    /// Those of `create_veth`; `InvalidName`, `InvalidMac`.
+    pub async fn veth_into(
+        &self,
+        pid: u32,
+        host_name: &str,
+        bridge: &str,
+        guest_name: &str,
+        mac: &str,
+        mtu: Option<u32>,
+    ) -> Result<()> {
+        let veth = Veth {
+            pid,
+            host_name: host_name.parse()?,
+            bridge: bridge.parse()?,
+            guest_name: guest_name.parse()?,
+            mac: mac.parse()?,
+            mtu,
+        };
+        self.create_veth(&veth).await
+    }
+
+    /// Makes the pair, both ends up, the near end in its bridge: 1 ms, where making it here and
+    /// moving one end waits 16 ms for an RCU grace period. On failure nothing is left.
+    ///
+    /// # Errors
+    /// `Exists` when either name is taken, `NoSuchLink` for the bridge, `NoSuchProcess`, `Kernel`.
+    pub async fn create_veth(&self, veth: &Veth) -> Result<()> {
+        let bridge = self.existing(veth.bridge.as_str()).await?;
+        let mtu = veth.mtu.unwrap_or(bridge.mtu);
+        // The kernel opens the end that VETH_INFO_PEER describes before the two are tied together
+        // (veth_open: ENOTCONN) and ignores IFLA_MASTER there. So the far end is the one the message
+        // is about, and the near end is opened and joined by a second message.
+        let near = LinkMessageBuilder::<LinkUnspec>::new()
+            .name(veth.host_name.as_str())
+            .address(veth.mac.host_end().bytes().to_vec())
+            .mtu(mtu)
+            .build();
+        let far = LinkMessageBuilder::<LinkVeth>::new(veth.guest_name.as_str(), veth.host_name.as_str())
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(near)))
+            .address(veth.mac.bytes().to_vec())
+            .mtu(mtu)
+            .setns_by_pid(veth.pid)
+            .up()
+            .build();
+        if let Err(error) = self.requests()?.link().add(far).execute().await {
+            let what = format!("create network interface {} for process {}", veth.host_name, veth.pid);
+            return Err(match Error::from_request(what, error) {
+                error if error.errno() == Some(errno::EXISTS) => Error::Exists(self.taken(veth).await),
+                error if error.errno() == Some(errno::NO_PROCESS) => Error::NoSuchProcess(veth.pid),
+                error => error,
+            });
+        }
+        let join = LinkUnspec::new_with_name(veth.host_name.as_str()).controller(bridge.index).up().build();
+        let joined = self.change(join, format!("add {} to bridge {}", veth.host_name, veth.bridge)).await;
+        if joined.is_err() {
+            let _ = self.delete_link(veth.host_name.as_str()).await;
+        }
+        joined
+    }
+
+    /// Which of the two names was taken.
+    async fn taken(&self, veth: &Veth) -> String {
+        match self.link_exists(veth.host_name.as_str()).await {
+            Ok(false) => format!("{} in the namespace of process {}", veth.guest_name, veth.pid),
+            _ => veth.host_name.to_string(),
+        }
+    }
+}
