@@ -31,7 +31,7 @@ endif
 all: build
 
 build:
-	$(CARGO) build --workspace --bins --profile $(PROFILE)
+	$(CARGO) build --workspace --bin lxctl --bin lxhostd --bin lxhost-runtime --profile $(PROFILE)
 ifeq ($(filter dev,$(PROFILE)),)
 	@$(if $(HAVE_MUSL),,echo "note: $(MUSL) is not installed for rustc, so lxhost-runtime is linked dynamically")
 	$(CARGO) build -p lxhost-runtime --profile monitor $(MONITOR_FLAGS)
@@ -56,3 +56,19 @@ install:
 
 deb: build
 	packaging/deb/build $(PROFILE) $(DEB)
+
+# The throw-away host of the tests; LAB=name has several side by side.
+LAB ?= lab
+
+lab:
+	$(CARGO) build --workspace --bin lxhost-lab
+
+host: deb lab
+	-@target/debug/lxhost-lab down $(LAB) 2>/dev/null
+	target/debug/lxhost-lab up $(LAB)
+
+host-sh:
+	@target/debug/lxhost-lab sh $(LAB)
+
+host-down:
+	@target/debug/lxhost-lab down $(LAB)

@@ -1,0 +1,113 @@
+//! What is expensive to make, kept by content: `~/.cache/lxhost/KIND/KEY`. An entry appears whole or not
+//! at all, and two processes that want the same one build it once. Called by `recipe`, `image` and
+//! `host::layer`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+/// The cache directory of this user.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+impl Cache {
+    /// Opens `$LXHOST_CACHE`, else `$XDG_CACHE_HOME/lxhost`, else `~/.cache/lxhost`, and makes it.
+    ///
+    /// # Errors
+    /// When none of the three is set or the directory cannot be made.
+    pub fn open() -> Result<Self> {
+        let below = |name: &str, tail: &str| std::env::var_os(name).map(|dir| Path::new(&dir).join(tail));
+        let root = below("LXHOST_CACHE", "")
+            .or_else(|| below("XDG_CACHE_HOME", "lxhost"))
+            .or_else(|| below("HOME", ".cache/lxhost"))
+            .context("none of LXHOST_CACHE, XDG_CACHE_HOME and HOME is set")?;
+        fs::create_dir_all(&root).with_context(|| format!("making {}", root.display()))?;
+        Ok(Self { root })
+    }
+
+    /// A directory of the cache that is not by content, made if missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(name);
+        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// The entry `kind/key`, made by `build` at the path it is given if it is not there.
+    ///
+    /// # Errors
+    /// Whatever `build` says; nothing is kept then.
+    pub fn entry(&self, kind: &str, key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let directory = self.directory(kind)?;
+        let done = directory.join(key);
+        if done.exists() {
+            return Ok(done);
+        }
+        let lock = File::create(directory.join(format!(".{key}.lock")))?;
+        lock.lock().with_context(|| format!("locking {kind}/{key}"))?;
+        if done.exists() {
+            return Ok(done);
+        }
+        let partial = directory.join(format!(".{key}.partial"));
+        remove(&partial)?;
+        build(&partial).with_context(|| format!("making {kind}/{key}"))?;
+        fs::rename(&partial, &done)?;
+        Ok(done)
+    }
+}
+
+/// Removes a file or a tree, if there is one.
+///
+/// # Errors
+/// When it exists and cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+        .with_context(|| format!("removing {}", path.display()))
+}
+
+/// The key of some content: its name and the start of its SHA-256.
+#[must_use]
+pub fn key(name: &str, content: &[u8]) -> String {
+    format!("{name}-{}", &hex::encode(Sha256::digest(content))[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> (tempfile::TempDir, Cache) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        (dir, Cache { root })
+    }
+
+    #[test]
+    fn an_entry_is_built_once() {
+        let (_dir, cache) = cache();
+        let first = cache.entry("tree", "k", |path| Ok(fs::write(path, "made")?)).unwrap();
+        let second = cache.entry("tree", "k", |_| anyhow::bail!("built twice")).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(fs::read_to_string(first).unwrap(), "made");
+    }
+
+    #[test]
+    fn a_failed_build_leaves_no_entry() {
+        let (_dir, cache) = cache();
+        cache.entry("tree", "k", |path| { fs::create_dir(path)?; anyhow::bail!("half way") }).unwrap_err();
+        let path = cache.entry("tree", "k", |path| { assert!(!path.exists()); Ok(fs::write(path, "whole")?) }).unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn another_content_is_another_key() {
+        assert_ne!(key("host", b"a"), key("host", b"b"));
+        assert_eq!(key("host", b"a"), key("host", b"a"));
+    }
+}

@@ -1,0 +1,33 @@
+//! Layers over a tree: what a host looks like after some work was done in it, kept by content, so that
+//! a hundred hosts with a package installed cost one installation. Depends on `Host` and `cache`.
+//! Called by the runner and by the bench.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{Host, HostSpec, Upper};
+use crate::cache::{self, Cache};
+
+/// The layer that `work` leaves in a host of `spec`; `/var/lib/lxhost` is not part of it. `content`
+/// names the work: the same content gives the same layer without doing the work again.
+///
+/// # Errors
+/// Whatever `work` says, and when the host does not boot or power off.
+pub fn layer(cache: &Cache, spec: &HostSpec, name: &str, content: &[u8], work: impl FnOnce(&Host) -> Result<()>) -> Result<PathBuf> {
+    let below = format!("{:?} {:?}", spec.tree, spec.layers);
+    let key = cache::key(name, &[content, below.as_bytes()].concat());
+    let path = cache.entry("layers", &key, |path| {
+        std::fs::create_dir(path)?;
+        let host = Host::boot(cache, &HostSpec { upper: Upper::Directory(path.to_owned()), ..spec.clone() })?;
+        work(&host)?;
+        host.power_off()?;
+        drop(host);
+        // What every host has to make for itself.
+        for own in ["work", "upper/etc/machine-id", "upper/var/log/journal", "upper/var/lib/systemd/random-seed"] {
+            cache::remove(&path.join(own))?;
+        }
+        Ok(())
+    })?;
+    Ok(path.join("upper"))
+}
