@@ -1,0 +1,176 @@
+//! Reads `metadata.yaml` out of a metadata or unified tarball, and says in JSON what the daemon needs.
+//! Depends on the archive reader and serde-saphyr with a budget. Called by main.
+
+use crate::archive::{Archive, Kind};
+use crate::codec;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+
+/// Most properties of an image.
+const PROPERTIES: usize = 1000;
+
+/// What the daemon is told, as one line of JSON.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Metadata {
+    /// Architecture as the metadata spells it.
+    pub(crate) architecture: String,
+    /// Seconds since the epoch.
+    pub(crate) created: u64,
+    /// Properties.
+    pub(crate) properties: BTreeMap<String, String>,
+}
+
+/// The part of metadata.yaml that is read; templates and expiry are not.
+#[derive(serde::Deserialize)]
+struct Document {
+    architecture: Scalar,
+    creation_date: Option<Scalar>,
+    #[serde(default)]
+    properties: Option<BTreeMap<Scalar, Scalar>>,
+}
+
+/// Finds and reads the metadata in `file`.
+///
+/// # Errors
+/// `Archive`, `Metadata`, `Limit`, `Io`.
+pub(crate) fn run(file: File, limits: Limits) -> Result<Metadata> {
+    let mut archive = Archive::new(codec::open(file)?.tar(limits.stream())?, limits);
+    while let Some(entry) = archive.next()? {
+        if !matches!(entry.name.as_slice(), b"metadata.yaml" | b"./metadata.yaml") {
+            continue;
+        }
+        if entry.kind != Kind::File || entry.sparse.is_some() {
+            return Err(Error::entry(&entry.name, "it is no plain file"));
+        }
+        if entry.size > limits.metadata {
+            return Err(Error::Limit(format!("metadata.yaml of {} bytes", entry.size)));
+        }
+        let mut text = vec![0; entry.size as usize];
+        let mut at = 0;
+        while at < text.len() {
+            match archive.read_data(&mut text[at..])? {
+                0 => return Err(Error::entry(&entry.name, "it has less data than it says")),
+                n => at += n,
+            }
+        }
+        return parse(&text);
+    }
+    Err(Error::Metadata("the archive has none".into()))
+}
+
+/// Reads the YAML.
+///
+/// # Errors
+/// `Metadata`.
+pub(crate) fn parse(text: &[u8]) -> Result<Metadata> {
+    let bad = |why: String| Error::Metadata(why);
+    let text = str::from_utf8(text).map_err(|_| bad("it is not UTF-8".into()))?;
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 50_000,
+            max_nodes: 20_000,
+            max_depth: 32,
+            max_aliases: 100,
+            max_anchors: 100,
+            max_total_scalar_bytes: 1 << 20,
+        },
+    };
+    let document: Document = serde_saphyr::from_str_with_options(text, options).map_err(|e| bad(one_line(&e.to_string())))?;
+    let properties = document.properties.unwrap_or_default();
+    if properties.len() > PROPERTIES {
+        return Err(bad(format!("more than {PROPERTIES} properties")));
+    }
+    if document.architecture.0.is_empty() {
+        return Err(bad("architecture is empty".into()));
+    }
+    let created = match document.creation_date {
+        // Some builders write a fraction.
+        Some(Scalar(date)) => {
+            date.split('.').next().unwrap_or_default().parse().map_err(|_| bad("creation_date is no time".into()))?
+        }
+        None => 0,
+    };
+    Ok(Metadata {
+        architecture: document.architecture.0,
+        created,
+        properties: properties.into_iter().map(|(key, value)| (key.0, value.0)).collect(),
+    })
+}
+
+fn one_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// A string, number or boolean, as text.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word or a number")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Scalar, E> {
+                if text.len() > 64 << 10 {
+                    return Err(E::custom("a value is too long"));
+                }
+                Ok(Scalar(text.to_owned()))
+            }
+            fn visit_unit<E: serde::de::Error>(self) -> Result<Scalar, E> {
+                Ok(Scalar(String::new()))
+            }
+        }
+        // As a string whatever it looks like: `release: 3.20` is not a number here.
+        deserializer.deserialize_str(Text).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lxd_writes_is_read() {
+        let text = b"architecture: x86_64\ncreation_date: 1700000000\nexpiry_date: 1800000000\nproperties:\n  os: debian\n  release: 3.20\n  \
+            official: true\n  description: \"Debian: 13\"\ntemplates:\n  /etc/hostname:\n    when: [create, copy]\n    template: hostname.tpl\n";
+        let metadata = parse(text).unwrap();
+        assert_eq!((metadata.architecture.as_str(), metadata.created), ("x86_64", 1_700_000_000));
+        assert_eq!(metadata.properties["release"], "3.20");
+        assert_eq!(metadata.properties["official"], "true");
+        assert_eq!(metadata.properties["description"], "Debian: 13");
+    }
+
+    #[test]
+    fn bombs_and_nonsense_are_typed_errors() {
+        let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
+        for (i, letter) in ('b'..='i').enumerate() {
+            let before = char::from(b'a' + i as u8);
+            bomb += &format!("{letter}: &{letter} [{}]\n", vec![format!("*{before}"); 9].join(","));
+        }
+        bomb += "architecture: x86_64\nproperties: {x: *i}\n";
+        let deep = format!("architecture: {}x{}", "[".repeat(10_000), "]".repeat(10_000));
+        for bad in [
+            &bomb[..],
+            &deep,
+            "",
+            "architecture: [1]",
+            "properties: {}",
+            "architecture: x\ncreation_date: soon",
+            "- a",
+            "\u{0}",
+            "architecture: x\nproperties: {a: {b: c}}",
+        ] {
+            let error = parse(bad.as_bytes()).unwrap_err();
+            assert!(matches!(error, Error::Metadata(_)), "{error}");
+            assert!(!error.to_string().contains('\n'));
+        }
+        assert!(parse(b"\xff").is_err());
+    }
+}

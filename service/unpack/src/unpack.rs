@@ -1,0 +1,55 @@
+//! Unpacks an image's root: a tar archive through our own reader into a confined tree, a squashfs file
+//! by its tool. The archive is decompressed in a thread of its own. Called by main.
+
+use crate::archive::Archive;
+use crate::codec::{self, Format};
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::pipeline;
+use crate::squash;
+use crate::tree::{self, Counts, Tree};
+use lxhost_safefs::Dir;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Time between two lines of progress.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// Unpacks `file` into the empty directory `target`; of a unified image only `rootfs/`. `report` is
+/// told how much of the file has been read.
+///
+/// # Errors
+/// `Archive`, `Entry`, `Limit`, `Io`. What was written stays: the caller throws the directory away.
+pub(crate) fn run(file: File, unified: bool, target: &OsStr, limits: Limits, report: impl Fn(f64)) -> Result<Counts> {
+    let input = codec::open(file)?;
+    if input.format == Format::Squashfs {
+        return squash::run(target, &limits);
+    }
+    let (count, size) = (input.count.clone(), input.size);
+    let root = Dir::open(Path::new(target)).map_err(|e| Error::io("open the target", e))?;
+    let mut tree = Tree::new(root, limits);
+    let mut archive = Archive::new(pipeline::ahead(input.tar(limits.stream())?)?, limits);
+    let (mut found, mut told) = (false, Instant::now());
+    while let Some(entry) = archive.next()? {
+        let Some(name) = tree::parse(&entry.name, unified, &limits).map_err(|why| Error::entry(&entry.name, why))? else {
+            continue;
+        };
+        tree.make(&name, &entry, &mut archive)?;
+        found = true;
+        if told.elapsed() >= PROGRESS {
+            told = Instant::now();
+            report(if size > 0 { count.load(std::sync::atomic::Ordering::Relaxed) as f64 / size as f64 } else { -1.0 });
+        }
+    }
+    archive.finish()?;
+    match (found, unified) {
+        (true, _) => tree.finish(),
+        (false, true) => Err(Error::Archive("it has no rootfs directory".into())),
+        (false, false) => Err(Error::Archive("it has no entries".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
