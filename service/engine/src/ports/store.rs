@@ -88,6 +88,17 @@ pub trait Store: Send + Sync {
     async fn commit(&self, writes: Vec<Write>) -> Result<Arc<State>>;
 }
 
+impl Write {
+    /// Key of the record it is about.
+    pub fn key(&self) -> RowKey {
+        match self {
+            Write::Insert(row) | Write::Update(row) => row.key(),
+            Write::Delete(key) => *key,
+            Write::Transition(id, _) => RowKey::Instance(*id),
+        }
+    }
+}
+
 impl Row {
     /// Its key.
     pub fn key(&self) -> RowKey {

@@ -1,0 +1,234 @@
+//! What all verbs share: the ports, the jobs, what is known of running instances, the event stream.
+//!
+//! [`Engine`] is the handle that skins hold; cloning it is cheap.
+
+use crate::event::Event;
+use crate::exec::Sessions;
+use crate::job::{JobView, Jobs, Output};
+use crate::live::{Live, LiveTable};
+use crate::ports::{self, Caller, State, Write};
+use crate::verb::{Verb, View};
+use crate::{Error, Kind, Result, run};
+use lxhost_model::job::JobId;
+use lxhost_model::{Instance, ObjectId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Everything outside, as the engine sees it.
+pub struct Ports {
+    /// Records.
+    pub store: Arc<dyn ports::Store>,
+    /// Running containers.
+    pub launcher: Arc<dyn ports::Launcher>,
+    /// Storage.
+    pub pools: Arc<dyn ports::PoolKinds>,
+    /// Networks.
+    pub networks: Arc<dyn ports::NetworkKinds>,
+    /// Files of images.
+    pub images: Arc<dyn ports::ImageFilesStore>,
+    /// Remotes.
+    pub sources: Vec<Arc<dyn ports::ImageSource>>,
+    /// Polkit.
+    pub authority: Arc<dyn ports::Authority>,
+    /// This machine.
+    pub host: Arc<dyn ports::Host>,
+}
+
+/// State behind an [`Engine`].
+pub(crate) struct Core {
+    pub(crate) ports: Ports,
+    pub(crate) jobs: Jobs,
+    pub(crate) live: LiveTable,
+    pub(crate) sessions: Sessions,
+    pub(crate) events: broadcast::Sender<Event>,
+}
+
+/// Events a slow subscriber may fall behind before it has to read everything anew.
+const EVENT_BACKLOG: usize = 4096;
+
+/// The engine, as skins use it.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Engine {
+    /// An engine over `ports`. Nothing happens until [`Engine::start`].
+    pub fn new(ports: Ports) -> Self {
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let sessions = Sessions::new(ports.host.now());
+        Engine { core: Arc::new(Core { ports, jobs: Jobs::default(), live: LiveTable::default(), sessions, events }) }
+    }
+
+    /// Adopts what runs, undoes or finishes what a crash interrupted, and follows the launcher's
+    /// events from then on. Call once, before the first request is served.
+    pub async fn start(&self) {
+        crate::reconcile::run(&self.core).await;
+        tokio::spawn(crate::supervise::run(self.core.clone()));
+    }
+
+    /// The records now.
+    pub fn state(&self) -> Arc<State> {
+        self.core.ports.store.state()
+    }
+
+    /// What is known of a running instance; `None` when it does not run.
+    pub fn live(&self, id: ObjectId) -> Option<Live> {
+        self.core.live.get(id)
+    }
+
+    /// Events from now on. A receiver that lags has to read the state anew.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.core.events.subscribe()
+    }
+
+    /// This machine.
+    pub fn host(&self) -> &dyn ports::Host {
+        self.core.ports.host.as_ref()
+    }
+
+    /// The ports, for queries that read only.
+    pub fn ports(&self) -> &Ports {
+        &self.core.ports
+    }
+
+    /// Asks whether `caller` may do `verb`, then opens a job for it and returns at once.
+    ///
+    /// # Errors
+    /// Those of the authority; `Busy` when another job holds the object; whatever the verb's own
+    /// early check says. Later failures are the job's result.
+    pub async fn submit(&self, caller: &Caller, verb: impl Verb) -> Result<JobId> {
+        self.core.authorize(caller, &verb).await?;
+        self.core.open(caller.uid, Box::new(verb))
+    }
+
+    /// As [`Engine::submit`], and waits for the end of the job: for what is done in no time.
+    ///
+    /// # Errors
+    /// As `submit`, and those of the verb.
+    pub async fn perform(&self, caller: &Caller, verb: impl Verb) -> Result<Output> {
+        let job = self.submit(caller, verb).await?;
+        self.core.jobs.outcome(job).await
+    }
+
+    /// Asks whether `caller` may do `action` to what `details` describe.
+    ///
+    /// # Errors
+    /// Those of the authority.
+    pub async fn allow(&self, caller: &Caller, question: crate::Question) -> Result<()> {
+        self.core.ask(caller, vec![question]).await
+    }
+
+    /// All jobs: those under way, and those that ended up to a minute ago.
+    pub fn jobs(&self) -> Vec<JobView> {
+        self.core.jobs.all()
+    }
+
+    /// A job.
+    ///
+    /// # Errors
+    /// `NoSuchJob`.
+    pub fn job(&self, id: JobId) -> Result<JobView> {
+        self.core.jobs.get(id)
+    }
+
+    /// Waits until a job ends or `timeout` is over (`None`: no limit), and says how it stands then.
+    ///
+    /// # Errors
+    /// `NoSuchJob`.
+    pub async fn wait(&self, id: JobId, timeout: Option<Duration>) -> Result<JobView> {
+        self.core.jobs.wait(id, timeout).await
+    }
+
+    /// Cancels a job: its own user may; others need `job.manage-others`.
+    ///
+    /// # Errors
+    /// `NoSuchJob`; `InvalidState` when it cannot be stopped any more; those of the authority.
+    pub async fn cancel(&self, caller: &Caller, id: JobId) -> Result<()> {
+        let job = self.core.jobs.get(id)?;
+        if caller.uid != job.uid {
+            let action = lxhost_model::Action::JobManageOthers;
+            self.allow(caller, crate::Question { action, details: vec![("verb", job.verb.to_owned())] }).await?;
+        }
+        self.core.jobs.cancel(id)
+    }
+}
+
+impl Core {
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.ports.store.state()
+    }
+
+    /// Commits `writes` and tells everybody.
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Arc<State>> {
+        if writes.is_empty() {
+            return Ok(self.state());
+        }
+        let keys = writes.iter().map(Write::key).collect();
+        let before = self.state();
+        let after = self.ports.store.commit(writes).await?;
+        self.emit(Event::Committed { before, after: after.clone(), keys });
+        Ok(after)
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        // No subscriber is no error: `--sim` tests and start-up have none.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn view(&self, state: Arc<State>) -> View<'_> {
+        View { state, ports: &self.ports, now: self.ports.host.now() }
+    }
+
+    pub(crate) async fn authorize(&self, caller: &Caller, verb: &dyn Verb) -> Result<()> {
+        self.ask(caller, verb.questions(&self.state())).await
+    }
+
+    pub(crate) async fn ask(&self, caller: &Caller, questions: Vec<crate::Question>) -> Result<()> {
+        for mut question in questions {
+            if !question.details.iter().any(|(key, _)| *key == "privileged") {
+                let privileged = question.action == lxhost_model::Action::InstanceConfigurePrivileged;
+                question.details.push(("privileged", privileged.to_string()));
+            }
+            self.ports.authority.check(caller, question.action, question.details).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens a job for `verb`, whoever asked for it, and starts it.
+    pub(crate) fn open(self: &Arc<Self>, uid: u32, verb: Box<dyn Verb>) -> Result<JobId> {
+        let state = self.state();
+        verb.check(&state)?;
+        let job = self.jobs.open(self, uid, verb.name(), verb.object())?;
+        let core = self.clone();
+        let id = job.id();
+        tokio::spawn(async move {
+            let result = run::run(&core, &job, verb).await;
+            core.end(job, result);
+        });
+        Ok(id)
+    }
+
+    /// Ends a job and lets the instance it held settle.
+    pub(crate) fn end(self: &Arc<Self>, job: crate::job::JobHandle, result: Result<Output>) {
+        if let Err(error) = &result {
+            tracing::warn!(LXHOST_JOB = job.id(), verb = job.verb(), "{error}");
+        }
+        let object = job.object();
+        self.jobs.close(self, job, result);
+        if let Some(id) = object {
+            crate::supervise::settle(self, id);
+        }
+    }
+
+    /// The record of an instance.
+    pub(crate) fn instance(&self, id: ObjectId) -> Result<Arc<Instance>> {
+        instance_of(&self.state(), id)
+    }
+}
+
+/// The record of an instance in `state`.
+pub(crate) fn instance_of(state: &State, id: ObjectId) -> Result<Arc<Instance>> {
+    state.instances.get(&id).cloned().ok_or_else(|| Error::new(Kind::NoSuchInstance, "the instance does not exist any more"))
+}

@@ -1,0 +1,125 @@
+//! `instance.configure`: keys, devices, profiles and description change together or not at all.
+
+use super::{expand, guard, mac, mac_key, questions};
+use crate::core::instance_of;
+use crate::job::Output;
+use crate::ports::{Row, State, Write};
+use crate::step::Outcome;
+use crate::verb::{Finish, Plan, Question, Verb, View};
+use crate::{Error, Kind, Result};
+use async_trait::async_trait;
+use lxhost_model::config::{Config, check_instance};
+use lxhost_model::device::Devices;
+use lxhost_model::name::ProfileName;
+use lxhost_model::{Action, Instance, ObjectId};
+
+/// What changes; `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Keys to set.
+    pub set: Config,
+    /// Keys to unset; one that is not set is an error.
+    pub unset: Vec<String>,
+    /// All keys, instead of `set` and `unset`.
+    pub config: Option<Config>,
+    /// All devices.
+    pub devices: Option<Devices>,
+    /// All profiles.
+    pub profiles: Option<Vec<ProfileName>>,
+    /// The description.
+    pub description: Option<String>,
+    /// Generation the caller has read; `None`: whatever it is now.
+    pub expected: Option<u64>,
+}
+
+/// Changes the configuration of an instance.
+pub struct Configure {
+    id: ObjectId,
+    change: Change,
+}
+
+impl Configure {
+    /// Applies `change` to the instance `id`.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for an unknown key or malformed value.
+    pub fn new(id: ObjectId, change: Change) -> Result<Self> {
+        change.set.iter().chain(change.config.iter().flatten()).try_for_each(|(key, value)| check_instance(key, value))?;
+        Ok(Configure { id, change })
+    }
+
+    /// The record as it will be.
+    fn changed(&self, state: &State) -> Result<Instance> {
+        let change = &self.change;
+        let mut record = Instance::clone(instance_of(state, self.id)?.as_ref());
+        if change.expected.is_some_and(|expected| expected != record.generation) {
+            let what = format!("instance {} was changed by somebody else; read it again", record.name);
+            return Err(Error::new(Kind::GenerationMismatch, what));
+        }
+        if let Some(config) = &change.config {
+            record.config = config.clone();
+        }
+        record.config.extend(change.set.clone());
+        for key in &change.unset {
+            if record.config.remove(key).is_none() {
+                let what = format!("configuration key {} is not set on {}", lxhost_model::name::quoted(key), record.name);
+                return Err(Error::new(Kind::InvalidConfig, what));
+            }
+        }
+        if record.config.len() > lxhost_model::config::MAX_KEYS {
+            return Err(Error::new(Kind::InvalidConfig, "too many configuration keys"));
+        }
+        if let Some(devices) = &change.devices {
+            record.devices = devices.clone();
+        }
+        if let Some(profiles) = &change.profiles {
+            if let Some(unknown) = profiles.iter().find(|name| state.profile(&record.project, name).is_none()) {
+                return Err(Error::new(Kind::NoSuchProfile, format!("profile {unknown} does not exist")));
+            }
+            record.profiles = profiles.clone();
+        }
+        if let Some(description) = &change.description {
+            lxhost_model::config::check_text("description", description)?;
+            record.description = description.clone();
+        }
+        for (device, _) in expand(state, &record).devices.iter().filter(|(_, device)| device.kind() == "nic") {
+            record.volatile.entry(mac_key(device)).or_insert_with(|| mac(self.id, device));
+        }
+        Ok(record)
+    }
+}
+
+#[async_trait]
+impl Verb for Configure {
+    fn name(&self) -> &'static str {
+        "instance.configure"
+    }
+
+    fn questions(&self, state: &State) -> Vec<Question> {
+        let mut questions = questions(state, self.id, Action::InstanceConfigure, self.name());
+        // A change that cannot be made is refused later, whoever asks.
+        questions.extend(self.changed(state).ok().and_then(|record| guard(state, &record, self.name())));
+        questions
+    }
+
+    fn object(&self) -> Option<ObjectId> {
+        Some(self.id)
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        self.changed(state).map(drop)
+    }
+
+    async fn plan(&self, view: &View<'_>) -> Result<Plan> {
+        let record = self.changed(&view.state)?;
+        crate::step::nics(&view.state, &record, &expand(&view.state, &record))?;
+        Ok(Plan::writes(vec![Write::Update(Row::Instance(record))]))
+    }
+
+    fn finish(&self, _plan: &Plan, _outcome: &Outcome, state: &State) -> Result<Finish> {
+        let generation = instance_of(state, self.id)?.generation;
+        let mut output = Output::object("instance", self.id);
+        output.texts.insert("generation", generation.to_string());
+        Ok(Finish { writes: vec![], output })
+    }
+}

@@ -1,0 +1,82 @@
+//! `instance.delete`: the instance and its data are gone; by force also one that runs.
+
+use super::{pool_of, questions, ran};
+use crate::core::instance_of;
+use crate::ports::{RowKey, State, Write};
+use crate::step::Step;
+use crate::verb::{Plan, Question, Recovery, Verb, View};
+use crate::{Error, Kind, Result};
+use async_trait::async_trait;
+use lxhost_model::{Action, Instance, ObjectId, Status, Trigger};
+
+/// Deletes an instance.
+pub struct Delete {
+    id: ObjectId,
+    force: bool,
+}
+
+impl Delete {
+    /// Deletes the instance `id`; with `force` even while it runs.
+    pub fn new(id: ObjectId, force: bool) -> Self {
+        Delete { id, force }
+    }
+}
+
+#[async_trait]
+impl Verb for Delete {
+    fn name(&self) -> &'static str {
+        "instance.delete"
+    }
+
+    fn questions(&self, state: &State) -> Vec<Question> {
+        questions(state, self.id, Action::InstanceDelete, self.name())
+    }
+
+    fn object(&self) -> Option<ObjectId> {
+        Some(self.id)
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        let instance = instance_of(state, self.id)?;
+        if !self.force && matches!(instance.status, Status::Running | Status::Frozen) {
+            let what = format!("instance {} is {}; stop it first, or use --force", instance.name, instance.status);
+            return Err(Error::new(Kind::InvalidState, what));
+        }
+        Ok(())
+    }
+
+    async fn plan(&self, view: &View<'_>) -> Result<Plan> {
+        let instance = instance_of(&view.state, self.id)?;
+        let mut writes = vec![];
+        let mut steps = vec![];
+        if instance.status.is_live() {
+            writes.extend([Write::Transition(self.id, Trigger::Stop), Write::Transition(self.id, Trigger::Exited)]);
+            let ran = ran(&view.state, &instance);
+            steps.extend([Step::Kill(ran.clone()), Step::Settle(ran)]);
+        }
+        writes.push(Write::Transition(self.id, Trigger::Delete));
+        let pool = pool_of(&view.state, &instance)?;
+        steps.push(Step::RemoveRoot { pool: pool.clone(), instance: self.id });
+        if let Some(image) = orphan(&view.state, &instance) {
+            steps.push(Step::RemoveImageTree { pool, image, used: false });
+        }
+        Ok(Plan {
+            writes,
+            steps,
+            finish: vec![Write::Delete(RowKey::Instance(self.id))],
+            failed: vec![Write::Transition(self.id, Trigger::Delete)],
+            recovery: Recovery::Resume,
+        })
+    }
+}
+
+/// The image of `instance`, when its record is gone and no other root on the pool needs its tree.
+fn orphan(state: &State, instance: &Instance) -> Option<lxhost_model::Fingerprint> {
+    let image = instance.image.as_ref()?;
+    let known = state.images.values().any(|other| other.fingerprint == *image);
+    let used = state
+        .instances
+        .values()
+        .any(|other| other.id != instance.id && other.pool == instance.pool && other.image.as_ref() == Some(image));
+    (!known && !used).then(|| image.clone())
+}

@@ -1,0 +1,96 @@
+//! Verbs on instances, one file each, and what several of them share.
+
+mod bulk;
+mod configure;
+mod create;
+mod delete;
+mod exited;
+mod freeze;
+mod rename;
+mod restart;
+mod start;
+mod stop;
+
+pub use bulk::{Bulk, BulkVerb};
+pub use configure::{Change, Configure};
+pub use create::{Create, Source, Spec};
+pub use delete::Delete;
+pub(crate) use exited::Exited;
+pub use freeze::{Freeze, Thaw};
+pub use rename::Rename;
+pub use restart::Restart;
+pub use start::Start;
+pub use stop::Stop;
+
+use crate::core::Core;
+use crate::ports::State;
+use crate::step::Ran;
+use crate::verb::Question;
+use crate::{Error, Kind, Result};
+use lxhost_model::instance::Expanded;
+use lxhost_model::name::DeviceName;
+use lxhost_model::{Action, Instance, ObjectId, Pool};
+
+/// The configuration of `instance` with its profiles applied.
+pub fn expand(state: &State, instance: &Instance) -> Expanded {
+    let profiles = instance.profiles.iter().filter_map(|name| state.profile(&instance.project, name));
+    instance.expand(profiles.map(AsRef::as_ref))
+}
+
+/// The one guard that every writer of configuration calls, on the final merged result: what equals
+/// root on the host is asked about by name.
+pub(crate) fn guard(state: &State, instance: &Instance, verb: &str) -> Option<Question> {
+    expand(state, instance).is_privileged().then(|| Question::about(Action::InstanceConfigurePrivileged, instance, verb))
+}
+
+/// Questions of a verb that acts on one existing instance. An instance that is gone is asked about
+/// too, without details: who may not act learns nothing.
+pub(crate) fn questions(state: &State, id: ObjectId, action: Action, verb: &str) -> Vec<Question> {
+    match state.instances.get(&id) {
+        Some(instance) => vec![Question::about(action, instance, verb)],
+        None => vec![Question { action, details: vec![("instance-id", id.to_string()), ("verb", verb.to_owned())] }],
+    }
+}
+
+/// What a run of `instance` uses outside of it.
+pub(crate) fn ran(state: &State, instance: &Instance) -> Ran {
+    let nics = crate::step::nics(state, instance, &expand(state, instance)).unwrap_or_default();
+    Ran {
+        instance: instance.id,
+        machine: instance.machine_name(),
+        networks: nics.into_iter().map(|(network, _)| network.name.clone()).collect(),
+    }
+}
+
+/// The pool an instance lies on.
+pub(crate) fn pool_of(state: &State, instance: &Instance) -> Result<Pool> {
+    let pool = state
+        .pool(&instance.pool)
+        .ok_or_else(|| Error::new(Kind::NoSuchPool, format!("pool {} does not exist", instance.pool)))?;
+    Ok(Pool::clone(pool))
+}
+
+/// Volatile key that keeps the hardware address of an interface.
+pub(crate) fn mac_key(device: &DeviceName) -> String {
+    format!("{device}.hwaddr")
+}
+
+/// A hardware address for an interface: locally administered, from the instance's id and the device's name.
+pub(crate) fn mac(id: ObjectId, device: &DeviceName) -> String {
+    // FNV-1a: a stable spread of the name over the id's random bytes is all that is needed.
+    let hash = device.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let (id, hash) = (id.bytes(), hash.to_be_bytes());
+    format!("02:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", id[0], id[1], id[2] ^ hash[5], id[3] ^ hash[6], id[4] ^ hash[7])
+}
+
+/// Writes the record beside the root, so that a lost store can be rebuilt from the disks.
+pub(crate) async fn define(core: &Core, pool: &Pool, instance: &Instance) -> Result<()> {
+    let text = serde_json::to_string_pretty(instance).map_err(|e| Error::failed(format!("instance {}: {e}", instance.name)))?;
+    // JSON is YAML; the reader is the same.
+    core.ports.pools.driver(&pool.driver)?.write_definition(pool, instance.id, &text).await
+}
+
+/// A line about `instance` in front of `error`.
+pub(crate) fn not_running(instance: &Instance) -> Error {
+    Error::new(Kind::NotRunning, format!("instance {} is {}", instance.name, instance.status))
+}

@@ -1,0 +1,71 @@
+//! `instance.start`: from stopped to a verified, running init.
+
+use super::{questions, ran};
+use crate::core::instance_of;
+use crate::ports::{Row, State, Write};
+use crate::step::Step;
+use crate::verb::{Plan, Question, Recovery, Verb, View};
+use crate::{Error, Kind, Result};
+use async_trait::async_trait;
+use lxhost_model::{Action, Instance, ObjectId, Status, Trigger};
+
+/// Starts an instance.
+pub struct Start {
+    id: ObjectId,
+}
+
+impl Start {
+    /// Starts the instance `id`.
+    pub fn new(id: ObjectId) -> Self {
+        Start { id }
+    }
+}
+
+#[async_trait]
+impl Verb for Start {
+    fn name(&self) -> &'static str {
+        "instance.start"
+    }
+
+    fn questions(&self, state: &State) -> Vec<Question> {
+        questions(state, self.id, Action::InstanceOperate, self.name())
+    }
+
+    fn object(&self) -> Option<ObjectId> {
+        Some(self.id)
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        let instance = instance_of(state, self.id)?;
+        match instance.status {
+            Status::Running | Status::Frozen => {
+                Err(Error::new(Kind::InvalidState, format!("instance {} is {} already", instance.name, instance.status)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn needs(&self, view: &View<'_>) -> Result<Option<Box<dyn Verb>>> {
+        let Some(instance) = view.state.instances.get(&self.id) else { return Ok(None) };
+        let expanded = super::expand(&view.state, instance);
+        for (network, _) in crate::step::nics(&view.state, instance, &expanded)? {
+            if !view.ports.networks.driver(&network.kind)?.is_up(&network).await? {
+                return Ok(Some(Box::new(crate::network::Up::new(network))));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn plan(&self, view: &View<'_>) -> Result<Plan> {
+        let instance = instance_of(&view.state, self.id)?;
+        let mut record = Instance::clone(&instance);
+        record.last_used = view.now;
+        Ok(Plan {
+            writes: vec![Write::Update(Row::Instance(record)), Write::Transition(self.id, Trigger::Start)],
+            steps: vec![Step::Launch(ran(&view.state, &instance))],
+            finish: vec![Write::Transition(self.id, Trigger::Started)],
+            failed: vec![Write::Transition(self.id, Trigger::StartFailed)],
+            recovery: Recovery::Undo,
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! `instance.stop`: orderly with a limit, or at once by force.
+
+use super::{not_running, questions, ran};
+use crate::core::instance_of;
+use crate::ports::{State, Write};
+use crate::step::{Outcome, Step};
+use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
+use crate::{Result, instance};
+use async_trait::async_trait;
+use lxhost_model::instance::{Exit, ExitReason};
+use lxhost_model::{Action, ObjectId, Status, Trigger};
+use std::sync::Mutex;
+
+/// Stops an instance.
+pub struct Stop {
+    id: ObjectId,
+    force: bool,
+    seconds: u64,
+    delete: Mutex<bool>,
+}
+
+impl Stop {
+    /// Seconds an orderly stop may take when nobody says.
+    pub const SECONDS: u64 = 30;
+
+    /// Stops the instance `id`: by `force` at once, else orderly within `seconds` (0 = no limit).
+    pub fn new(id: ObjectId, force: bool, seconds: u64) -> Self {
+        Stop { id, force, seconds, delete: Mutex::new(false) }
+    }
+}
+
+#[async_trait]
+impl Verb for Stop {
+    fn name(&self) -> &'static str {
+        "instance.stop"
+    }
+
+    fn questions(&self, state: &State) -> Vec<Question> {
+        questions(state, self.id, Action::InstanceOperate, self.name())
+    }
+
+    fn object(&self) -> Option<ObjectId> {
+        Some(self.id)
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        let instance = instance_of(state, self.id)?;
+        match instance.status {
+            Status::Stopped | Status::Error => Err(not_running(&instance)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn plan(&self, view: &View<'_>) -> Result<Plan> {
+        let instance = instance_of(&view.state, self.id)?;
+        let ran = ran(&view.state, &instance);
+        let mut steps = vec![];
+        if !self.force {
+            if instance.status == Status::Frozen {
+                steps.push(Step::Thaw(self.id));
+            }
+            steps.push(Step::ShutDown { instance: self.id, seconds: self.seconds });
+        }
+        steps.extend([Step::Kill(ran.clone()), Step::Settle(ran)]);
+        if let Ok(mut delete) = self.delete.lock() {
+            *delete = instance.ephemeral;
+        }
+        Ok(Plan {
+            writes: vec![Write::Transition(self.id, Trigger::Stop)],
+            steps,
+            finish: vec![Write::Transition(self.id, Trigger::Exited)],
+            failed: vec![Write::Transition(self.id, Trigger::StopFailed)],
+            // A guest that was told to stop and outlived the daemon is left alone: adoption finds it running.
+            recovery: if self.force { Recovery::Resume } else { Recovery::Undo },
+        })
+    }
+
+    fn finish(&self, _plan: &Plan, _outcome: &Outcome, state: &State) -> Result<Finish> {
+        let reason = if self.force { ExitReason::Killed } else { ExitReason::Poweroff };
+        let writes = instance::exited::end_of_run(state, self.id, Exit { reason, status: 0 })?;
+        Ok(Finish { writes, ..Finish::default() })
+    }
+
+    fn then(&self) -> Option<Box<dyn Verb>> {
+        let delete = self.delete.lock().is_ok_and(|delete| *delete);
+        delete.then(|| Box::new(super::Delete::new(self.id, false)) as Box<dyn Verb>)
+    }
+}

@@ -1,0 +1,41 @@
+//! `network.up`: a network that has a record and is not on the host (any more) is brought up. A
+//! prerequisite of starts, and what the daemon does after a boot.
+
+use crate::Result;
+use crate::ports::State;
+use crate::step::Step;
+use crate::verb::{Plan, Question, Recovery, Verb, View};
+use async_trait::async_trait;
+use lxhost_model::Network;
+use std::sync::Arc;
+
+/// Brings a network up.
+pub(crate) struct Up {
+    network: Arc<Network>,
+}
+
+impl Up {
+    pub(crate) fn new(network: Arc<Network>) -> Self {
+        Up { network }
+    }
+}
+
+#[async_trait]
+impl Verb for Up {
+    fn name(&self) -> &'static str {
+        "network.up"
+    }
+
+    fn questions(&self, _state: &State) -> Vec<Question> {
+        vec![]
+    }
+
+    fn key(&self) -> Option<String> {
+        Some("network.create".to_owned())
+    }
+
+    async fn plan(&self, _view: &View<'_>) -> Result<Plan> {
+        let steps = vec![Step::NetworkUp(Network::clone(&self.network))];
+        Ok(Plan { writes: vec![], steps, finish: vec![], failed: vec![], recovery: Recovery::Resume })
+    }
+}

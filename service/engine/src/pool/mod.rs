@@ -1,0 +1,15 @@
+//! Verbs on pools, one file each.
+
+mod create;
+mod delete;
+
+pub use create::Create;
+pub use delete::Delete;
+
+use crate::verb::Question;
+use lxhost_model::Action;
+
+/// A question about a pool.
+fn question(name: &str, verb: &str) -> Question {
+    Question { action: Action::StorageManagePools, details: vec![("pool", name.to_owned()), ("verb", verb.to_owned())] }
+}

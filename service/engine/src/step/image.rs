@@ -1,0 +1,34 @@
+//! Steps on images: files in, trees unpacked, both removed.
+
+use super::Context;
+use crate::ports::Progress;
+use crate::{Error, Kind, Result};
+use lxhost_model::{Fingerprint, Pool};
+
+pub(super) async fn take_in(context: &mut Context<'_>, from: Option<&(String, String)>) -> Result<()> {
+    let files = match from {
+        None => context.outcome.files.take(),
+        Some((remote, name)) => {
+            let source = crate::image::source(&context.core.ports, remote)?;
+            Some(source.fetch(name, context).await?)
+        }
+    };
+    let files = files.ok_or_else(|| Error::new(Kind::Interrupted, "the image's files are gone; import it again"))?;
+    context.outcome.imported = Some(context.core.ports.images.take_in(files, context).await?);
+    Ok(())
+}
+
+pub(super) async fn unpack(context: &Context<'_>, pool: &Pool, image: &Fingerprint, split: bool) -> Result<()> {
+    let driver = context.core.ports.pools.driver(&pool.driver)?;
+    if driver.has_image(pool, image).await? {
+        return Ok(());
+    }
+    let target = driver.stage_image(pool, image).await?;
+    context.report("unpacking image", -1.0);
+    context.core.ports.images.unpack(image, split, target, context).await?;
+    driver.commit_image(pool, image).await
+}
+
+pub(super) async fn remove_tree(context: &Context<'_>, pool: &Pool, image: &Fingerprint, used: bool) -> Result<()> {
+    context.core.ports.pools.driver(&pool.driver)?.remove_image(pool, image, used).await
+}

@@ -1,0 +1,163 @@
+//! Steps on running instances: launch, shut down, kill, and the cleaning up after a run.
+
+use super::{Context, Ran};
+use crate::core::Core;
+use crate::ports::{LaunchSpec, Limits, NicPlan, NicSpec};
+use crate::{Error, Kind, Result};
+use lxhost_model::config::Config;
+use lxhost_model::device::Device;
+use lxhost_model::instance::Expanded;
+use lxhost_model::{Instance, Network, ObjectId, size};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Seconds an instance gets for an orderly stop when nothing says otherwise.
+const STOP_SECONDS: u32 = 30;
+/// Most processes of an instance when nothing says otherwise.
+const TASKS: u64 = 32_768;
+
+pub(super) async fn launch(context: &mut Context<'_>, ran: &Ran) -> Result<()> {
+    let core = context.core;
+    let instance = core.instance(ran.instance)?;
+    let spec = spec(core, &instance).await.map_err(|e| e.context(format!("instance {}", instance.name)))?;
+    core.live.expect(instance.id);
+    let running = core.ports.launcher.launch(spec).await?;
+    core.live.insert(instance.id, &running);
+    core.emit(crate::Event::Live(instance.id));
+    context.outcome.running = Some(running);
+    Ok(())
+}
+
+pub(super) async fn shut_down(context: &Context<'_>, id: ObjectId, seconds: u64) -> Result<()> {
+    let core = context.core;
+    if core.live.get(id).is_none_or(|live| live.exit.is_some()) {
+        return Ok(());
+    }
+    core.ports.launcher.shut_down(id).await?;
+    core.live.ended(id, (seconds > 0).then(|| Duration::from_secs(seconds))).await
+}
+
+pub(super) async fn kill(context: &Context<'_>, ran: &Ran) -> Result<()> {
+    context.core.ports.launcher.kill(ran.instance, &ran.machine).await
+}
+
+/// Leaves the networks and forgets the run. Every network is left, whatever one of them says.
+pub(super) async fn settle(context: &Context<'_>, ran: &Ran) -> Result<()> {
+    let core = context.core;
+    let state = core.state();
+    let mut first = Ok(());
+    for network in state.networks.values().filter(|network| ran.networks.contains(&network.name)) {
+        let left = core.ports.networks.driver(&network.kind)?.leave(network, ran.instance).await;
+        first = first.and(left);
+    }
+    core.live.remove(ran.instance);
+    core.emit(crate::Event::Live(ran.instance));
+    first
+}
+
+/// Everything the launcher needs, from the records; joins the networks on the way.
+async fn spec(core: &Arc<Core>, instance: &Instance) -> Result<LaunchSpec> {
+    let state = core.state();
+    let expanded = crate::instance::expand(&state, instance);
+    let pool =
+        state.pool(&instance.pool).ok_or_else(|| Error::new(Kind::NoSuchPool, format!("pool {} is gone", instance.pool)))?;
+    let driver = core.ports.pools.driver(&pool.driver)?;
+    let image = instance.image.as_ref();
+    driver.prepare_root(pool, instance.id, image, instance.name.as_str()).await?;
+    let mut joined = vec![];
+    for (network, plan) in nics(&state, instance, &expanded)? {
+        joined.push(join(core, &network, &plan).await?);
+    }
+    Ok(LaunchSpec {
+        id: instance.id,
+        machine: instance.machine_name(),
+        hostname: instance.name.to_string(),
+        ids: instance.ids,
+        root: driver.root(pool, instance.id, image),
+        nics: joined,
+        mounts: vec![],
+        init: init(&expanded.config)?,
+        environment: environment(&expanded.config),
+        limits: limits(&expanded.config, core.ports.host.memory())?,
+        stop_timeout: number(&expanded.config, "boot.host_shutdown_timeout").unwrap_or(STOP_SECONDS),
+    })
+}
+
+async fn join(core: &Core, network: &Network, plan: &NicPlan) -> Result<NicSpec> {
+    core.ports
+        .networks
+        .driver(&network.kind)?
+        .join(network, plan)
+        .await
+        .map_err(|e| e.context(format!("network {}", network.name)))
+}
+
+/// Interfaces an instance wants, each with its network.
+pub(crate) fn nics(
+    state: &crate::ports::State,
+    instance: &Instance,
+    expanded: &Expanded,
+) -> Result<Vec<(Arc<Network>, NicPlan)>> {
+    let mut nics = vec![];
+    for (name, device) in expanded.devices.iter().filter(|(_, device)| device.kind() == "nic") {
+        let bad = |why: String| Error::new(Kind::InvalidConfig, format!("device {name}: {why}"));
+        let network = device.get("network").ok_or_else(|| bad("it names no network".into()))?.parse()?;
+        let network = state
+            .network(&instance.project, &network)
+            .ok_or_else(|| Error::new(Kind::NoSuchNetwork, format!("device {name}: network {network} does not exist")))?;
+        let mac =
+            device.get("hwaddr").map(str::to_owned).or_else(|| instance.volatile.get(&crate::instance::mac_key(name)).cloned());
+        let plan = NicPlan {
+            instance: instance.id,
+            hostname: instance.name.to_string(),
+            name: device.get("name").unwrap_or(name.as_str()).to_owned(),
+            mac: mac.unwrap_or_else(|| crate::instance::mac(instance.id, name)),
+            ipv4: parsed(device, "ipv4.address").map_err(bad)?,
+            ipv6: parsed(device, "ipv6.address").map_err(bad)?,
+            mtu: parsed(device, "mtu").map_err(bad)?,
+        };
+        nics.push((network.clone(), plan));
+    }
+    Ok(nics)
+}
+
+fn parsed<T: std::str::FromStr>(device: &Device, key: &str) -> Result<Option<T>, String> {
+    let parse = |value: &str| value.parse().map_err(|_| format!("{key} {} is malformed", lxhost_model::name::quoted(value)));
+    device.get(key).filter(|value| !value.is_empty()).map(parse).transpose()
+}
+
+/// The words of `linux.init`: split at blanks, no quoting, as LXD's raw option has it.
+fn init(config: &Config) -> Result<Vec<String>> {
+    let words: Vec<String> =
+        config.get("linux.init").map(|v| v.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
+    match words.first() {
+        Some(program) if !program.starts_with('/') => {
+            Err(Error::new(Kind::InvalidConfig, "linux.init: the program has to be an absolute path"))
+        }
+        _ => Ok(words),
+    }
+}
+
+fn environment(config: &Config) -> std::collections::BTreeMap<String, String> {
+    config.iter().filter_map(|(key, value)| Some((key.strip_prefix("environment.")?.to_owned(), value.clone()))).collect()
+}
+
+fn limits(config: &Config, memory: u64) -> Result<Limits> {
+    let memory = match config.get("limits.memory").map(String::as_str) {
+        None => None,
+        Some(value) => Some(match value.strip_suffix('%').and_then(|percent| percent.parse::<u64>().ok()) {
+            Some(percent) => memory / 100 * percent,
+            None => size::parse_bytes(value)?,
+        }),
+    };
+    let quota = config.get("limits.cpu.allowance").and_then(|v| v.strip_suffix('%')).and_then(|v| v.parse::<u64>().ok());
+    Ok(Limits {
+        memory,
+        processes: Some(config.get("limits.processes").and_then(|v| v.parse().ok()).unwrap_or(TASKS)),
+        cpu_quota: quota.map(|percent| percent * 10_000),
+    })
+}
+
+fn number(config: &Config, key: &str) -> Option<u32> {
+    config.get(key)?.parse().ok()
+}

@@ -1,0 +1,215 @@
+//! Steps: what can be done to the world and undone again, as data. Both directions are idempotent:
+//! doing what is done and undoing what never happened are fine, because after a crash nobody knows.
+
+mod image;
+mod instance;
+mod network;
+mod storage;
+
+use crate::Result;
+use crate::core::Core;
+use crate::job::JobHandle;
+use crate::ports::{ImageFiles, ImportedImage, Progress, Running};
+use lxhost_model::name::NetworkName;
+use lxhost_model::{Fingerprint, Network, ObjectId, Pool};
+use std::sync::Arc;
+
+pub(crate) use instance::nics;
+
+/// One step of a plan. It carries what its undo needs, for the records may be gone by then.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Step {
+    /// Makes a pool's directories.
+    SetUpPool(Pool),
+    /// Removes a pool's directories. Not undone.
+    TearDownPool(Pool),
+    /// Takes the files of an image in: those that the verb carries, or those of a remote.
+    TakeIn {
+        /// Remote and name to fetch from; `None`: the verb carries the files.
+        from: Option<(String, String)>,
+    },
+    /// Unpacks an image into a pool.
+    UnpackImage {
+        /// The pool.
+        pool: Pool,
+        /// The image.
+        image: Fingerprint,
+        /// Whether its root filesystem is a file of its own.
+        split: bool,
+    },
+    /// Removes an unpacked image from a pool. Not undone.
+    RemoveImageTree {
+        /// The pool.
+        pool: Pool,
+        /// The image.
+        image: Fingerprint,
+        /// Whether roots on the pool are still made of it.
+        used: bool,
+    },
+    /// Removes an image's files. Not undone.
+    RemoveImageFiles(Fingerprint),
+    /// Makes a root.
+    CreateRoot {
+        /// The pool.
+        pool: Pool,
+        /// Whose root.
+        instance: ObjectId,
+        /// Made from this image; `None`: empty.
+        image: Option<Fingerprint>,
+    },
+    /// Copies a root.
+    CopyRoot {
+        /// The pool.
+        pool: Pool,
+        /// Whose root.
+        from: ObjectId,
+        /// For whom.
+        to: ObjectId,
+    },
+    /// Removes a root. Not undone.
+    RemoveRoot {
+        /// The pool.
+        pool: Pool,
+        /// Whose root.
+        instance: ObjectId,
+    },
+    /// Brings a network up.
+    NetworkUp(Network),
+    /// Takes a network down. Not undone.
+    NetworkDown(Network),
+    /// Starts an instance.
+    Launch(Ran),
+    /// Asks an instance to shut down and waits for its end.
+    ShutDown {
+        /// The instance.
+        instance: ObjectId,
+        /// Seconds it has; 0 = no limit.
+        seconds: u64,
+    },
+    /// Kills everything of an instance. Not undone.
+    Kill(Ran),
+    /// Forgets what a run had announced: leases' names, live facts. Not undone.
+    Settle(Ran),
+    /// Freezes an instance.
+    Freeze(ObjectId),
+    /// Lets an instance run again.
+    Thaw(ObjectId),
+}
+
+/// What a run of an instance uses outside of it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ran {
+    /// The instance.
+    pub instance: ObjectId,
+    /// Its name towards machined and units.
+    pub machine: String,
+    /// Networks it joined.
+    pub networks: Vec<NetworkName>,
+}
+
+/// What steps hand to each other and to the verb's end.
+#[derive(Default)]
+pub struct Outcome {
+    /// Files of the caller, until they are taken in.
+    pub files: Option<ImageFiles>,
+    /// The image that was taken in.
+    pub imported: Option<ImportedImage>,
+    /// The run that was started.
+    pub running: Option<Running>,
+}
+
+/// What a step works with.
+pub(crate) struct Context<'a> {
+    pub(crate) core: &'a Arc<Core>,
+    pub(crate) job: Option<&'a JobHandle>,
+    pub(crate) outcome: Outcome,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(core: &'a Arc<Core>, job: Option<&'a JobHandle>, outcome: Outcome) -> Self {
+        Context { core, job, outcome }
+    }
+}
+
+impl Progress for Context<'_> {
+    fn report(&self, phase: &str, fraction: f64) {
+        if let Some(job) = self.job {
+            job.report(phase, fraction);
+        }
+    }
+}
+
+impl Step {
+    /// What the step does, in a few words for people who wait.
+    pub(crate) fn phase(&self) -> &'static str {
+        match self {
+            Step::SetUpPool(_) => "setting up pool",
+            Step::TearDownPool(_) => "removing pool",
+            Step::TakeIn { from: Some(_) } => "fetching image",
+            Step::TakeIn { from: None } => "reading image",
+            Step::UnpackImage { .. } => "unpacking image",
+            Step::RemoveImageTree { .. } | Step::RemoveImageFiles(_) => "removing image",
+            Step::CreateRoot { .. } => "making root",
+            Step::CopyRoot { .. } => "copying root",
+            Step::RemoveRoot { .. } => "removing root",
+            Step::NetworkUp(_) => "setting up network",
+            Step::NetworkDown(_) => "removing network",
+            Step::Launch(_) => "starting",
+            Step::ShutDown { .. } => "waiting for the guest to stop",
+            Step::Kill(_) => "killing",
+            Step::Settle(_) => "cleaning up",
+            Step::Freeze(_) => "freezing",
+            Step::Thaw(_) => "thawing",
+        }
+    }
+
+    /// Does it.
+    pub(crate) async fn act(&self, context: &mut Context<'_>) -> Result<()> {
+        match self {
+            Step::SetUpPool(pool) => storage::set_up(context, pool).await,
+            Step::TearDownPool(pool) => storage::tear_down(context, pool).await,
+            Step::TakeIn { from } => image::take_in(context, from.as_ref()).await,
+            Step::UnpackImage { pool, image, split } => image::unpack(context, pool, image, *split).await,
+            Step::RemoveImageTree { pool, image, used } => image::remove_tree(context, pool, image, *used).await,
+            Step::RemoveImageFiles(image) => context.core.ports.images.remove(image).await,
+            Step::CreateRoot { pool, instance, image } => storage::create_root(context, pool, *instance, image.as_ref()).await,
+            Step::CopyRoot { pool, from, to } => storage::copy_root(context, pool, *from, *to).await,
+            Step::RemoveRoot { pool, instance } => storage::remove_root(context, pool, *instance).await,
+            Step::NetworkUp(network) => network::up(context, network).await,
+            Step::NetworkDown(network) => network::down(context, network).await,
+            Step::Launch(ran) => instance::launch(context, ran).await,
+            Step::ShutDown { instance, seconds } => instance::shut_down(context, *instance, *seconds).await,
+            Step::Kill(ran) => instance::kill(context, ran).await,
+            Step::Settle(ran) => instance::settle(context, ran).await,
+            Step::Freeze(id) => context.core.ports.launcher.freeze(*id).await,
+            Step::Thaw(id) => context.core.ports.launcher.thaw(*id).await,
+        }
+    }
+
+    /// Undoes it, whether or not it was done.
+    pub(crate) async fn undo(&self, context: &mut Context<'_>) -> Result<()> {
+        match self {
+            Step::SetUpPool(pool) => storage::tear_down(context, pool).await,
+            Step::UnpackImage { pool, image, .. } => image::remove_tree(context, pool, image, false).await,
+            Step::CreateRoot { pool, instance, .. } | Step::CopyRoot { pool, to: instance, .. } => {
+                storage::remove_root(context, pool, *instance).await
+            }
+            Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
+            Step::Launch(ran) => {
+                instance::kill(context, ran).await?;
+                instance::settle(context, ran).await
+            }
+            Step::Freeze(id) => context.core.ports.launcher.thaw(*id).await,
+            Step::TakeIn { .. } => context.core.ports.images.sweep().await,
+            Step::TearDownPool(_)
+            | Step::RemoveImageTree { .. }
+            | Step::RemoveImageFiles(_)
+            | Step::RemoveRoot { .. }
+            | Step::NetworkDown(_)
+            | Step::ShutDown { .. }
+            | Step::Kill(_)
+            | Step::Settle(_)
+            | Step::Thaw(_) => Ok(()),
+        }
+    }
+}
