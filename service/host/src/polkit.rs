@@ -122,8 +122,8 @@ impl Authority for Polkit {
             let word = match self.ask(caller, action, &Details::new(), false).await {
                 Ok(Answer::Yes) => "yes",
                 Ok(Answer::Challenge) => "auth",
-                Ok(Answer::No | Answer::Dismissed) | Err(Refusal::Absent) => "no",
-                Err(refusal) => return Err(self.refuse(action, refusal)),
+                Ok(Answer::No | Answer::Dismissed) | Err(Refusal::Absent | Refusal::Error(_)) => "no",
+                Err(refusal @ Refusal::Silence(_)) => return Err(self.refuse(action, refusal)),
             };
             Ok((action, word))
         };
