@@ -1,5 +1,6 @@
 //! This machine as the engine's ports see it: Polkit, facts, units, containers, networks. The only
 //! crate that talks to PID 1, the kernel's interfaces and the host's other services. Wired by `lxhostd`.
 
+pub mod facts;
 pub mod polkit;
 mod polkit_call;

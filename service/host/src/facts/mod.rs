@@ -1,0 +1,146 @@
+//! Facts about this machine: the engine's `Host` port from /proc, /sys, /etc and uname(2), and the
+//! findings of `lxctl doctor`. Reads only; the bus connection is the daemon's client one.
+
+mod disk;
+mod idmap;
+mod kernel;
+mod limits;
+mod services;
+mod source;
+mod tools;
+
+use async_trait::async_trait;
+use lxhost_engine::ports::{Check, Host};
+use lxhost_model::{IdRange, Result, Timestamp};
+use source::Source;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use zbus::Connection;
+
+/// This machine.
+#[derive(Debug)]
+pub struct Facts {
+    source: Source,
+    state_dir: PathBuf,
+    bus: Option<Connection>,
+}
+
+impl Facts {
+    /// Facts of the machine whose files start at `/`, for a daemon that keeps its state in
+    /// `state_dir`. Without `bus`, what only services can say is reported as unknown.
+    pub fn new(state_dir: &Path, bus: Option<Connection>) -> Facts {
+        Facts { source: Source::new(Path::new("/")), state_dir: state_dir.to_owned(), bus }
+    }
+}
+
+#[async_trait]
+impl Host for Facts {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as Timestamp)
+    }
+
+    /// From getrandom(2), which waits until the kernel has gathered enough at boot. Without chance
+    /// nothing may get a name, so a kernel that refuses ends the daemon.
+    fn random(&self) -> [u8; 16] {
+        use rustix::rand::{GetRandomFlags, getrandom};
+        let mut bytes = [0; 16];
+        loop {
+            match getrandom(&mut bytes, GetRandomFlags::empty()) {
+                Ok(16) => return bytes,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the kernel gives no random bytes");
+                    std::process::abort();
+                }
+            }
+        }
+    }
+
+    fn architecture(&self) -> String {
+        rustix::system::uname().machine().to_string_lossy().into_owned()
+    }
+
+    fn kernel(&self) -> String {
+        rustix::system::uname().release().to_string_lossy().into_owned()
+    }
+
+    fn memory(&self) -> u64 {
+        let info = rustix::system::sysinfo();
+        u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit.max(1)))
+    }
+
+    fn boot_id(&self) -> String {
+        self.source.word("proc/sys/kernel/random/boot_id").unwrap_or_default()
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.state_dir.clone()
+    }
+
+    async fn taken_ids(&self) -> Result<Vec<IdRange>> {
+        idmap::taken(&self.source)
+    }
+
+    async fn checks(&self) -> Vec<Check> {
+        let mut found = services::systemd(&self.source, self.bus.as_ref()).await;
+        found.extend(kernel::checks(&self.source, &self.kernel()));
+        found.extend(disk::checks(&self.state_dir, &self.kernel()));
+        found.extend(tools::checks(&self.source));
+        found.extend(services::polkit(&self.source, self.bus.as_ref()).await);
+        found.extend(services::machined(self.bus.as_ref()).await);
+        found.extend(limits::checks(&self.source));
+        found
+    }
+}
+
+/// A finding that needs nothing done.
+fn ok(name: &str, message: impl Into<String>) -> Check {
+    Check { name: name.into(), state: "ok", message: message.into(), hint: String::new() }
+}
+
+/// A finding that lxhost can live with.
+fn warn(name: &str, message: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check { name: name.into(), state: "warn", message: message.into(), hint: hint.into() }
+}
+
+/// A finding without whose remedy containers do not work.
+fn fail(name: &str, message: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check { name: name.into(), state: "fail", message: message.into(), hint: hint.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_differs_each_time_and_time_does_not_stand_still() {
+        let facts = Facts::new(Path::new("/"), None);
+        assert_ne!(facts.random(), facts.random());
+        let year_2024 = 1_704_067_200_000_000;
+        assert!(facts.now() > year_2024);
+    }
+
+    #[test]
+    fn the_machine_says_what_it_is() {
+        let facts = Facts::new(Path::new("/var/lib/lxhost"), None);
+        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
+        let kib: u64 = meminfo.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(facts.memory().abs_diff(kib * 1024) <= facts.memory() / 10, "{} and {kib} KiB", facts.memory());
+        assert_eq!(facts.architecture(), std::env::consts::ARCH);
+        assert_eq!(facts.kernel(), std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap().trim());
+        assert_eq!(facts.boot_id().len(), 36);
+    }
+
+    #[tokio::test]
+    async fn a_failed_check_says_what_to_do() {
+        let empty = tempfile::tempdir().unwrap();
+        let facts = Facts { source: Source::new(empty.path()), state_dir: empty.path().join("gone"), bus: None };
+        let checks = facts.checks().await;
+        assert!(checks.iter().any(|c| c.state == "fail"));
+        for check in checks {
+            assert!(["ok", "warn", "fail"].contains(&check.state));
+            assert_eq!(check.state == "ok", check.hint.is_empty(), "{check:?}");
+            assert!(!check.message.is_empty() && !check.message.contains('\n'), "{check:?}");
+        }
+    }
+}
