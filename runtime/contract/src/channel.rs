@@ -69,70 +69,80 @@ impl Channel {
         Self { socket }
     }
 
-    /// Sends one message without ever blocking.
+    /// `send` on this socket.
     ///
     /// # Errors
-    /// `WouldBlock` when the other side does not read, `Closed` when it is gone, `Wire` when it is too large.
+    /// As `send`.
     pub fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
-        if bytes.len() > MAX_MESSAGE {
-            return Err(WireError::TooLarge { size: bytes.len(), limit: MAX_MESSAGE }.into());
-        }
-        if descriptors.len() > MAX_DESCRIPTORS {
-            return Err(ChannelError::TooManyDescriptors);
-        }
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(ChannelError::TooManyDescriptors);
-        }
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, flags)?;
-        Ok(())
+        send(&self.socket, bytes, descriptors)
     }
 
-    /// Receives one message; blocks as the socket does.
+    /// `receive` on this socket.
     ///
     /// # Errors
-    /// `Closed` at the end, `WouldBlock` on a non-blocking socket; `Wire` and `TooManyDescriptors` for a message that
-    /// was taken from the socket and thrown away.
+    /// As `receive`.
     pub fn receive(&self) -> Result<Received, ChannelError> {
-        let (_, size) = retry(|| recv(&self.socket, &mut [0u8; 0][..], RecvFlags::PEEK | RecvFlags::TRUNC))?;
-        let mut bytes = vec![0; size.clamp(1, MAX_MESSAGE)];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let got = retry(|| {
-            let mut into = [IoSliceMut::new(&mut bytes)];
-            recvmsg(&self.socket, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)
-        })?;
-        let mut descriptors = Vec::new();
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                descriptors.extend(rights);
-            }
-        }
-        if got.flags.contains(ReturnFlags::CTRUNC) {
-            return Err(ChannelError::TooManyDescriptors);
-        }
-        if got.flags.contains(ReturnFlags::TRUNC) {
-            return Err(WireError::TooLarge { size, limit: MAX_MESSAGE }.into());
-        }
-        if got.bytes == 0 {
-            return Err(ChannelError::Closed);
-        }
-        bytes.truncate(got.bytes);
-        Ok(Received { bytes, descriptors })
+        receive(&self.socket)
     }
+}
+
+/// Sends one message without ever blocking.
+///
+/// # Errors
+/// `WouldBlock` when the other side does not read, `Closed` when it is gone, `Wire` when it is too large.
+pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+    if bytes.len() > MAX_MESSAGE {
+        return Err(WireError::TooLarge { size: bytes.len(), limit: MAX_MESSAGE }.into());
+    }
+    if descriptors.len() > MAX_DESCRIPTORS {
+        return Err(ChannelError::TooManyDescriptors);
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(ChannelError::TooManyDescriptors);
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)?;
+    Ok(())
+}
+
+/// Receives one message; blocks as the socket does.
+///
+/// # Errors
+/// `Closed` at the end, `WouldBlock` on a non-blocking socket; `Wire` and `TooManyDescriptors` for a message that
+/// was taken from the socket and thrown away.
+pub fn receive(socket: impl AsFd) -> Result<Received, ChannelError> {
+    let (_, size) = retry(|| recv(&socket, &mut [0u8; 0][..], RecvFlags::PEEK | RecvFlags::TRUNC))?;
+    let mut bytes = vec![0; size.clamp(1, MAX_MESSAGE)];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let got = retry(|| {
+        let mut into = [IoSliceMut::new(&mut bytes)];
+        recvmsg(&socket, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    if got.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(ChannelError::TooManyDescriptors);
+    }
+    if got.flags.contains(ReturnFlags::TRUNC) {
+        return Err(WireError::TooLarge { size, limit: MAX_MESSAGE }.into());
+    }
+    if got.bytes == 0 {
+        return Err(ChannelError::Closed);
+    }
+    bytes.truncate(got.bytes);
+    Ok(Received { bytes, descriptors })
 }
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-impl std::os::fd::AsRawFd for Channel {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        std::os::fd::AsRawFd::as_raw_fd(&self.socket)
     }
 }
 

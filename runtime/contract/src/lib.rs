@@ -14,7 +14,7 @@ mod record;
 mod report;
 mod wire;
 
-pub use channel::{Channel, ChannelError, MAX_DESCRIPTORS, Received};
+pub use channel::{Channel, ChannelError, MAX_DESCRIPTORS, Received, receive, send};
 pub use exec::{Exec, ExecAck, ExecResize, ExecSignal};
 pub use field::{Bytes, Field, Value};
 pub use launch::{IdRange, Launch, Mount, MountKind, Node, Overlay, Rlimit, Root};

@@ -2,5 +2,8 @@
 //! crate that talks to PID 1, the kernel's interfaces and the host's other services. Wired by `lxhostd`.
 
 pub mod facts;
+pub mod monitor;
 pub mod polkit;
 mod polkit_call;
+pub mod seccomp;
+pub mod units;

@@ -1,0 +1,251 @@
+//! PID 1 over D-Bus: transient scopes and services, and the jobs that make and end them.
+//!
+//! One connection is the client of the system's services; it serves nothing. One task reads `JobRemoved`, since a
+//! stream that exists and is not read stops the whole connection. Called by `launcher` and by sandboxed helpers.
+
+mod proxy;
+mod scope;
+
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+use zbus::wire::{OwnedObjectPath, Variant};
+
+pub use proxy::{ManagerProxy, ScopeProxy};
+pub use scope::{ScopeSpec, cgroup_of_scope};
+
+/// Why PID 1 did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum UnitError {
+    /// A unit of that name exists.
+    #[error("unit {unit} exists already")]
+    Exists {
+        /// Its name.
+        unit: String,
+    },
+    /// There is no such unit.
+    #[error("unit {unit} does not exist")]
+    Missing {
+        /// Its name.
+        unit: String,
+    },
+    /// The job ended otherwise than "done".
+    #[error("unit {unit}: job {result}")]
+    Job {
+        /// The unit's name.
+        unit: String,
+        /// `failed`, `canceled`, `timeout`, `dependency`, `skipped`.
+        result: String,
+    },
+    /// The connection to PID 1 is gone.
+    #[error("the connection to systemd is gone")]
+    Gone,
+    /// The call failed.
+    #[error("systemd: {0}")]
+    Bus(#[from] zbus::Error),
+}
+
+type Waiting = HashMap<String, oneshot::Sender<String>>;
+
+#[derive(Debug, Default)]
+struct Jobs {
+    /// `None` once the stream has ended.
+    waiting: Option<Waiting>,
+    /// Results that came before the reply with the job's path did.
+    early: Vec<(String, String)>,
+}
+
+/// How many results are kept for jobs whose path is not known yet.
+const MOST_EARLY: usize = 256;
+
+/// A client of PID 1.
+#[derive(Debug, Clone)]
+pub struct Units {
+    connection: zbus::Connection,
+    manager: ManagerProxy<'static>,
+    jobs: Arc<Mutex<Jobs>>,
+}
+
+/// A property of a transient unit.
+pub type Property<'a> = (&'a str, Variant<'a>);
+
+impl Units {
+    /// Subscribes on `connection`, whose streams nobody else may leave unread.
+    ///
+    /// # Errors
+    /// `Bus`.
+    pub async fn new(connection: &zbus::Connection) -> Result<Self, UnitError> {
+        let manager = ManagerProxy::new(connection).await?;
+        let removed = manager.receive_job_removed().await?;
+        manager.subscribe().await?;
+        let jobs = Arc::new(Mutex::new(Jobs { waiting: Some(HashMap::new()), early: Vec::new() }));
+        tokio::spawn(follow_jobs(removed, Arc::clone(&jobs)));
+        Ok(Self { connection: connection.clone(), manager, jobs })
+    }
+
+    /// The name under which PID 1 knows us: what `Controller=` of a scope is.
+    pub fn bus_name(&self) -> String {
+        self.connection.unique_name().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Starts a transient unit and waits for its job.
+    ///
+    /// # Errors
+    /// `Exists`, `Job`, `Gone`, `Bus`.
+    pub async fn start_transient(&self, unit: &str, properties: &[Property<'_>]) -> Result<(), UnitError> {
+        let job = self.manager.start_transient_unit(unit, "fail", properties, &[]).await;
+        let job = job.map_err(|error| named(unit, error))?;
+        self.wait_for(unit, &job).await
+    }
+
+    /// Stops a unit and waits for its job; a unit that does not exist is stopped already.
+    ///
+    /// # Errors
+    /// `Job`, `Gone`, `Bus`.
+    pub async fn stop(&self, unit: &str) -> Result<(), UnitError> {
+        match self.manager.stop_unit(unit, "replace").await.map_err(|error| named(unit, error)) {
+            Ok(job) => self.wait_for(unit, &job).await,
+            Err(UnitError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends SIGKILL to every process of a unit; a unit that does not exist has none.
+    ///
+    /// # Errors
+    /// `Bus`.
+    pub async fn kill(&self, unit: &str) -> Result<(), UnitError> {
+        match self.manager.kill_unit(unit, "all", 9).await.map_err(|error| named(unit, error)) {
+            Ok(()) | Err(UnitError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes properties of a unit that runs, until it ends.
+    ///
+    /// # Errors
+    /// `Missing`, `Bus`.
+    pub async fn set_properties(&self, unit: &str, properties: &[Property<'_>]) -> Result<(), UnitError> {
+        self.manager.set_unit_properties(unit, true, properties).await.map_err(|error| named(unit, error))
+    }
+
+    /// Whether a unit of that name is loaded and active.
+    ///
+    /// # Errors
+    /// `Bus`.
+    pub async fn is_active(&self, unit: &str) -> Result<bool, UnitError> {
+        let path = match self.manager.get_unit(unit).await.map_err(|error| named(unit, error)) {
+            Ok(path) => path,
+            Err(UnitError::Missing { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let unit = proxy::UnitProxy::builder(&self.connection).path(path).build().await?;
+        Ok(matches!(unit.active_state().await?.as_str(), "active" | "activating" | "reloading" | "deactivating"))
+    }
+
+    /// Names of scopes whose orderly stop PID 1 asks for from now on, as long as somebody reads them.
+    ///
+    /// # Errors
+    /// `Bus`.
+    pub async fn stop_requests(&self) -> Result<mpsc::Receiver<String>, UnitError> {
+        let rule = zbus::MatchRule::builder()
+            .msg_type(zbus::message::Type::Signal)
+            .sender("org.freedesktop.systemd1")
+            .interface("org.freedesktop.systemd1.Scope")
+            .member("RequestStop")
+            .build()?;
+        let mut stream = zbus::MessageStream::for_match_rule(rule, &self.connection, NonZero::new(256)).await?;
+        let (sender, receiver) = mpsc::channel(256);
+        tokio::spawn(async move {
+            while let Some(message) = stream.next().await {
+                let Ok(message) = message else { continue };
+                let Some(unit) = message.header().path().and_then(|path| unit_of_path(path.as_str())) else { continue };
+                // A full queue has this stop in it already, or a thousand others; PID 1 kills after its timeout.
+                if let Err(mpsc::error::TrySendError::Closed(_)) = sender.try_send(unit) {
+                    return;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+
+    async fn wait_for(&self, unit: &str, job: &OwnedObjectPath) -> Result<(), UnitError> {
+        let (sender, result) = oneshot::channel();
+        {
+            let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let early = jobs.early.iter().position(|(path, _)| path == job.as_str());
+            if let Some((_, result)) = early.map(|n| jobs.early.swap_remove(n)) {
+                return finished(unit, result);
+            }
+            let Some(waiting) = &mut jobs.waiting else { return Err(UnitError::Gone) };
+            waiting.insert(job.as_str().to_owned(), sender);
+        }
+        finished(unit, result.await.map_err(|_| UnitError::Gone)?)
+    }
+}
+
+fn finished(unit: &str, result: String) -> Result<(), UnitError> {
+    if result == "done" { Ok(()) } else { Err(UnitError::Job { unit: unit.to_owned(), result }) }
+}
+
+async fn follow_jobs(mut removed: proxy::JobRemovedStream, jobs: Arc<Mutex<Jobs>>) {
+    while let Some(signal) = removed.next().await {
+        let Ok(args) = signal.args() else { continue };
+        let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = args.job().as_str();
+        match jobs.waiting.as_mut().and_then(|waiting| waiting.remove(job)) {
+            Some(waiting) => drop(waiting.send(args.result().to_string())),
+            None => {
+                if jobs.early.len() >= MOST_EARLY {
+                    jobs.early.remove(0);
+                }
+                jobs.early.push((job.to_owned(), args.result().to_string()));
+            }
+        }
+    }
+    jobs.lock().unwrap_or_else(PoisonError::into_inner).waiting = None;
+}
+
+fn named(unit: &str, error: zbus::Error) -> UnitError {
+    if let zbus::Error::MethodError(name, _, _) = &error {
+        match name.as_str() {
+            "org.freedesktop.systemd1.UnitExists" => return UnitError::Exists { unit: unit.to_owned() },
+            "org.freedesktop.systemd1.NoSuchUnit" => return UnitError::Missing { unit: unit.to_owned() },
+            _ => {}
+        }
+    }
+    UnitError::Bus(error)
+}
+
+/// The unit behind an object path: `_2d` is the byte 0x2d.
+fn unit_of_path(path: &str) -> Option<String> {
+    let escaped = path.strip_prefix("/org/freedesktop/systemd1/unit/")?;
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'_' {
+            let (high, low) = (rest.next()?, rest.next()?);
+            let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+            bytes.push(digit(high)? * 16 + digit(low)?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_of_a_path_is_unescaped() {
+        let unit = unit_of_path("/org/freedesktop/systemd1/unit/lxhost_2dc1_2escope");
+        assert_eq!(unit.as_deref(), Some("lxhost-c1.scope"));
+        assert_eq!(unit_of_path("/org/freedesktop/systemd1/unit/x_2"), None);
+        assert_eq!(unit_of_path("/org/freedesktop/systemd1/job/7"), None);
+    }
+}
