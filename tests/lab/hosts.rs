@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use lxhost_tests::cache::{self, Cache};
 use lxhost_tests::host::{Host, HostSpec, enter, leader_below, sweep};
-use lxhost_tests::package;
+use lxhost_tests::{image, package};
 use lxhost_tests::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,7 @@ pub(crate) fn up(cache: &Cache, name: &str) -> Result<()> {
 pub(crate) fn serve(cache: &Cache, name: &str) -> Result<()> {
     let mut spec = HostSpec::over(&Recipe::host().tree(cache)?);
     name.clone_into(&mut spec.name);
+    spec.visible = Some(image::images_of(cache)?);
     if std::env::var("LXHOST_DEB").as_deref() != Ok("none") {
         spec = package::installed(cache, &spec, &package::find()?)?;
     }

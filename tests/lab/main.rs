@@ -6,6 +6,7 @@ mod hosts;
 use anyhow::{Result, bail};
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host;
+use lxhost_tests::image::{self, Form};
 
 const USAGE: &str = "\
 usage: lxhost-lab up [NAME]                  boot a host with the newest target/lxhost_*.deb, leave it running
@@ -14,6 +15,7 @@ usage: lxhost-lab up [NAME]                  boot a host with the newest target/
        lxhost-lab as USER NAME COMMAND...    a command in it, as an ordinary user (alice and bob are there)
        lxhost-lab down [NAME]                end it and everything in it
        lxhost-lab list                       the hosts that run
+       lxhost-lab images                     make the test images and say where they are
 NAME is lab unless given. A host without the package: LXHOST_DEB=none lxhost-lab up.";
 
 fn main() {
@@ -42,6 +44,16 @@ fn command() -> Result<i32> {
         ["down"] => hosts::down(&cache, "lab").map(|()| 0),
         ["down", name] => hosts::down(&cache, name).map(|()| 0),
         ["list"] => hosts::list(&cache).map(|()| 0),
+        ["images"] => images(&cache).map(|()| 0),
         _ => bail!("{USAGE}"),
     }
+}
+
+fn images(cache: &Cache) -> Result<()> {
+    for image in [image::busybox(cache)?, image::debian_without_udev(cache)?, image::debian(cache)?] {
+        for form in [Form::Metadata, Form::Squashfs, Form::RootTar, Form::Unified] {
+            println!("{}  {}", image.path(form).display(), image.path_in_host(form)?);
+        }
+    }
+    Ok(())
 }

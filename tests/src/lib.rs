@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod host;
+pub mod image;
 pub mod package;
 pub mod recipe;
 pub mod relay;

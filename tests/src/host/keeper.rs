@@ -175,7 +175,7 @@ fn nspawn(directory: &Path, spec: &HostSpec) -> Result<Child> {
         .args(["--bind=/dev/fuse", "--bind=/dev/net/tun"])
         .arg(format!("--machine={}", spec.name))
         .arg(format!("--directory={}", directory.join("root").display()))
-        .arg(bind("state", "/var/lib/lxhost"))
+        .arg(bind("state", &spec.state_at))
         .arg(bind("lab", "/lab"));
     if let Some(visible) = &spec.visible {
         command.arg(format!("--bind-ro={}:/srv/lab", visible.display()));

@@ -51,7 +51,7 @@ impl Host {
         self.directory.join("lab")
     }
 
-    /// What the host has at `/var/lib/lxhost`.
+    /// What the host has as its state directory.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.directory.join("state")

@@ -13,8 +13,10 @@ pub struct HostSpec {
     pub layers: Vec<PathBuf>,
     /// Where changes to the root go.
     pub upper: Upper,
-    /// What `/var/lib/lxhost` lies on.
+    /// What the state directory lies on.
     pub state: State,
+    /// Where the host has its state directory.
+    pub state_at: String,
     /// A directory of the machine that the host sees read-only at `/srv/lab`.
     pub visible: Option<PathBuf>,
     /// The host's own name.
@@ -30,7 +32,7 @@ pub enum Upper {
     Directory(PathBuf),
 }
 
-/// The filesystem of `/var/lib/lxhost`.
+/// The filesystem of the state directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// A directory of the machine's own disk; an ext4 image when that disk is none for overlays.
@@ -50,6 +52,7 @@ impl HostSpec {
             layers: Vec::new(),
             upper: Upper::Memory,
             state: State::Plain,
+            state_at: "/var/lib/lxhost".to_owned(),
             visible: None,
             name: "lab".to_owned(),
         }

@@ -1,0 +1,49 @@
+//! lxhost-bench: the rows of the budget table, measured for lxhost and for Incus in two hosts of the same
+//! recipe, one after the other, with the same image. Depends on the library of this crate; runs itself
+//! inside the hosts as the stopwatch. Called by `make bench`; writes docs/bench/.
+
+mod engine;
+mod report;
+mod rows;
+mod stopwatch;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use lxhost_tests::cache::Cache;
+use lxhost_tests::host;
+
+const USAGE: &str = "\
+usage: lxhost-bench [--rounds N] [--only incus|lxhost] [--to DIRECTORY]
+Measures N rounds of each row (10) and writes bench.txt and bench.json (docs/bench). With --only the
+figures of the other one are kept as they are in the file.";
+
+fn main() {
+    host::keeper::run_if_asked();
+    stopwatch::run_if_asked();
+    if let Err(error) = measure() {
+        eprintln!("lxhost-bench: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn measure() -> Result<()> {
+    let (mut rounds, mut only, mut to) = (10, None, "docs/bench".to_owned());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(option) = arguments.next() {
+        let value = arguments.next().context(USAGE)?;
+        match option.as_str() {
+            "--rounds" => rounds = value.parse().context(USAGE)?,
+            "--only" => only = Some(value),
+            "--to" => to = value,
+            _ => bail!("{USAGE}"),
+        }
+    }
+    let cache = Cache::open()?;
+    host::sweep(&cache)?;
+    let mut report = report::Report::open(Path::new(&to), rounds)?;
+    for engine in engine::ALL.iter().filter(|engine| only.as_deref().is_none_or(|only| only == engine.name)) {
+        report.add(engine.name, rows::measure(&cache, engine, rounds)?);
+    }
+    report.write(Path::new(&to))
+}

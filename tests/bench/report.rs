@@ -1,0 +1,114 @@
+//! The report: medians of both engines beside the budget, as a table and as JSON. Depends on nothing but
+//! serde_json. Called by `main`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::rows::{Figures, median};
+
+/// Rows in the order of the table, with the budget in seconds or bytes.
+const BUDGETS: &[(&str, f64)] = &[
+    ("launch", 0.06),
+    ("start until running", 0.04),
+    ("start until ready", 0.55),
+    ("stop --force", 0.12),
+    ("stop", 0.50),
+    ("exec true", 0.008),
+    ("list, 3 instances", 0.006),
+    ("delete --force", 0.15),
+    ("daemon RSS, 3 instances", 12e6),
+    ("monitor RSS", 0.6e6),
+];
+
+/// What is known so far, as it is written.
+pub(crate) struct Report {
+    value: Value,
+}
+
+impl Report {
+    /// The report in `directory`, with the figures it has, or an empty one.
+    pub(crate) fn open(directory: &Path, rounds: u32) -> Result<Self> {
+        let path = directory.join("bench.json");
+        let mut value: Value = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?,
+            Err(_) => json!({}),
+        };
+        value["rounds"] = json!(rounds);
+        value["machine"] = machine();
+        Ok(Self { value })
+    }
+
+    /// Takes in the figures of an engine, instead of older ones.
+    pub(crate) fn add(&mut self, engine: &str, figures: Figures) {
+        let rows: serde_json::Map<String, Value> = figures
+            .rows
+            .into_iter()
+            .map(|(name, all)| (name, json!({ "median": median(&all), "all": all })))
+            .collect();
+        self.value[engine] = json!({ "version": figures.version, "rows": rows });
+    }
+
+    /// Writes bench.json and bench.txt.
+    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
+        fs::create_dir_all(directory)?;
+        fs::write(directory.join("bench.json"), serde_json::to_string_pretty(&self.value)? + "\n")?;
+        let text = self.text()?;
+        fs::write(directory.join("bench.txt"), &text)?;
+        print!("{text}");
+        Ok(())
+    }
+
+    fn text(&self) -> Result<String> {
+        let mut text = String::new();
+        let version = |engine: &str| self.value[engine]["version"].as_str().unwrap_or("not measured").to_owned();
+        let machine = &self.value["machine"];
+        writeln!(
+            text,
+            "lxhost {} beside Incus {}, medians of {} rounds or more, in two hosts of one recipe on one machine\n\
+             ({} CPUs, Linux {}), the same Debian 13 image, ext4. Whole commands, timed inside the host.\n",
+            version("lxhost"),
+            version("incus"),
+            self.value["rounds"],
+            machine["cpus"],
+            machine["kernel"].as_str().unwrap_or_default()
+        )?;
+        writeln!(text, "{:<26}{:>12}{:>12}{:>12}{:>9}  ", "", "incus", "lxhost", "budget", "ratio")?;
+        for (row, budget) in BUDGETS {
+            let figure = |engine: &str| self.value[engine]["rows"][*row]["median"].as_f64();
+            let (incus, lxhost) = (figure("incus"), figure("lxhost"));
+            let ratio = incus.zip(lxhost).map_or("-".to_owned(), |(incus, lxhost)| format!("{:.1}x", incus / lxhost));
+            let verdict = lxhost.map_or("", |lxhost| if lxhost <= *budget { "within" } else { "OVER" });
+            let line = format!(
+                "{row:<26}{:>12}{:>12}{:>12}{ratio:>9}  {verdict}",
+                shown(row, incus),
+                shown(row, lxhost),
+                shown(row, Some(*budget))
+            );
+            writeln!(text, "{}", line.trim_end())?;
+        }
+        Ok(text)
+    }
+}
+
+fn shown(row: &str, figure: Option<f64>) -> String {
+    match figure {
+        None => "-".to_owned(),
+        Some(bytes) if row.contains("RSS") => format!("{:.2} MB", bytes / 1e6),
+        Some(seconds) => format!("{:.1} ms", seconds * 1e3),
+    }
+}
+
+fn machine() -> Value {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let model = read("/proc/cpuinfo").lines().find_map(|line| line.strip_prefix("model name").map(|rest| rest.trim_start_matches([':', '\t', ' ']).to_owned()));
+    json!({
+        "cpus": std::thread::available_parallelism().map_or(0, usize::from),
+        "model": model,
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "load": read("/proc/loadavg").split(' ').next(),
+    })
+}

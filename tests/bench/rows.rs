@@ -1,0 +1,133 @@
+//! The rows: which command is timed, between which others. Depends on `stopwatch` and `engine`. Called
+//! by `main`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lxhost_tests::cache::Cache;
+use lxhost_tests::host::Host;
+
+use crate::engine::Engine;
+use crate::stopwatch::{ARGUMENT, Course};
+
+/// Figures of one engine by row; seconds or bytes.
+pub(crate) struct Figures {
+    pub(crate) version: String,
+    pub(crate) rows: BTreeMap<String, Vec<f64>>,
+}
+
+/// A timed row; words are separated by spaces, and `@` stands for the engine's command.
+struct Row {
+    name: &'static str,
+    before: &'static [&'static str],
+    timed: &'static str,
+    after: &'static [&'static str],
+    from_ready: bool,
+    until_ready: bool,
+}
+
+const NOTHING: Row = Row { name: "", before: &[], timed: "", after: &[], from_ready: false, until_ready: false };
+
+/// In this order: each leaves the host as the next one wants it, with c1 stopped from the second on.
+const ROWS: &[Row] = &[
+    Row { name: "launch", timed: "@ launch debian c1", after: &["@ delete --force c1"], ..NOTHING },
+    Row { name: "delete --force", before: &["@ launch debian c1"], timed: "@ delete --force c1", from_ready: true, ..NOTHING },
+    Row { name: "start until running", timed: "@ start c1", after: &["@ stop --force c1"], ..NOTHING },
+    Row { name: "start until ready", timed: "@ start c1", after: &["@ stop --force c1"], until_ready: true, ..NOTHING },
+    Row { name: "stop --force", before: &["@ start c1"], timed: "@ stop --force c1", from_ready: true, ..NOTHING },
+    Row { name: "stop", before: &["@ start c1"], timed: "@ stop c1", from_ready: true, ..NOTHING },
+];
+
+/// Rows that are timed while c1, c2 and c3 run.
+const WITH_THREE: &[Row] = &[
+    Row { name: "exec true", timed: "@ exec c1 -- true", ..NOTHING },
+    Row { name: "list, 3 instances", timed: "@ list", ..NOTHING },
+];
+
+/// Measures every row for one engine, in a host of its own.
+pub(crate) fn measure(cache: &Cache, engine: &Engine, rounds: u32) -> Result<Figures> {
+    eprintln!("{}: preparing a host", engine.name);
+    let host = engine.boot(cache)?;
+    fs::copy(std::env::current_exe()?, host.share().join("bench"))?;
+    let at = |command: &str| host.succeed(words(engine, command));
+    let mut rows = BTreeMap::new();
+    // The first launch also makes what is made once: it is not a row.
+    at("@ launch debian c0")?;
+    at("@ delete --force c0")?;
+    for (number, row) in ROWS.iter().enumerate() {
+        if number == 2 {
+            at("@ init debian c1")?;
+        }
+        rows.insert(row.name.to_owned(), run(&host, engine, row, rounds)?);
+    }
+    at("@ start c1")?;
+    at("@ launch debian c2")?;
+    at("@ launch debian c3")?;
+    for row in WITH_THREE {
+        rows.insert(row.name.to_owned(), run(&host, engine, row, rounds * 3)?);
+    }
+    for (name, memory) in [("daemon RSS, 3 instances", resident(&host, engine.daemon)?), ("monitor RSS", resident(&host, engine.monitor)?)] {
+        rows.insert(name.to_owned(), memory);
+    }
+    Ok(Figures { version: engine.version(&host)?, rows })
+}
+
+fn words(engine: &Engine, command: &str) -> Vec<String> {
+    command.split(' ').map(|word| if word == "@" { engine.command.to_owned() } else { word.to_owned() }).collect()
+}
+
+fn run(host: &Host, engine: &Engine, row: &Row, rounds: u32) -> Result<Vec<f64>> {
+    let all = |commands: &[&str]| commands.iter().map(|command| words(engine, command)).collect();
+    let course = Course {
+        rounds,
+        before: all(row.before),
+        timed: words(engine, row.timed),
+        after: all(row.after),
+        until_ready: row.until_ready,
+        from_ready: row.from_ready,
+    };
+    let said = host
+        .command(["/lab/bench", ARGUMENT, &serde_json::to_string(&course)?])
+        .timeout(Duration::from_secs(1200))
+        .succeed()
+        .with_context(|| format!("{}: {}", engine.name, row.name))?;
+    let seconds: Vec<f64> = serde_json::from_str(said.trim()).with_context(|| format!("the stopwatch said {said:?}"))?;
+    eprintln!("{}: {}: {:.4} s", engine.name, row.name, median(&seconds));
+    Ok(seconds)
+}
+
+/// Resident bytes of each process of the host whose name or command line begins with `what`.
+fn resident(host: &Host, what: &str) -> Result<Vec<f64>> {
+    let said = host.succeed(["ps", "-e", "--no-headers", "-o", "rss=,args="])?;
+    let memory: Vec<f64> = said
+        .lines()
+        .filter_map(|line| line.trim().split_once(' '))
+        .filter(|(_, args)| args.trim().starts_with(what) || args.split(' ').next().is_some_and(|path| path.ends_with(&format!("/{what}"))))
+        .filter_map(|(kilobytes, _)| kilobytes.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0))
+        .collect();
+    if memory.is_empty() { anyhow::bail!("no process is {what}") } else { Ok(memory) }
+}
+
+/// The middle of some figures.
+pub(crate) fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => sorted[count / 2],
+        count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_the_middle_or_the_mean_of_two() {
+        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
+    }
+}
