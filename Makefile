@@ -31,7 +31,7 @@ endif
 all: build
 
 build:
-	$(CARGO) build --workspace --bin lxctl --bin lxhostd --bin lxhost-runtime --profile $(PROFILE)
+	$(CARGO) build --workspace --bin lxctl --bin lxhostd --bin lxhost-unpack --bin lxhost-runtime --profile $(PROFILE)
 ifeq ($(filter dev,$(PROFILE)),)
 	@$(if $(HAVE_MUSL),,echo "note: $(MUSL) is not installed for rustc, so lxhost-runtime is linked dynamically")
 	$(CARGO) build -p lxhost-runtime --profile monitor $(MONITOR_FLAGS)
@@ -42,7 +42,7 @@ setup:
 
 install:
 	install -D -m 0755 $(OUT)/lxctl $(DESTDIR)$(prefix)/bin/lxctl
-	install -D -m 0755 $(OUT)/lxhostd $(DESTDIR)$(prefix)/libexec/lxhost/lxhostd
+	install -D -m 0755 -t $(DESTDIR)$(prefix)/libexec/lxhost $(OUT)/lxhostd $(OUT)/lxhost-unpack
 	install -D -m 0755 $(MONITOR) $(DESTDIR)$(prefix)/libexec/lxhost/lxhost-runtime
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/systemd/system units/systemd/*.service
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/sysusers.d units/sysusers.d/lxhost.conf
@@ -57,11 +57,20 @@ install:
 deb: build
 	packaging/deb/build $(PROFILE) $(DEB)
 
+# Everything that is tested. check-quick is what needs neither root nor a host.
+check: setup check-quick deb lab
+	target/debug/lxhost-host-tests
+
+check-quick:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --workspace --no-fail-fast
+
 # The throw-away host of the tests; LAB=name has several side by side.
 LAB ?= lab
 
 lab:
-	$(CARGO) build --workspace --bin lxhost-lab
+	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-bench
 
 host: deb lab
 	-@target/debug/lxhost-lab down $(LAB) 2>/dev/null
@@ -72,3 +81,7 @@ host-sh:
 
 host-down:
 	@target/debug/lxhost-lab down $(LAB)
+
+# Run it on an idle machine: the figures of both are medians, but of what the machine gave them.
+bench: setup deb lab
+	target/debug/lxhost-bench

@@ -62,7 +62,9 @@ impl Engine {
             host.succeed(argv.iter().copied())?;
         }
         let (metadata, root) = (guest.path_in_host(Form::Metadata)?, guest.path_in_host(Form::Squashfs)?);
-        host.command([self.command, "image", "import", &metadata, &root, "--alias", "debian"]).timeout(std::time::Duration::from_secs(300)).succeed()?;
+        host.command([self.command, "image", "import", &metadata, &root, "--alias", "debian"])
+            .timeout(std::time::Duration::from_secs(300))
+            .succeed()?;
         Ok(host)
     }
 

@@ -44,11 +44,8 @@ impl Report {
 
     /// Takes in the figures of an engine, instead of older ones.
     pub(crate) fn add(&mut self, engine: &str, figures: Figures) {
-        let rows: serde_json::Map<String, Value> = figures
-            .rows
-            .into_iter()
-            .map(|(name, all)| (name, json!({ "median": median(&all), "all": all })))
-            .collect();
+        let rows: serde_json::Map<String, Value> =
+            figures.rows.into_iter().map(|(name, all)| (name, json!({ "median": median(&all), "all": all }))).collect();
         self.value[engine] = json!({ "version": figures.version, "rows": rows });
     }
 
@@ -104,7 +101,9 @@ fn shown(row: &str, figure: Option<f64>) -> String {
 
 fn machine() -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let model = read("/proc/cpuinfo").lines().find_map(|line| line.strip_prefix("model name").map(|rest| rest.trim_start_matches([':', '\t', ' ']).to_owned()));
+    let model = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name").map(|rest| rest.trim_start_matches([':', '\t', ' ']).to_owned()));
     json!({
         "cpus": std::thread::available_parallelism().map_or(0, usize::from),
         "model": model,

@@ -68,7 +68,9 @@ pub(crate) fn measure(cache: &Cache, engine: &Engine, rounds: u32) -> Result<Fig
     for row in WITH_THREE {
         rows.insert(row.name.to_owned(), run(&host, engine, row, rounds * 3)?);
     }
-    for (name, memory) in [("daemon RSS, 3 instances", resident(&host, engine.daemon)?), ("monitor RSS", resident(&host, engine.monitor)?)] {
+    for (name, memory) in
+        [("daemon RSS, 3 instances", resident(&host, engine.daemon)?), ("monitor RSS", resident(&host, engine.monitor)?)]
+    {
         rows.insert(name.to_owned(), memory);
     }
     Ok(Figures { version: engine.version(&host)?, rows })
@@ -104,7 +106,9 @@ fn resident(host: &Host, what: &str) -> Result<Vec<f64>> {
     let memory: Vec<f64> = said
         .lines()
         .filter_map(|line| line.trim().split_once(' '))
-        .filter(|(_, args)| args.trim().starts_with(what) || args.split(' ').next().is_some_and(|path| path.ends_with(&format!("/{what}"))))
+        .filter(|(_, args)| {
+            args.trim().starts_with(what) || args.split(' ').next().is_some_and(|path| path.ends_with(&format!("/{what}")))
+        })
         .filter_map(|(kilobytes, _)| kilobytes.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0))
         .collect();
     if memory.is_empty() { anyhow::bail!("no process is {what}") } else { Ok(memory) }

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use lxhost_tests::cache::{self, Cache};
 use lxhost_tests::host::{Host, HostSpec, enter, leader_below, sweep};
-use lxhost_tests::{image, package};
 use lxhost_tests::recipe::Recipe;
+use lxhost_tests::{image, package};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +54,8 @@ pub(crate) fn serve(cache: &Cache, name: &str) -> Result<()> {
         spec = package::installed(cache, &spec, &package::find()?)?;
     }
     let host = Host::boot(cache, &spec)?;
-    let record = Record { owner: i32::try_from(std::process::id())?, process: host.process(), directory: host.directory().to_owned() };
+    let record =
+        Record { owner: i32::try_from(std::process::id())?, process: host.process(), directory: host.directory().to_owned() };
     let path = record_path(cache, name)?;
     fs::write(&path, serde_json::to_vec(&record)?)?;
     println!("up");

@@ -100,8 +100,18 @@ mod tests {
     #[test]
     fn a_failed_build_leaves_no_entry() {
         let (_dir, cache) = cache();
-        cache.entry("tree", "k", |path| { fs::create_dir(path)?; anyhow::bail!("half way") }).unwrap_err();
-        let path = cache.entry("tree", "k", |path| { assert!(!path.exists()); Ok(fs::write(path, "whole")?) }).unwrap();
+        cache
+            .entry("tree", "k", |path| {
+                fs::create_dir(path)?;
+                anyhow::bail!("half way")
+            })
+            .unwrap_err();
+        let path = cache
+            .entry("tree", "k", |path| {
+                assert!(!path.exists());
+                Ok(fs::write(path, "whole")?)
+            })
+            .unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "whole");
     }
 

@@ -9,4 +9,6 @@ pub mod image;
 pub mod package;
 pub mod recipe;
 pub mod relay;
+pub mod runner;
 pub mod tool;
+pub mod unchanged;

@@ -91,7 +91,11 @@ impl Host {
         }
         let console = fs::read_to_string(self.directory.join("console.log")).unwrap_or_default();
         let tail: Vec<&str> = console.lines().rev().take(30).collect();
-        bail!("the host did not come up in {} s; the end of its console, last line first:\n{}", BOOT_LIMIT.as_secs(), tail.join("\n"))
+        bail!(
+            "the host did not come up in {} s; the end of its console, last line first:\n{}",
+            BOOT_LIMIT.as_secs(),
+            tail.join("\n")
+        )
     }
 
     pub(super) fn keeper(&self) -> std::sync::MutexGuard<'_, Keeper> {

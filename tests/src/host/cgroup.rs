@@ -96,7 +96,10 @@ mod tests {
     fn the_groups_of_a_hybrid_machine_are_two() {
         let own = "9:name=systemd:/a\n4:memory:/m\n0::/b/c\n";
         let mounts = "30 20 0:1 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n31 20 0:2 / /sys/fs/cgroup/unified rw shared:1 - cgroup2 cgroup2 rw\n";
-        assert_eq!(parents(own, mounts), [PathBuf::from("/sys/fs/cgroup/systemd/a"), PathBuf::from("/sys/fs/cgroup/unified/b/c")]);
+        assert_eq!(
+            parents(own, mounts),
+            [PathBuf::from("/sys/fs/cgroup/systemd/a"), PathBuf::from("/sys/fs/cgroup/unified/b/c")]
+        );
     }
 
     #[test]

@@ -205,7 +205,13 @@ impl Running {
         let left = self.limit.saturating_sub(self.started.elapsed());
         if !ended_within(&self.child, left)? {
             self.kill();
-            bail!("{}: killed after {} s; it said: {}{}", self.what, self.limit.as_secs(), self.stdout.text(), self.stderr.text());
+            bail!(
+                "{}: killed after {} s; it said: {}{}",
+                self.what,
+                self.limit.as_secs(),
+                self.stdout.text(),
+                self.stderr.text()
+            );
         }
         let status = self.child.wait()?;
         let elapsed = self.started.elapsed();
@@ -303,7 +309,8 @@ impl Stream {
     fn whole(&self) -> Option<Vec<u8>> {
         let (state, changed) = &*self.0;
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut state, timeout) = changed.wait_timeout_while(state, HELD_LIMIT, |state| !state.1).unwrap_or_else(PoisonError::into_inner);
+        let (mut state, timeout) =
+            changed.wait_timeout_while(state, HELD_LIMIT, |state| !state.1).unwrap_or_else(PoisonError::into_inner);
         (!timeout.timed_out()).then(|| std::mem::take(&mut state.0))
     }
 
@@ -311,9 +318,8 @@ impl Stream {
         let said = |state: &Written| String::from_utf8_lossy(&state.0).contains(text);
         let (state, changed) = &*self.0;
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (state, _) = changed
-            .wait_timeout_while(state, limit, |state| !said(state) && !state.1)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (state, _) =
+            changed.wait_timeout_while(state, limit, |state| !said(state) && !state.1).unwrap_or_else(PoisonError::into_inner);
         let output = String::from_utf8_lossy(&state.0).into_owned();
         if said(&state) { Ok(output) } else { bail!("the output has no {text:?}: {output:?}") }
     }

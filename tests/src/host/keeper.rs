@@ -28,7 +28,9 @@ pub fn run_if_asked() {
         return;
     }
     let (directory, spec) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
-    let result = serde_json::from_str(&spec).context("reading the host's specification").and_then(|spec| keep(Path::new(&directory), &spec));
+    let result = serde_json::from_str(&spec)
+        .context("reading the host's specification")
+        .and_then(|spec| keep(Path::new(&directory), &spec));
     if let Err(error) = &result {
         println!("failed {error:#}");
     }
@@ -102,14 +104,16 @@ fn prepare(directory: &Path, spec: &HostSpec) -> Result<()> {
     // nspawn leaves empty directories in /run and /tmp of whoever kills it: let them be private ones.
     for place in ["/run", "/tmp"] {
         if !directory.starts_with(place) && !spec.tree.starts_with(place) && !std::env::current_exe()?.starts_with(place) {
-            mount("tmpfs", place, "tmpfs", MountFlags::empty(), Some(c"mode=0755")).with_context(|| format!("mounting {place}"))?;
+            mount("tmpfs", place, "tmpfs", MountFlags::empty(), Some(c"mode=0755"))
+                .with_context(|| format!("mounting {place}"))?;
         }
     }
     let upper = match &spec.upper {
         Upper::Directory(path) => path.clone(),
         Upper::Memory => {
             let path = made(directory, "memory")?;
-            mount("tmpfs", &path, "tmpfs", MountFlags::empty(), Some(c"mode=0755,size=4g")).context("mounting the root's memory")?;
+            mount("tmpfs", &path, "tmpfs", MountFlags::empty(), Some(c"mode=0755,size=4g"))
+                .context("mounting the root's memory")?;
             path
         }
     };
@@ -121,7 +125,8 @@ fn prepare(directory: &Path, spec: &HostSpec) -> Result<()> {
         made(&upper, "work")?.display()
     );
     let options = std::ffi::CString::new(options)?;
-    mount("overlay", made(directory, "root")?, "overlay", MountFlags::empty(), Some(options.as_c_str())).context("mounting the root")?;
+    mount("overlay", made(directory, "root")?, "overlay", MountFlags::empty(), Some(options.as_c_str()))
+        .context("mounting the root")?;
     match spec.state {
         State::Plain if holds_overlays(directory)? => Ok(()),
         State::Plain | State::Ext4 => mount_image(directory, "ext4", "mkfs.ext4"),

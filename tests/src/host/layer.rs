@@ -14,7 +14,13 @@ use crate::cache::{self, Cache};
 ///
 /// # Errors
 /// Whatever `work` says, and when the host does not boot or power off.
-pub fn layer(cache: &Cache, spec: &HostSpec, name: &str, content: &[u8], work: impl FnOnce(&Host) -> Result<()>) -> Result<PathBuf> {
+pub fn layer(
+    cache: &Cache,
+    spec: &HostSpec,
+    name: &str,
+    content: &[u8],
+    work: impl FnOnce(&Host) -> Result<()>,
+) -> Result<PathBuf> {
     let below = format!("{:?} {:?}", spec.tree, spec.layers);
     let key = cache::key(name, &[content, below.as_bytes()].concat());
     let path = cache.entry("layers", &key, |path| {

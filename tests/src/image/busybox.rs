@@ -46,7 +46,8 @@ pub fn busybox(cache: &Cache) -> Result<Image> {
 }
 
 fn tree(root: &Path) -> Result<()> {
-    for name in ["bin", "sbin", "usr/bin", "usr/sbin", "etc", "root", "home/user", "dev", "proc", "sys", "run", "tmp", "var/log"] {
+    for name in ["bin", "sbin", "usr/bin", "usr/sbin", "etc", "root", "home/user", "dev", "proc", "sys", "run", "tmp", "var/log"]
+    {
         fs::create_dir_all(root.join(name))?;
     }
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;

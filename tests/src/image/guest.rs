@@ -11,7 +11,8 @@ use crate::recipe::Recipe;
 const PACKAGES: &[&str] =
     &["systemd", "systemd-sysv", "systemd-resolved", "libpam-systemd", "dbus", "iproute2", "iputils-ping", "netbase", "procps"];
 
-const NETWORK: &str = "[Match]\nName=eth0\n\n[Network]\nDHCP=true\n\n[DHCPv4]\nUseDomains=true\nUseMTU=true\n\n[DHCP]\nClientIdentifier=mac\n";
+const NETWORK: &str =
+    "[Match]\nName=eth0\n\n[Network]\nDHCP=true\n\n[DHCPv4]\nUseDomains=true\nUseMTU=true\n\n[DHCP]\nClientIdentifier=mac\n";
 
 /// Says when the guest is up, in a way that needs no manager: the bench looks for the file.
 const READY: &str = "[Unit]\nDescription=Mark the end of the boot\nDefaultDependencies=no\nAfter=multi-user.target\n\n\
@@ -19,7 +20,11 @@ const READY: &str = "[Unit]\nDescription=Mark the end of the boot\nDefaultDepend
 
 const TEMPLATES: &[(&str, &str, &str)] = &[
     ("/etc/hostname", "hostname.tpl", "{{ container.name }}\n"),
-    ("/etc/hosts", "hosts.tpl", "127.0.1.1\t{{ container.name }}\n127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\n"),
+    (
+        "/etc/hosts",
+        "hosts.tpl",
+        "127.0.1.1\t{{ container.name }}\n127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\n",
+    ),
 ];
 
 impl Recipe {

@@ -54,13 +54,22 @@ pub(super) fn pack(root: &Path, metadata: &Metadata<'_>, directory: &Path) -> Re
     let root_name = root.file_name().context("a root has a name")?.to_string_lossy().into_owned();
     let rename = format!("--transform=s,^{root_name},rootfs,S");
     let above = root.parent().context("a root has a parent")?;
-    tar(&form(Form::Unified), "zstd -1 -T0", work.path(), &[&rename], &[&parts[..], &["-C", &above.to_string_lossy(), &root_name]].concat())?;
-    tool::run(
-        Command::new("mksquashfs")
-            .arg(root)
-            .arg(form(Form::Squashfs))
-            .args(["-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", "3", "-noappend"]),
+    tar(
+        &form(Form::Unified),
+        "zstd -1 -T0",
+        work.path(),
+        &[&rename],
+        &[&parts[..], &["-C", &above.to_string_lossy(), &root_name]].concat(),
     )?;
+    tool::run(Command::new("mksquashfs").arg(root).arg(form(Form::Squashfs)).args([
+        "-quiet",
+        "-no-progress",
+        "-comp",
+        "zstd",
+        "-Xcompression-level",
+        "3",
+        "-noappend",
+    ]))?;
     Ok(())
 }
 

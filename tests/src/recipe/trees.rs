@@ -4,10 +4,35 @@ use super::Recipe;
 
 /// What a Debian 13 server has that the package needs or a test looks with.
 const HOST: &[&str] = &[
-    "systemd", "systemd-sysv", "systemd-container", "systemd-resolved", "libpam-systemd", "libnss-mymachines",
-    "libnss-resolve", "dbus", "polkitd", "pkexec", "dnsmasq-base", "nftables", "squashfs-tools", "mmdebstrap", "apt",
-    "debian-archive-keyring", "xz-utils", "zstd", "libseccomp2", "iproute2", "iputils-ping", "procps", "kmod",
-    "busybox-static", "btrfs-progs", "e2fsprogs", "bash-completion", "strace", "less",
+    "systemd",
+    "systemd-sysv",
+    "systemd-container",
+    "systemd-resolved",
+    "libpam-systemd",
+    "libnss-mymachines",
+    "libnss-resolve",
+    "dbus",
+    "polkitd",
+    "pkexec",
+    "dnsmasq-base",
+    "nftables",
+    "squashfs-tools",
+    "mmdebstrap",
+    "apt",
+    "debian-archive-keyring",
+    "xz-utils",
+    "zstd",
+    "libseccomp2",
+    "iproute2",
+    "iputils-ping",
+    "procps",
+    "kmod",
+    "busybox-static",
+    "btrfs-progs",
+    "e2fsprogs",
+    "bash-completion",
+    "strace",
+    "less",
 ];
 
 /// The address that stands for the mirror; forwarded to the relay's socket.
@@ -58,8 +83,17 @@ impl Recipe {
             .file("etc/systemd/journald.conf.d/lab.conf", 0o644, "[Journal]\nStorage=persistent\nRateLimitBurst=0\n")
             .command(&["systemctl", "enable", "lab-address.service", "lab-mirror.socket"])
             // Nobody logs in on the console, and these would wake up in the middle of a test.
-            .command(&["systemctl", "mask", "console-getty.service", "apt-daily.timer", "apt-daily-upgrade.timer",
-                "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer", "systemd-firstboot.service"])
+            .command(&[
+                "systemctl",
+                "mask",
+                "console-getty.service",
+                "apt-daily.timer",
+                "apt-daily-upgrade.timer",
+                "dpkg-db-backup.timer",
+                "e2scrub_all.timer",
+                "fstrim.timer",
+                "systemd-firstboot.service",
+            ])
             .command(&["useradd", "--create-home", "--shell", "/bin/bash", "alice"])
             .command(&["useradd", "--create-home", "--shell", "/bin/bash", "bob"])
     }

@@ -38,7 +38,8 @@ pub(super) enum Answer {
 impl Mirror {
     /// The archive that apt of this machine uses, or `$LXHOST_MIRROR`.
     pub(super) fn of_this_machine(cache: &Cache) -> Result<Self> {
-        let debian = std::env::var("LXHOST_MIRROR").ok().or_else(configured).unwrap_or_else(|| "http://deb.debian.org/debian".into());
+        let debian =
+            std::env::var("LXHOST_MIRROR").ok().or_else(configured).unwrap_or_else(|| "http://deb.debian.org/debian".into());
         let debian = debian.trim_end_matches('/').to_owned();
         let security = format!("{debian}-security");
         Ok(Self {
@@ -127,9 +128,15 @@ fn download(address: &str, file: &Path) -> Result<bool> {
 }
 
 fn configured() -> Option<String> {
-    let output = Command::new("apt-get").args(["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"]).output().ok()?;
+    let output = Command::new("apt-get")
+        .args(["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"])
+        .output()
+        .ok()?;
     let said = String::from_utf8(output.stdout).ok()?;
-    said.lines().filter_map(|line| line.strip_prefix("Debian ")).find(|uri| uri.trim_end_matches('/').ends_with("/debian")).map(str::to_owned)
+    said.lines()
+        .filter_map(|line| line.strip_prefix("Debian "))
+        .find(|uri| uri.trim_end_matches('/').ends_with("/debian"))
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -149,7 +156,9 @@ mod tests {
 
     #[test]
     fn a_path_that_leaves_the_archive_is_refused() {
-        for path in ["/debian/../x", "/debian/%2e%2e/x", "/other/x", "/debian", "debian/x", "/debian//x", "/debian/x?y", "/debian/%zz"] {
+        for path in
+            ["/debian/../x", "/debian/%2e%2e/x", "/other/x", "/debian", "debian/x", "/debian//x", "/debian/x?y", "/debian/%zz"]
+        {
             assert!(mirror().locate(path).is_none(), "{path}");
         }
     }

@@ -1,0 +1,167 @@
+//! The test host itself: what the other suites rely on.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lxhost_tests::host::{Host, HostSpec, State};
+use lxhost_tests::runner::{Base, Stage, Suite};
+use lxhost_tests::suite;
+
+pub(crate) const SUITE: Suite = suite!(
+    "harness",
+    Base::Bare,
+    [
+        the_host_comes_up_with_nothing_failed,
+        exit_status_signals_and_streams_are_exact,
+        input_reaches_a_command_and_a_late_one_is_killed,
+        an_ordinary_user_is_one,
+        files_go_in_and_out_unchanged,
+        packages_come_from_the_relay_and_nothing_else_is_reachable,
+        a_reboot_a_crash_and_a_power_off_keep_the_disk,
+        two_hosts_do_not_see_each_others_processes,
+        the_state_directory_can_be_btrfs,
+        a_killed_harness_leaves_no_process_and_no_mount,
+    ]
+);
+
+fn the_host_comes_up_with_nothing_failed(stage: &Stage) -> Result<()> {
+    let state = stage.host.succeed(["systemctl", "is-system-running"])?;
+    ensure!(state == "running\n", "{state}{}", stage.host.succeed(["systemctl", "--failed"])?);
+    Ok(())
+}
+
+fn exit_status_signals_and_streams_are_exact(stage: &Stage) -> Result<()> {
+    let output = stage.host.command(["sh", "-c", "echo out; echo err >&2; exit 7"]).output()?;
+    ensure!(
+        (output.code, output.stdout.as_slice(), output.stderr.as_slice()) == (Some(7), b"out\n", b"err\n"),
+        "{}",
+        output.describe()
+    );
+    let output = stage.host.command(["sh", "-c", "kill -SEGV $$"]).output()?;
+    ensure!((output.code, output.signal) == (None, Some(11)), "{}", output.describe());
+    Ok(())
+}
+
+fn input_reaches_a_command_and_a_late_one_is_killed(stage: &Stage) -> Result<()> {
+    let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let output = stage.host.command(["cat"]).stdin(bytes.clone()).output()?;
+    ensure!(output.stdout == bytes, "the bytes came back changed");
+    let mut cat = stage.host.command(["cat"]).spawn()?;
+    cat.stdin.as_mut().context("a running command has an input")?.write_all(b"hello")?;
+    cat.until("hello")?;
+    let start = Instant::now();
+    let late = stage.host.command(["sleep", "1234"]).timeout(Duration::from_millis(300)).output();
+    ensure!(late.is_err() && start.elapsed() < Duration::from_secs(3), "{late:?}");
+    let left = stage.host.command(["pgrep", "-f", "sleep 1234"]).output()?;
+    ensure!(left.code == Some(1), "the late command still runs: {}", left.describe());
+    Ok(())
+}
+
+fn an_ordinary_user_is_one(stage: &Stage) -> Result<()> {
+    let said = stage
+        .host
+        .command(["sh", "-c", "id -un; id -Gn; pwd; echo $HOME; grep CapEff /proc/self/status"])
+        .user("alice")
+        .succeed()?;
+    ensure!(said == "alice\nalice\n/home/alice\n/home/alice\nCapEff:\t0000000000000000\n", "{said}");
+    Ok(())
+}
+
+fn files_go_in_and_out_unchanged(stage: &Stage) -> Result<()> {
+    let bytes: Vec<u8> = (0..=255).rev().cycle().take(100_000).collect();
+    stage.host.put("/root/new/file", 0o640, bytes.clone())?;
+    ensure!(stage.host.get("/root/new/file")? == bytes, "the bytes came back changed");
+    ensure!(stage.host.succeed(["stat", "-c", "%a %U", "/root/new/file"])? == "640 root\n");
+    ensure!(stage.host.get("/root/none").is_err());
+    Ok(())
+}
+
+fn packages_come_from_the_relay_and_nothing_else_is_reachable(stage: &Stage) -> Result<()> {
+    stage.host.succeed(["apt-get", "update", "-q"])?;
+    stage.host.succeed(["apt-get", "download", "-q", "hello"])?;
+    let routes = stage.host.succeed(["ip", "route"])?;
+    ensure!(routes.is_empty(), "the host has routes: {routes}");
+    let refused = stage.host.command([
+        "apt-get",
+        "-o",
+        "Dir::Etc::SourceParts=/dev/null",
+        "-o",
+        "Dir::Etc::SourceList=/root/other.list",
+        "update",
+    ]);
+    stage.host.put("/root/other.list", 0o644, "deb http://192.0.2.1/other trixie main\n")?;
+    refused.fail()?;
+    Ok(())
+}
+
+fn a_reboot_a_crash_and_a_power_off_keep_the_disk(stage: &Stage) -> Result<()> {
+    let boot = || stage.host.succeed(["cat", "/proc/1/stat"]).map(|stat| stat.split(' ').nth(21).map(str::to_owned));
+    let before = boot()?;
+    stage.host.succeed(["sh", "-c", "echo kept >/var/lib/lxhost/file; echo kept >/etc/kept; sync"])?;
+    stage.host.reboot()?;
+    ensure!(boot()? != before, "PID 1 is as old as before");
+    stage.host.crash()?;
+    ensure!(stage.host.succeed(["true"]).is_err(), "a host that is off runs commands");
+    stage.host.power_on()?;
+    stage.host.power_off()?;
+    stage.host.power_on()?;
+    ensure!(stage.host.succeed(["cat", "/var/lib/lxhost/file", "/etc/kept"])? == "kept\nkept\n");
+    Ok(())
+}
+
+fn two_hosts_do_not_see_each_others_processes(stage: &Stage) -> Result<()> {
+    let other = Host::boot(&stage.cache, &stage.spec)?;
+    for host in [&stage.host, &other] {
+        host.succeed(["systemd-run", "--quiet", "--unit=twin", "sleep", "4321"])?;
+    }
+    other.succeed(["systemctl", "kill", "--signal=KILL", "twin.service"])?;
+    other.command(["sh", "-c", "while systemctl -q is-active twin; do sleep 0.1; done"]).succeed()?;
+    stage.host.succeed(["systemctl", "is-active", "twin.service"])?;
+    stage.host.succeed(["pgrep", "-f", "sleep 4321"])?;
+    stage.host.succeed(["systemctl", "stop", "twin.service"])?;
+    Ok(())
+}
+
+fn the_state_directory_can_be_btrfs(stage: &Stage) -> Result<()> {
+    let host = Host::boot(&stage.cache, &HostSpec { state: State::Btrfs, ..stage.spec.clone() })?;
+    ensure!(host.succeed(["stat", "-f", "-c", "%T", "/var/lib/lxhost"])? == "btrfs\n");
+    host.succeed(["btrfs", "subvolume", "create", "/var/lib/lxhost/sub"])?;
+    Ok(())
+}
+
+/// Runs this program as another harness, kills it in the middle, and looks for what it had.
+fn a_killed_harness_leaves_no_process_and_no_mount(stage: &Stage) -> Result<()> {
+    let mut harness = Command::new(std::env::current_exe()?)
+        .arg("harness: the host comes up")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let id = format!("lxhost-lab-{}-0", harness.id());
+    let directory = stage.cache.directory("hosts")?.join(&id);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !fs::read_to_string(directory.join("console.log")).is_ok_and(|console| console.contains("Welcome")) {
+        ensure!(Instant::now() < deadline && harness.try_wait()?.is_none(), "the other harness did not boot a host");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    harness.kill()?;
+    harness.wait()?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Some(left) = processes_naming(&id)? {
+        ensure!(Instant::now() < deadline, "a process is left: {left}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    ensure!(!mounts.contains(&id), "a mount is left: {mounts}");
+    lxhost_tests::host::sweep(&stage.cache)?;
+    ensure!(!directory.exists(), "{} is left", directory.display());
+    Ok(())
+}
+
+/// The command line of a process of the machine that has `id` in it.
+fn processes_naming(id: &str) -> Result<Option<String>> {
+    let lines = fs::read_dir("/proc")?.flatten().map(|entry| fs::read(entry.path().join("cmdline")).unwrap_or_default());
+    Ok(lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).find(|line| line.contains(id)))
+}

@@ -1,0 +1,34 @@
+//! The host suites: what an installed lxhost does on a real Debian 13 with systemd, D-Bus and Polkit.
+//! Depends on the library of this crate. Called by `make check`; with words as arguments it runs the
+//! tests whose `suite: sentence` contains one of them.
+
+mod harness;
+mod package;
+
+use lxhost_tests::cache::Cache;
+use lxhost_tests::host;
+use lxhost_tests::runner::{self, Suite};
+
+const SUITES: &[Suite] = &[package::SUITE, harness::SUITE];
+
+fn main() {
+    host::keeper::run_if_asked();
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.iter().any(|word| word == "--list") {
+        for suite in SUITES {
+            for test in suite.tests {
+                println!("{}: {}", suite.name, test.name.replace('_', " "));
+            }
+        }
+        return;
+    }
+    let prepared = Cache::open().and_then(|cache| host::sweep(&cache).map(|()| cache));
+    let passed = match prepared {
+        Ok(cache) => runner::run(&cache, SUITES, &wanted, 2).finish(),
+        Err(error) => {
+            eprintln!("{error:#}");
+            false
+        }
+    };
+    std::process::exit(i32::from(!passed));
+}

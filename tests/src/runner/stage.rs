@@ -1,0 +1,88 @@
+//! What a test gets: its host, the package and the images. Depends on `host`, `image` and `package`.
+//! Called by the runner, used by every test.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Base;
+use crate::cache::Cache;
+use crate::host::{Cmd, Host, HostSpec};
+use crate::image::{self, Form, Image};
+use crate::package;
+use crate::recipe::Recipe;
+
+/// A host with what a test needs around it.
+#[derive(Debug)]
+pub struct Stage {
+    /// The host of the suite.
+    pub host: Host,
+    /// The specification it was booted from, for tests that want another one like it.
+    pub spec: HostSpec,
+    /// The package under test.
+    pub package: PathBuf,
+    /// The cache, for tests that boot or build more.
+    pub cache: Cache,
+}
+
+impl Stage {
+    /// Boots a host for a suite.
+    ///
+    /// # Errors
+    /// When there is no package, or the host does not come up.
+    pub fn boot(cache: &Cache, base: Base) -> Result<Self> {
+        let package = package::find()?;
+        let mut spec = HostSpec::over(&Recipe::host().tree(cache)?);
+        spec.visible = Some(image::images_of(cache)?);
+        if base == Base::Packaged {
+            spec = package::installed(cache, &spec, &package)?;
+        }
+        let host = Host::boot(cache, &spec)?;
+        Ok(Self { host, spec, package, cache: cache.clone() })
+    }
+
+    /// `lxctl` with these words, separated by single spaces, as root.
+    #[must_use]
+    pub fn lxctl(&self, words: &str) -> Cmd<'_> {
+        self.host.command(std::iter::once("lxctl").chain(words.split(' '))).timeout(Duration::from_secs(120))
+    }
+
+    /// Makes sure that the tiny image is there by the alias `busybox`.
+    ///
+    /// # Errors
+    /// When the import fails.
+    pub fn with_busybox(&self) -> Result<()> {
+        self.with_image("busybox", &image::busybox(&self.cache)?)
+    }
+
+    /// Makes sure that the Debian 13 image without udev is there by the alias `debian`.
+    ///
+    /// # Errors
+    /// When the import fails.
+    pub fn with_debian(&self) -> Result<()> {
+        self.with_image("debian", &image::debian_without_udev(&self.cache)?)
+    }
+
+    /// Makes sure that an image is there by an alias.
+    ///
+    /// # Errors
+    /// When the import fails.
+    pub fn with_image(&self, alias: &str, image: &Image) -> Result<()> {
+        if self.lxctl(&format!("image info {alias}")).output()?.code == Some(0) {
+            return Ok(());
+        }
+        let (metadata, root) = (image.path_in_host(Form::Metadata)?, image.path_in_host(Form::Squashfs)?);
+        self.lxctl(&format!("image import {metadata} {root} --alias {alias}")).succeed()?;
+        Ok(())
+    }
+
+    /// Deletes these instances whether they run or not, for the end of a test.
+    ///
+    /// # Errors
+    /// When one is not there or stays.
+    pub fn delete(&self, names: &str) -> Result<()> {
+        self.lxctl(&format!("delete --force {names}")).succeed()?;
+        Ok(())
+    }
+}
