@@ -1,6 +1,8 @@
 //! The crate against a real kernel. Needs root and a network namespace that nobody else uses, which
 //! a test host has; elsewhere each test says `skipped` and why. Run with LXHOST_HOST_TEST=1.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are tests
+
 use lxhost_netlink::{Bridge, Done, Error, Handle};
 use std::process::{Child, Command, Stdio};
 

@@ -1,1 +1,4 @@
-//! lxhost-drivers
+//! What comes in kinds: one folder per noun, one file or folder per kind, and the registry that
+//! knows them by name. Depends on the engine's ports; called by `lxhostd`, which wires it.
+
+pub mod network;

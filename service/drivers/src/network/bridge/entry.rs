@@ -1,0 +1,248 @@
+//! What dnsmasq is told about one interface of one instance: two small files, one that dhcp reads
+//! (`dhcp-hostsdir`) and, where DHCP does not teach DNS the name, one that DNS reads (`hostsdir`).
+//! dnsmasq sees new files by inotify. Pure; every part is checked again before it is written.
+
+use super::settings::{Names, Settings};
+use lxhost_engine::ports::NicPlan;
+use lxhost_model::name::quoted;
+use lxhost_model::{Error, Kind, ObjectId, Result};
+use lxhost_netlink::{LinkName, Mac};
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// One interface of an instance, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The instance.
+    pub(super) instance: ObjectId,
+    /// Interface name inside.
+    pub(super) nic: LinkName,
+    /// Hardware address.
+    pub(super) mac: Mac,
+    /// Host name.
+    pub(super) hostname: String,
+    /// Fixed IPv4 address.
+    pub(super) ipv4: Option<Ipv4Addr>,
+    /// Fixed IPv6 address.
+    pub(super) ipv6: Option<Ipv6Addr>,
+}
+
+/// Words that mean something else than a name in `dhcp-host=`.
+const RESERVED: &[&str] = &["ignore", "infinite"];
+
+impl Entry {
+    /// The entry of `nic` in the network.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for a malformed name or address, and for a fixed address that the network
+    /// does not give out.
+    pub(super) fn new(nic: &NicPlan, settings: &Settings) -> Result<Self> {
+        let bad = |why: String| {
+            Error::new(Kind::InvalidConfig, format!("interface {} of {}: {why}", quoted(&nic.name), quoted(&nic.hostname)))
+        };
+        let entry = Entry {
+            instance: nic.instance,
+            nic: nic.name.parse().map_err(|e: lxhost_netlink::Error| bad(e.to_string()))?,
+            mac: nic.mac.parse().map_err(|e: lxhost_netlink::Error| bad(e.to_string()))?,
+            hostname: label(&nic.hostname).ok_or_else(|| bad("the host name is not a DNS label".into()))?,
+            ipv4: nic.ipv4,
+            ipv6: nic.ipv6,
+        };
+        if let Some(address) = entry.ipv4 {
+            let ipv4 =
+                settings.ipv4.as_ref().filter(|v| v.dhcp).ok_or_else(|| bad("the network gives out no IPv4 addresses".into()))?;
+            let net = ipv4.address;
+            let special = [net.network(), net.broadcast(), net.addr()].contains(&address);
+            if !net.contains(&address) || special {
+                return Err(bad(format!("{address} is not free for a guest in {}", net.trunc())));
+            }
+        }
+        if let Some(address) = entry.ipv6 {
+            let ipv6 = settings.ipv6.as_ref().filter(|v| v.stateful);
+            let ipv6 = ipv6.ok_or_else(|| bad("a fixed IPv6 address needs ipv6.dhcp.stateful=true on the network".into()))?;
+            let net = ipv6.address;
+            if !net.contains(&address) || address == net.network() || address == net.addr() {
+                return Err(bad(format!("{address} is not free for a guest in {}", net.trunc())));
+            }
+        }
+        Ok(entry)
+    }
+
+    /// Name of its file in either directory.
+    pub(super) fn file_name(&self) -> String {
+        format!("{}.{}", self.instance, self.nic)
+    }
+
+    /// Its line for `dhcp-hostsdir`. `id:*` has the hardware address alone decide, so that an
+    /// instance keeps its address when its machine id or DHCP client changes.
+    pub(super) fn dhcp_line(&self, settings: &Settings) -> String {
+        let mut line = format!("{},id:*", self.mac);
+        if let Some(address) = self.ipv4 {
+            line.push_str(&format!(",{address}"));
+        }
+        if let Some(address) = self.ipv6 {
+            line.push_str(&format!(",[{address}]"));
+        }
+        if settings.names == Names::Managed {
+            line.push_str(&format!(",{}", self.hostname));
+        }
+        line.push('\n');
+        line
+    }
+
+    /// Its line for `hostsdir`, when no DHCP teaches DNS the name: the address that SLAAC makes of
+    /// the hardware address (RFC 4291, appendix A). With DHCPv4, dnsmasq's `ra-names` does that, and
+    /// asks the address first.
+    pub(super) fn dns_line(&self, settings: &Settings) -> Option<String> {
+        let dhcp = settings.ipv4.as_ref().is_some_and(|v| v.dhcp) || settings.ipv6.as_ref().is_some_and(|v| v.stateful);
+        let ipv6 = settings.ipv6.as_ref().filter(|v| v.address.prefix_len() == 64)?;
+        if dhcp || settings.names != Names::Managed {
+            return None;
+        }
+        Some(format!("{} {}\n", slaac(ipv6.address.network(), self.mac), self.hostname))
+    }
+
+    /// Reads back a line that `dhcp_line` wrote into the file `name`; `None` for anything else.
+    pub(super) fn read(name: &str, line: &str) -> Option<Self> {
+        let (instance, nic) = name.split_once('.')?;
+        let mut fields = line.trim_end().split(',');
+        let mac = fields.next()?.parse().ok()?;
+        let mut entry = Entry {
+            instance: instance.parse().ok()?,
+            nic: nic.parse().ok()?,
+            mac,
+            hostname: String::new(),
+            ipv4: None,
+            ipv6: None,
+        };
+        for field in fields.filter(|f| *f != "id:*") {
+            let inner = field.strip_prefix('[').and_then(|f| f.strip_suffix(']')).unwrap_or(field);
+            match inner.parse() {
+                Ok(IpAddr::V4(address)) => entry.ipv4 = Some(address),
+                Ok(IpAddr::V6(address)) => entry.ipv6 = Some(address),
+                Err(_) => entry.hostname = label(field)?,
+            }
+        }
+        Some(entry)
+    }
+
+    /// Name of the host's end of its veth: the same at every start, and no other interface's.
+    pub(super) fn host_name(&self) -> String {
+        let digest = Sha256::new().chain_update(self.instance.bytes()).chain_update(self.nic.as_str()).finalize();
+        format!("veth{}", &hex::encode(digest)[..10])
+    }
+}
+
+/// The text in lower case, if it is a DNS label that `dhcp-host=` takes for a name.
+fn label(s: &str) -> Option<String> {
+    let lower = s.to_ascii_lowercase();
+    let fine = (1..=63).contains(&s.len())
+        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && s.as_bytes()[0].is_ascii_alphabetic()
+        && !s.ends_with('-')
+        && !RESERVED.contains(&lower.as_str());
+    fine.then_some(lower)
+}
+
+/// The address a guest gives itself in that /64.
+pub(super) fn slaac(prefix: Ipv6Addr, mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.bytes();
+    let mut octets = prefix.octets();
+    octets[8..].copy_from_slice(&[a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    Ipv6Addr::from(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings_of;
+    use super::*;
+
+    fn plan() -> NicPlan {
+        NicPlan {
+            instance: ObjectId::from_random([9; 16]),
+            hostname: "C1".into(),
+            name: "eth0".into(),
+            mac: "00:16:3e:01:02:03".into(),
+            ipv4: None,
+            ipv6: None,
+            mtu: None,
+        }
+    }
+
+    #[test]
+    fn an_entry_reads_back_as_it_was_written() {
+        let settings = settings_of(&[("ipv6.dhcp.stateful", "true")]);
+        let nic = NicPlan { ipv4: Some([10, 1, 2, 9].into()), ipv6: Some("fd42:1:2:3::9".parse().unwrap()), ..plan() };
+        let entry = Entry::new(&nic, &settings).unwrap();
+        let line = entry.dhcp_line(&settings);
+        assert_eq!(line, "00:16:3e:01:02:03,id:*,10.1.2.9,[fd42:1:2:3::9],c1\n");
+        assert_eq!(Entry::read(&entry.file_name(), &line), Some(entry));
+        assert_eq!(Entry::read("x", "y"), None);
+    }
+
+    #[test]
+    fn the_name_is_left_to_the_guest_or_out_as_the_mode_says() {
+        for mode in ["dynamic", "none"] {
+            let settings = settings_of(&[("dns.mode", mode)]);
+            assert_eq!(Entry::new(&plan(), &settings).unwrap().dhcp_line(&settings), "00:16:3e:01:02:03,id:*\n");
+        }
+    }
+
+    #[test]
+    fn without_dhcp_the_slaac_address_is_published() {
+        let settings = settings_of(&[("ipv4.address", "none")]);
+        let entry = Entry::new(&plan(), &settings).unwrap();
+        assert_eq!(entry.dns_line(&settings).as_deref(), Some("fd42:1:2:3:216:3eff:fe01:203 c1\n"));
+        assert_eq!(entry.dns_line(&settings_of(&[])), None, "dnsmasq finds it out itself");
+    }
+
+    #[test]
+    fn hostile_names_and_addresses_reach_no_file() {
+        let settings = settings_of(&[("ipv6.dhcp.stateful", "true")]);
+        let long = "a".repeat(64);
+        for (hostname, name, mac) in [
+            ("c1\ndhcp-script=/x", "eth0", "00:16:3e:01:02:03"),
+            ("c1,10.1.2.1", "eth0", "00:16:3e:01:02:03"),
+            ("ignore", "eth0", "00:16:3e:01:02:03"),
+            ("Infinite", "eth0", "00:16:3e:01:02:03"),
+            ("1h", "eth0", "00:16:3e:01:02:03"),
+            ("", "eth0", "00:16:3e:01:02:03"),
+            (&long, "eth0", "00:16:3e:01:02:03"),
+            ("c1", "../../x", "00:16:3e:01:02:03"),
+            ("c1", "eth0\n", "00:16:3e:01:02:03"),
+            ("c1", "", "00:16:3e:01:02:03"),
+            ("c1", "eth0", "*:*:*:*:*:*"),
+            ("c1", "eth0", "00:16:3e:01:02:03,ignore"),
+            ("c1", "eth0", "ff:ff:ff:ff:ff:ff"),
+        ] {
+            let nic = NicPlan { hostname: hostname.into(), name: name.into(), mac: mac.into(), ..plan() };
+            assert_eq!(Entry::new(&nic, &settings).unwrap_err().kind, Kind::InvalidConfig, "{hostname} {name} {mac}");
+        }
+    }
+
+    #[test]
+    fn a_fixed_address_has_to_be_one_the_network_can_give() {
+        let settings = settings_of(&[("ipv6.dhcp.stateful", "true")]);
+        for bad in ["10.1.2.1", "10.1.2.0", "10.1.2.255", "10.1.3.5"] {
+            assert!(Entry::new(&NicPlan { ipv4: Some(bad.parse().unwrap()), ..plan() }, &settings).is_err(), "{bad}");
+        }
+        for bad in ["fd42:1:2:3::1", "fd42:1:2:3::", "fd42:1:2:4::9"] {
+            assert!(Entry::new(&NicPlan { ipv6: Some(bad.parse().unwrap()), ..plan() }, &settings).is_err(), "{bad}");
+        }
+        let slaac_only = NicPlan { ipv6: Some("fd42:1:2:3::9".parse().unwrap()), ..plan() };
+        assert!(Entry::new(&slaac_only, &settings_of(&[])).unwrap_err().message.contains("stateful"));
+        let v4 = NicPlan { ipv4: Some([10, 1, 2, 9].into()), ..plan() };
+        assert!(Entry::new(&v4, &settings_of(&[("ipv4.dhcp", "false")])).is_err());
+    }
+
+    #[test]
+    fn the_hosts_end_is_short_stable_and_of_one_interface_only() {
+        let settings = settings_of(&[]);
+        let name = |nic: &NicPlan| Entry::new(nic, &settings).unwrap().host_name();
+        let first = name(&plan());
+        assert!(first.len() <= 15 && first.parse::<LinkName>().is_ok());
+        assert_eq!(first, name(&NicPlan { hostname: "renamed".into(), ..plan() }));
+        assert_ne!(first, name(&NicPlan { name: "eth1".into(), ..plan() }));
+        assert_ne!(first, name(&NicPlan { instance: ObjectId::from_random([8; 16]), ..plan() }));
+    }
+}

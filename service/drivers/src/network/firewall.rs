@@ -1,0 +1,155 @@
+//! The host's firewall, as far as it is ours: one table, `inet lxhost`, rendered whole from the
+//! networks there are and replaced in one transaction of `nft -f -`. Tables of others stay as they
+//! are; what they need to let our bridges through (ufw, firewalld) belongs in files beside this.
+//!
+//! An `accept` ends our chain only: a `drop` in another table still wins (nft(8), "base chains").
+//! Nothing keeps instances from the host's own ports or from each other: as with Incus, that is
+//! for the host's firewall or an ACL. Rules per port (spoof filters) become a chain of this table.
+
+use super::bridge::Settings;
+use lxhost_model::{Error, Result};
+use std::fmt::Write;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// Longest time for one transaction; nft waits for a lock when another program changes rules.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A chain: its name, where it hooks in, and its rules for one bridge.
+type Chain = (&'static str, &'static str, fn(&Settings) -> Vec<String>);
+
+const CHAINS: [Chain; 3] = [
+    ("input", "type filter hook input priority filter; policy accept;", input),
+    ("forward", "type filter hook forward priority filter; policy accept;", forward),
+    ("postrouting", "type nat hook postrouting priority srcnat; policy accept;", postrouting),
+];
+
+/// The transaction that makes the table be as `bridges` need it; removes it when there are none.
+pub(super) fn render(bridges: &[Settings]) -> String {
+    // Naming the table first makes the deletion valid when there is none.
+    let mut text = String::from("table inet lxhost\ndelete table inet lxhost\n");
+    if bridges.is_empty() {
+        return text;
+    }
+    text.push_str("table inet lxhost {\n");
+    for (name, hook, rules) in CHAINS {
+        let _ = writeln!(text, "\tchain {name} {{\n\t\t{hook}");
+        for rule in bridges.iter().flat_map(rules) {
+            let _ = writeln!(text, "\t\t{rule}");
+        }
+        text.push_str("\t}\n");
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// Instances reach DHCP, DNS, ping and neighbour discovery of their bridge; nobody else reaches
+/// its DNS server, which would answer for the host's whole network.
+fn input(bridge: &Settings) -> Vec<String> {
+    let name = &bridge.interface;
+    let mut rules = Vec::new();
+    if let Some(ipv4) = bridge.ipv4.as_ref().filter(|v| v.firewall) {
+        let address = ipv4.address.addr();
+        rules.push(format!("iifname \"{name}\" meta nfproto ipv4 meta l4proto {{ tcp, udp }} th dport 53 accept"));
+        if ipv4.dhcp {
+            rules.push(format!("iifname \"{name}\" meta nfproto ipv4 udp dport 67 accept"));
+        }
+        rules.push(format!(
+            "iifname \"{name}\" icmp type {{ destination-unreachable, echo-request, time-exceeded, parameter-problem }} accept"
+        ));
+        rules
+            .push(format!("ip daddr {address} iifname != {{ \"lo\", \"{name}\" }} meta l4proto {{ tcp, udp }} th dport 53 drop"));
+    }
+    if let Some(ipv6) = bridge.ipv6.as_ref().filter(|v| v.firewall) {
+        let address = ipv6.address.addr();
+        rules.push(format!("iifname \"{name}\" meta nfproto ipv6 meta l4proto {{ tcp, udp }} th dport 53 accept"));
+        if ipv6.dhcp {
+            rules.push(format!("iifname \"{name}\" meta nfproto ipv6 udp dport 547 accept"));
+        }
+        rules.push(format!(
+            "iifname \"{name}\" icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem, \
+             echo-request, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report, \
+             nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} accept"
+        ));
+        rules.push(format!(
+            "ip6 daddr {address} iifname != {{ \"lo\", \"{name}\" }} meta l4proto {{ tcp, udp }} th dport 53 drop"
+        ));
+    }
+    rules
+}
+
+fn forward(bridge: &Settings) -> Vec<String> {
+    let name = &bridge.interface;
+    let families = [
+        bridge.ipv4.as_ref().filter(|v| v.firewall).map(|_| "ipv4"),
+        bridge.ipv6.as_ref().filter(|v| v.firewall).map(|_| "ipv6"),
+    ];
+    let both = |family| ["iifname", "oifname"].map(|side| format!("{side} \"{name}\" meta nfproto {family} accept"));
+    families.into_iter().flatten().flat_map(both).collect()
+}
+
+fn postrouting(bridge: &Settings) -> Vec<String> {
+    let mut rules = Vec::new();
+    if let Some(ipv4) = bridge.ipv4.as_ref().filter(|v| v.nat) {
+        let net = ipv4.address.trunc();
+        rules.push(format!("ip saddr {net} ip daddr != {net} masquerade"));
+    }
+    if let Some(ipv6) = bridge.ipv6.as_ref().filter(|v| v.nat) {
+        let net = ipv6.address.trunc();
+        rules.push(format!("ip6 saddr {net} ip6 daddr != {net} masquerade"));
+    }
+    rules
+}
+
+/// Runs a transaction; all of it takes effect, or nothing.
+///
+/// # Errors
+/// `Failed`, with what nft said; `Timeout`.
+pub(super) async fn apply(transaction: &str) -> Result<()> {
+    let run = async {
+        let mut nft = Command::new("nft")
+            .args(["-f", "-"])
+            .env("LC_ALL", "C")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| Error::io("run nft", &e))?;
+        if let Some(mut stdin) = nft.stdin.take() {
+            // When nft dies early, what it says on stderr is the better story.
+            let _ = stdin.write_all(transaction.as_bytes()).await;
+        }
+        let output = nft.wait_with_output().await.map_err(|e| Error::io("run nft", &e))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said: String = String::from_utf8_lossy(&output.stderr).chars().filter(|c| !c.is_control()).take(500).collect();
+        Err(Error::failed(format!("nft refused the firewall's rules: {said}")))
+    };
+    match tokio::time::timeout(PATIENCE, run).await {
+        Ok(done) => done,
+        Err(_) => Err(Error::new(lxhost_model::Kind::Timeout, format!("nft did not end in {} s", PATIENCE.as_secs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bridge::settings_of;
+    use super::*;
+
+    #[test]
+    fn the_table_is_as_in_the_golden_file() {
+        let mut office = settings_of(&[("ipv4.address", "192.168.7.1/24"), ("ipv6.address", "none"), ("ipv4.firewall", "false")]);
+        office.interface = "office".parse().unwrap();
+        let lxbr0 = settings_of(&[("ipv4.nat", "true"), ("ipv6.nat", "true")]);
+        assert_eq!(render(&[lxbr0, office]), include_str!("golden/firewall.nft"));
+    }
+
+    #[test]
+    fn without_networks_the_table_goes() {
+        assert_eq!(render(&[]), "table inet lxhost\ndelete table inet lxhost\n");
+    }
+}
