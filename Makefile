@@ -72,6 +72,9 @@ LAB ?= lab
 lab:
 	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-bench
 
+try: setup deb lab
+	target/debug/lxhost-lab try
+
 host: deb lab
 	-@target/debug/lxhost-lab down $(LAB) 2>/dev/null
 	target/debug/lxhost-lab up $(LAB)

@@ -2,6 +2,7 @@
 //! running, `sh` enters it, `down` ends it. Depends on the library of this crate. Called by the Makefile.
 
 mod hosts;
+mod road;
 
 use anyhow::{Result, bail};
 use lxhost_tests::cache::Cache;
@@ -15,6 +16,7 @@ usage: lxhost-lab up [NAME]                  boot a host with the newest target/
        lxhost-lab as USER NAME COMMAND...    a command in it, as an ordinary user (alice and bob are there)
        lxhost-lab down [NAME]                end it and everything in it
        lxhost-lab list                       the hosts that run
+       lxhost-lab try                        walk the README's first road in a new host
        lxhost-lab images                     make the test images and say where they are
 NAME is lab unless given. A host without the package: LXHOST_DEB=none lxhost-lab up.";
 
@@ -44,6 +46,7 @@ fn command() -> Result<i32> {
         ["down"] => hosts::down(&cache, "lab").map(|()| 0),
         ["down", name] => hosts::down(&cache, name).map(|()| 0),
         ["list"] => hosts::list(&cache).map(|()| 0),
+        ["try"] => road::walk(&cache).map(|()| 0),
         ["images"] => images(&cache).map(|()| 0),
         _ => bail!("{USAGE}"),
     }
