@@ -5,6 +5,7 @@
 
 mod proxy;
 mod scope;
+mod service;
 
 use std::collections::HashMap;
 use std::num::NonZero;
