@@ -1,7 +1,6 @@
 //! Records for the tests of this crate.
 
-use lxhost_model::instance::{Instance, InstanceType};
-use lxhost_model::{IdRange, ObjectId, Pool, Status};
+use lxhost_model::{Instance, ObjectId, Pool};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn id() -> ObjectId {
@@ -10,29 +9,15 @@ fn id() -> ObjectId {
     ObjectId::from_random((n << 64 | u128::from(std::process::id())).to_be_bytes())
 }
 
+/// From JSON, as an older version could have written it: what came later has defaults.
 pub(crate) fn instance(name: &str) -> Instance {
-    Instance {
-        id: id(),
-        project: Default::default(),
-        name: name.parse().unwrap(),
-        description: String::new(),
-        kind: InstanceType::Container,
-        architecture: "x86_64".into(),
-        pool: "default".parse().unwrap(),
-        image: Some("ab".repeat(32).parse().unwrap()),
-        image_properties: Default::default(),
-        profiles: vec!["default".parse().unwrap()],
-        config: [("user.note".to_owned(), "a \"b\"\nc".to_owned())].into(),
-        devices: Default::default(),
-        volatile: Default::default(),
-        ephemeral: false,
-        status: Status::Creating,
-        ids: IdRange { base: 1_000_000, size: IdRange::SIZE },
-        created: 1,
-        last_used: 0,
-        last_exit: None,
-        generation: 0,
-    }
+    let record = serde_json::json!({
+        "id": id(), "project": "default", "name": name, "type": "container", "architecture": "x86_64",
+        "pool": "default", "image": "ab".repeat(32), "profiles": ["default"], "config": { "user.note": "a \"b\"\nc" },
+        "devices": {}, "ephemeral": false, "status": "creating", "ids": { "base": 1_000_000, "size": 65_536 },
+        "created": 1, "last_used": 0, "last_exit": null, "generation": 0,
+    });
+    serde_json::from_value(record).unwrap()
 }
 
 pub(crate) fn pool(name: &str) -> Pool {

@@ -66,7 +66,7 @@ impl Host for Facts {
 
     fn memory(&self) -> u64 {
         let info = rustix::system::sysinfo();
-        u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit.max(1)))
+        (info.totalram as u64).saturating_mul(u64::from(info.mem_unit.max(1)))
     }
 
     fn boot_id(&self) -> String {

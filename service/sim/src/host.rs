@@ -1,0 +1,83 @@
+//! The machine under the simulation: time, chance and size are those of the real one.
+
+use crate::locked;
+use async_trait::async_trait;
+use lxhost_engine::ports::{Check, Host};
+use lxhost_model::{IdRange, ObjectId, Result, Timestamp};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A machine on which nobody else uses ids, unless told so.
+#[derive(Debug)]
+pub struct SimHost {
+    state_dir: PathBuf,
+    boot: ObjectId,
+    taken: Mutex<Vec<IdRange>>,
+}
+
+impl SimHost {
+    pub(crate) fn new(state_dir: &Path) -> SimHost {
+        SimHost { state_dir: state_dir.to_owned(), boot: ObjectId::from_random(chance()), taken: Mutex::default() }
+    }
+
+    /// Sets which ids others use.
+    pub fn take_ids(&self, ranges: Vec<IdRange>) {
+        *locked(&self.taken) = ranges;
+    }
+}
+
+/// Sixteen bytes from getrandom(2). Where the kernel gives none, those of the clock: two objects of
+/// a simulation must differ, nobody has to be surprised.
+fn chance() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(16) => bytes,
+        _ => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()).to_ne_bytes(),
+    }
+}
+
+#[async_trait]
+impl Host for SimHost {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as Timestamp)
+    }
+
+    fn random(&self) -> [u8; 16] {
+        chance()
+    }
+
+    fn architecture(&self) -> String {
+        rustix::system::uname().machine().to_string_lossy().into_owned()
+    }
+
+    fn kernel(&self) -> String {
+        rustix::system::uname().release().to_string_lossy().into_owned()
+    }
+
+    fn memory(&self) -> u64 {
+        let info = rustix::system::sysinfo();
+        (info.totalram as u64).saturating_mul(u64::from(info.mem_unit.max(1)))
+    }
+
+    fn boot_id(&self) -> String {
+        self.boot.uuid()
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.state_dir.clone()
+    }
+
+    async fn taken_ids(&self) -> Result<Vec<IdRange>> {
+        Ok(locked(&self.taken).clone())
+    }
+
+    async fn checks(&self) -> Vec<Check> {
+        vec![Check {
+            name: "simulation".into(),
+            state: "warn",
+            message: "this daemon simulates the machine: nothing it says it runs is there".into(),
+            hint: "start lxhostd without --sim".into(),
+        }]
+    }
+}

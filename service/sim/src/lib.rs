@@ -1,0 +1,104 @@
+//! A machine that is not there: every port of the engine in memory, for `lxhostd --sim` and for
+//! tests of the engine and its skins. No root, no namespaces, no network. Depends on the engine.
+//!
+//! What the simulation does is real where it can be (images are hashed and kept in a directory of
+//! the caller's, commands are run as plain processes if that is allowed) and says so where it is
+//! not. Nothing has canned answers. Tests of the engine that use this crate belong into
+//! `engine/tests/`: within the engine's own unit tests the traits would be another crate's.
+
+mod authority;
+mod faults;
+mod host;
+mod images;
+mod launcher;
+mod networks;
+mod pools;
+mod source;
+mod store;
+
+pub use authority::{Asked, Ruling, SimAuthority};
+pub use faults::Faults;
+pub use host::SimHost;
+pub use images::SimImages;
+pub use launcher::SimLauncher;
+pub use networks::SimNetworks;
+pub use pools::SimPools;
+pub use source::SimSource;
+pub use store::SimStore;
+
+use lxhost_engine::Ports;
+use lxhost_model::Result;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A simulated machine, part by part, so that a test can reach behind the ports.
+#[derive(Debug, Clone)]
+pub struct Sim {
+    /// What fails next, and what was called.
+    pub faults: Arc<Faults>,
+    /// Records.
+    pub store: Arc<SimStore>,
+    /// Containers.
+    pub launcher: Arc<SimLauncher>,
+    /// Storage.
+    pub pools: Arc<SimPools>,
+    /// Networks.
+    pub networks: Arc<SimNetworks>,
+    /// Files of images.
+    pub images: Arc<SimImages>,
+    /// The remote `sim:`.
+    pub source: Arc<SimSource>,
+    /// Who may do what.
+    pub authority: Arc<SimAuthority>,
+    /// The machine.
+    pub host: Arc<SimHost>,
+}
+
+impl Sim {
+    /// A machine that keeps images' files below `state_dir`, which must exist. With `run_commands`,
+    /// exec runs what it is given on this machine, as the user of this process.
+    pub fn new(state_dir: &Path, run_commands: bool) -> Sim {
+        let faults = Arc::new(Faults::default());
+        let networks = Arc::new(SimNetworks::new(Arc::clone(&faults)));
+        let images = Arc::new(SimImages::new(state_dir, Arc::clone(&faults)));
+        Sim {
+            store: Arc::new(SimStore::new(Arc::clone(&faults))),
+            launcher: Arc::new(SimLauncher::new(Arc::clone(&networks), run_commands, Arc::clone(&faults))),
+            pools: Arc::new(SimPools::new(state_dir, Arc::clone(&images), Arc::clone(&faults))),
+            source: Arc::new(SimSource::new(Arc::clone(&faults))),
+            authority: Arc::default(),
+            host: Arc::new(SimHost::new(state_dir)),
+            networks,
+            images,
+            faults,
+        }
+    }
+
+    /// The ports of this machine.
+    pub fn ports(&self) -> Ports {
+        Ports {
+            store: self.store.clone(),
+            launcher: self.launcher.clone(),
+            pools: self.pools.clone(),
+            networks: self.networks.clone(),
+            images: self.images.clone(),
+            sources: vec![self.source.clone()],
+            authority: self.authority.clone(),
+            host: self.host.clone(),
+        }
+    }
+}
+
+/// The ports of a new machine for `lxhostd --sim`: commands are run, everybody may do everything.
+///
+/// # Errors
+/// `Failed` when `state_dir` cannot be made.
+pub fn ports(state_dir: &Path) -> Result<Ports> {
+    std::fs::create_dir_all(state_dir).map_err(|e| lxhost_model::Error::io(format!("make {}", state_dir.display()), &e))?;
+    Ok(Sim::new(state_dir, true).ports())
+}
+
+/// A lock whose holder may have panicked: the data is still whole, every change is one assignment.
+fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

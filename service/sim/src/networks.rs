@@ -1,0 +1,177 @@
+//! Networks whose addresses are handed out and counted, and on which nothing travels.
+
+use crate::{Faults, locked};
+use async_trait::async_trait;
+use ipnet::{Ipv4Net, Ipv6Net};
+use lxhost_engine::ports::{Lease, NetworkDriver, NetworkKinds, NicPlan, NicSpec};
+use lxhost_model::config::{Config, check_text};
+use lxhost_model::name::quoted;
+use lxhost_model::{Error, Kind, Network, ObjectId, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+
+const BRIDGE: &str = "bridge";
+
+/// An interface in a network.
+#[derive(Debug, Clone)]
+struct Nic {
+    instance: ObjectId,
+    lease: Option<Lease>,
+}
+
+#[derive(Debug, Default)]
+struct Cables {
+    up: BTreeSet<ObjectId>,
+    /// By network and hardware address.
+    nics: BTreeMap<(ObjectId, String), Nic>,
+}
+
+/// The networks of the simulated machine, and their one driver.
+#[derive(Debug, Clone)]
+pub struct SimNetworks {
+    cables: Arc<Mutex<Cables>>,
+    faults: Arc<Faults>,
+}
+
+impl SimNetworks {
+    pub(crate) fn new(faults: Arc<Faults>) -> SimNetworks {
+        SimNetworks { cables: Arc::default(), faults }
+    }
+
+    /// The address that the holder of `mac` has, in any network.
+    pub(crate) fn address_of(&self, mac: &str) -> Option<IpAddr> {
+        let cables = locked(&self.cables);
+        cables.nics.iter().find(|((_, holder), _)| holder == mac).and_then(|(_, nic)| Some(nic.lease.as_ref()?.address))
+    }
+
+    /// Instances that have an interface in any network.
+    pub fn joined(&self) -> BTreeSet<ObjectId> {
+        locked(&self.cables).nics.values().map(|nic| nic.instance).collect()
+    }
+}
+
+/// The network's subnet and its own address in it; `None` for `none` and when unset.
+fn subnet(config: &Config) -> Result<Option<Ipv4Net>> {
+    match config.get("ipv4.address").map(String::as_str) {
+        None | Some("none") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            Error::new(Kind::InvalidConfig, format!("ipv4.address {}: expected an address and a prefix", quoted(text)))
+        }),
+    }
+}
+
+fn overlap(subnet: &Ipv4Net, others: &[Arc<Network>]) -> Option<String> {
+    let clash = |other: &&Arc<Network>| match self::subnet(&other.config) {
+        Ok(Some(theirs)) => subnet.contains(&theirs.network()) || theirs.contains(&subnet.network()),
+        _ => false,
+    };
+    others.iter().find(clash).map(|other| other.name.to_string())
+}
+
+/// The lowest address of `subnet` that is neither the network's own nor anybody's.
+fn free_address(subnet: &Ipv4Net, used: &BTreeSet<IpAddr>) -> Option<Ipv4Addr> {
+    subnet.hosts().find(|address| *address != subnet.addr() && !used.contains(&IpAddr::V4(*address)))
+}
+
+#[async_trait]
+impl NetworkDriver for SimNetworks {
+    async fn complete(&self, network: &Network, others: &[Arc<Network>]) -> Result<Config> {
+        self.faults.pass("network.complete")?;
+        let mut config = network.config.clone();
+        config.iter().try_for_each(|(key, value)| check_text(key, value))?;
+        if config.get("ipv4.address").is_none_or(|value| value == "auto") {
+            let candidates = (0..=255).map(|third| Ipv4Net::new_assert(Ipv4Addr::new(10, 99, third, 1), 24));
+            let free = candidates.into_iter().find(|subnet| overlap(subnet, others).is_none());
+            let subnet = free.ok_or_else(|| Error::new(Kind::Conflict, "no subnet of 10.99.0.0/16 is free"))?;
+            config.insert("ipv4.address".into(), subnet.to_string());
+        }
+        if let Some(subnet) = subnet(&config)?
+            && let Some(other) = overlap(&subnet, others)
+        {
+            return Err(Error::new(Kind::Conflict, format!("{subnet} overlaps network {other}")));
+        }
+        if let Some(text) = config.get("ipv6.address").filter(|value| *value != "none" && *value != "auto") {
+            text.parse::<Ipv6Net>().map_err(|_| {
+                Error::new(Kind::InvalidConfig, format!("ipv6.address {}: expected an address and a prefix", quoted(text)))
+            })?;
+        }
+        Ok(config)
+    }
+
+    async fn up(&self, network: &Network, _all: &[Arc<Network>]) -> Result<()> {
+        self.faults.pass("network.up")?;
+        locked(&self.cables).up.insert(network.id);
+        Ok(())
+    }
+
+    async fn down(&self, network: &Network, _rest: &[Arc<Network>]) -> Result<()> {
+        self.faults.pass("network.down")?;
+        let mut cables = locked(&self.cables);
+        cables.up.remove(&network.id);
+        cables.nics.retain(|(holder, _), _| *holder != network.id);
+        Ok(())
+    }
+
+    async fn is_up(&self, network: &Network) -> Result<bool> {
+        Ok(locked(&self.cables).up.contains(&network.id))
+    }
+
+    async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec> {
+        self.faults.pass("network.join")?;
+        let mut cables = locked(&self.cables);
+        if !cables.up.contains(&network.id) {
+            return Err(Error::failed(format!("network {} is not up", network.name)));
+        }
+        let key = (network.id, nic.mac.clone());
+        let theirs = cables.nics.iter().filter(|((holder, _), _)| *holder == network.id);
+        let others = theirs.filter(|(at, _)| **at != key).filter_map(|(_, nic)| Some(nic.lease.as_ref()?.address));
+        let used: BTreeSet<IpAddr> = others.collect();
+        let lease = match (subnet(&network.config)?, nic.ipv4) {
+            (None, _) => None,
+            (Some(subnet), Some(fixed)) if !subnet.contains(&fixed) || used.contains(&IpAddr::V4(fixed)) => {
+                return Err(Error::new(Kind::Conflict, format!("{fixed} is not free in network {}", network.name)));
+            }
+            (Some(subnet), fixed) => fixed.or_else(|| free_address(&subnet, &used)),
+        };
+        let lease = lease.map(|address| Lease {
+            mac: nic.mac.clone(),
+            address: IpAddr::V4(address),
+            hostname: nic.hostname.clone(),
+            expires: 0,
+        });
+        cables.nics.insert(key, Nic { instance: nic.instance, lease });
+        let digits: String = nic.mac.chars().filter(char::is_ascii_hexdigit).collect();
+        Ok(NicSpec {
+            name: nic.name.clone(),
+            host_name: format!("sim{digits}"),
+            bridge: network.interface(),
+            mac: nic.mac.clone(),
+            mtu: nic.mtu,
+        })
+    }
+
+    async fn leave(&self, network: &Network, instance: ObjectId) -> Result<()> {
+        self.faults.pass("network.leave")?;
+        locked(&self.cables).nics.retain(|(holder, _), nic| *holder != network.id || nic.instance != instance);
+        Ok(())
+    }
+
+    async fn leases(&self, network: &Network) -> Result<Vec<Lease>> {
+        let cables = locked(&self.cables);
+        Ok(cables.nics.iter().filter(|((holder, _), _)| *holder == network.id).filter_map(|(_, nic)| nic.lease.clone()).collect())
+    }
+}
+
+impl NetworkKinds for SimNetworks {
+    fn driver(&self, name: &str) -> Result<Arc<dyn NetworkDriver>> {
+        match name {
+            BRIDGE => Ok(Arc::new(self.clone())),
+            _ => Err(Error::new(Kind::Unsupported, format!("there is no network type {}; there is {BRIDGE}", quoted(name)))),
+        }
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        vec![BRIDGE]
+    }
+}

@@ -1,0 +1,203 @@
+//! Pools that remember what would be in them. Every driver's name is known, all behave alike.
+
+use crate::{Faults, SimImages, locked};
+use async_trait::async_trait;
+use lxhost_engine::ports::{PoolDriver, PoolKinds, RootSpec, Usage};
+use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
+
+/// What is in one pool.
+#[derive(Debug, Default)]
+struct Contents {
+    staged: BTreeSet<Fingerprint>,
+    images: BTreeSet<Fingerprint>,
+    roots: BTreeMap<ObjectId, Option<Fingerprint>>,
+    hostnames: BTreeMap<ObjectId, String>,
+    definitions: BTreeMap<ObjectId, String>,
+}
+
+/// The pools of the simulated machine, and their one driver.
+#[derive(Debug, Clone)]
+pub struct SimPools {
+    place: PathBuf,
+    images: Arc<SimImages>,
+    pools: Arc<Mutex<BTreeMap<ObjectId, Contents>>>,
+    faults: Arc<Faults>,
+}
+
+impl SimPools {
+    pub(crate) fn new(state_dir: &Path, images: Arc<SimImages>, faults: Arc<Faults>) -> SimPools {
+        SimPools { place: state_dir.to_owned(), images, pools: Arc::default(), faults }
+    }
+
+    /// Instances that have a root in any pool.
+    pub fn roots(&self) -> Vec<ObjectId> {
+        locked(&self.pools).values().flat_map(|contents| contents.roots.keys().copied()).collect()
+    }
+
+    /// The definition written beside the instance's root.
+    pub fn definition(&self, instance: ObjectId) -> Option<String> {
+        locked(&self.pools).values().find_map(|contents| contents.definitions.get(&instance).cloned())
+    }
+
+    /// The host name written into the instance's root.
+    pub fn hostname(&self, instance: ObjectId) -> Option<String> {
+        locked(&self.pools).values().find_map(|contents| contents.hostnames.get(&instance).cloned())
+    }
+
+    fn change<T>(&self, call: &str, pool: &Pool, change: impl FnOnce(&mut Contents) -> Result<T>) -> Result<T> {
+        self.faults.pass(call)?;
+        match locked(&self.pools).get_mut(&pool.id) {
+            Some(contents) => change(contents),
+            None => Err(Error::failed(format!("pool {} was not set up", pool.name))),
+        }
+    }
+
+    fn directory(&self, pool: &Pool) -> PathBuf {
+        self.place.join("pools").join(pool.name.as_str())
+    }
+
+    fn stage(&self, pool: &Pool, image: &Fingerprint) -> PathBuf {
+        self.directory(pool).join("images").join(format!("{image}.new"))
+    }
+}
+
+impl Contents {
+    fn root(&mut self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        match self.roots.contains_key(&instance) {
+            true => Ok(()),
+            false => Err(Error::failed(format!("pool {} has no root of {instance}", pool.name))),
+        }
+    }
+}
+
+#[async_trait]
+impl PoolDriver for SimPools {
+    async fn set_up(&self, pool: &Pool) -> Result<()> {
+        self.faults.pass("pool.set_up")?;
+        locked(&self.pools).entry(pool.id).or_default();
+        Ok(())
+    }
+
+    async fn tear_down(&self, pool: &Pool) -> Result<()> {
+        self.faults.pass("pool.tear_down")?;
+        let mut pools = locked(&self.pools);
+        if pools.get(&pool.id).is_some_and(|contents| !contents.roots.is_empty() || !contents.images.is_empty()) {
+            return Err(Error::new(Kind::InUse, format!("pool {} is not empty", pool.name)));
+        }
+        pools.remove(&pool.id);
+        Ok(())
+    }
+
+    async fn stage_image(&self, pool: &Pool, image: &Fingerprint) -> Result<PathBuf> {
+        let target = self.stage(pool, image);
+        self.images.take_unpacked(&target);
+        self.change("pool.stage_image", pool, |contents| {
+            contents.staged.insert(image.clone());
+            Ok(target)
+        })
+    }
+
+    async fn commit_image(&self, pool: &Pool, image: &Fingerprint) -> Result<()> {
+        let unpacked = self.images.take_unpacked(&self.stage(pool, image));
+        self.change("pool.commit_image", pool, |contents| {
+            if contents.staged.remove(image) && unpacked {
+                contents.images.insert(image.clone());
+            }
+            match contents.images.contains(image) {
+                true => Ok(()),
+                false => Err(Error::failed(format!("image {} was not unpacked", image.short()))),
+            }
+        })
+    }
+
+    async fn has_image(&self, pool: &Pool, image: &Fingerprint) -> Result<bool> {
+        Ok(locked(&self.pools).get(&pool.id).is_some_and(|contents| contents.images.contains(image)))
+    }
+
+    async fn remove_image(&self, pool: &Pool, image: &Fingerprint, _used: bool) -> Result<()> {
+        self.change("pool.remove_image", pool, |contents| {
+            contents.staged.remove(image);
+            contents.images.remove(image);
+            Ok(())
+        })
+    }
+
+    async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
+        self.change("pool.create_root", pool, |contents| {
+            if let Some(image) = image.filter(|image| !contents.images.contains(*image)) {
+                return Err(Error::failed(format!("pool {} has no image {}", pool.name, image.short())));
+            }
+            contents.roots.insert(instance, image.cloned());
+            Ok(())
+        })
+    }
+
+    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+        self.change("pool.copy_root", pool, |contents| {
+            contents.root(pool, from)?;
+            let image = contents.roots.get(&from).cloned().flatten();
+            contents.roots.insert(to, image);
+            Ok(())
+        })
+    }
+
+    async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        self.faults.pass("pool.remove_root")?;
+        if let Some(contents) = locked(&self.pools).get_mut(&pool.id) {
+            contents.roots.remove(&instance);
+            contents.hostnames.remove(&instance);
+            contents.definitions.remove(&instance);
+        }
+        Ok(())
+    }
+
+    fn root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>) -> RootSpec {
+        RootSpec::Tree { path: self.directory(pool).join("instances").join(instance.to_string()).join("rootfs") }
+    }
+
+    async fn prepare_root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
+        self.change("pool.prepare_root", pool, |contents| {
+            contents.root(pool, instance)?;
+            contents.hostnames.insert(instance, hostname.to_owned());
+            Ok(())
+        })
+    }
+
+    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
+        self.change("pool.write_definition", pool, |contents| {
+            contents.root(pool, instance)?;
+            contents.definitions.insert(instance, yaml.to_owned());
+            Ok(())
+        })
+    }
+
+    async fn usage(&self, _pool: &Pool) -> Result<Usage> {
+        let found = rustix::fs::statvfs(&self.place)
+            .map_err(|e| Error::io(format!("look at the file system of {}", self.place.display()), &e.into()))?;
+        Ok(Usage { total: found.f_blocks.saturating_mul(found.f_frsize), free: found.f_bavail.saturating_mul(found.f_frsize) })
+    }
+}
+
+#[async_trait]
+impl PoolKinds for SimPools {
+    fn driver(&self, name: &str) -> Result<Arc<dyn PoolDriver>> {
+        if DRIVERS.contains(&name) {
+            return Ok(Arc::new(self.clone()));
+        }
+        let wanted = lxhost_model::name::quoted(name);
+        Err(Error::new(Kind::Unsupported, format!("there is no storage driver {wanted}; there are {}", DRIVERS.join(", "))))
+    }
+
+    async fn default_driver(&self) -> Result<&'static str> {
+        Ok(DRIVERS[0])
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        DRIVERS.to_vec()
+    }
+}
