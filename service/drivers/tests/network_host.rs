@@ -189,6 +189,30 @@ fn traces(interface: &str) -> Vec<String> {
     traces
 }
 
+/// The guest reaches a host that has no way back to it but through masquerade; that host does not
+/// reach the DNS server of the guest's bridge.
+async fn masqueraded_but_not_open(host: &Host, guest: &Guest, server: &str) {
+    let bridge = Bridge { name: "nltest-out".parse().unwrap(), mac: "0a:00:00:00:00:0f".parse().unwrap(), mtu: None };
+    let _ = host.links.ensure_bridge(&bridge).await.unwrap();
+    let nets = ["192.0.2.1/24".parse().unwrap(), "2001:db8::1/64".parse().unwrap()];
+    let _ = host.links.ensure_addresses("nltest-out", &nets).await.unwrap();
+    let _ = host.links.set_up("nltest-out").await.unwrap();
+    let outside = Guest::new();
+    host.links.veth_into(outside.0.id(), "nltest-vout", "nltest-out", "eth0", "00:16:3e:00:00:0f", None).await.unwrap();
+    assert!(outside.run(&["ip", "address", "add", "192.0.2.2/24", "dev", "eth0"]).0);
+    assert!(outside.run(&["ip", "address", "add", "2001:db8::2/64", "dev", "eth0", "nodad"]).0);
+    for target in ["192.0.2.2", "2001:db8::2"] {
+        let (reached, said) = guest.run(&["ping", "-c1", "-W5", target]);
+        assert!(reached, "{said}");
+    }
+    assert!(outside.run(&["ip", "route", "add", "default", "via", "192.0.2.1"]).0);
+    assert!(outside.run(&["ping", "-c1", "-W5", server]).0, "the way to the bridge is there");
+    let (_, said) = outside.run(&["timeout", "2", "busybox", "nslookup", "c2", server]);
+    assert!(!said.contains("Name:"), "{said}");
+    let _ = host.links.delete_link("nltest-vout").await.unwrap();
+    let _ = host.links.delete_bridge("nltest-out").await.unwrap();
+}
+
 #[tokio::test]
 async fn guests_get_addresses_and_find_each_other_by_name_and_down_leaves_nothing() {
     if !may_change_the_host() {
@@ -222,6 +246,8 @@ async fn guests_get_addresses_and_find_each_other_by_name_and_down_leaves_nothin
     eventually("AAAA of c2", || c1.resolves("aaaa", "c2", &server, &v6)).await;
     eventually("PTR of c2", || c1.run(&["busybox", "nslookup", &second.to_string(), &server]).1.contains("c2.lxhost")).await;
     assert!(c1.run(&["ping", "-c1", "-W5", &v6]).0 && c1.run(&["ping", "-c1", "-W5", &second.to_string()]).0);
+
+    masqueraded_but_not_open(&host, &c1, &server).await;
 
     let leases = host.driver.leases(&network).await.unwrap();
     let c1_lease = leases.iter().find(|l| l.hostname == "c1").unwrap();
@@ -333,4 +359,28 @@ async fn a_subnet_that_this_host_is_on_is_refused_by_name() {
     let error = host.driver.complete(&network, &[other]).await.unwrap_err();
     assert!(error.kind == Kind::Conflict && error.message.contains("network office"), "{error}");
     let _ = host.links.delete_bridge("nltest5").await.unwrap();
+}
+
+#[tokio::test]
+async fn dockers_chain_lets_a_bridge_through_while_it_is_up() {
+    if !may_change_the_host() {
+        return;
+    }
+    let host = host();
+    // As Docker leaves it: forwarding is dropped unless its own chain says otherwise.
+    let docker = "table ip filter { chain DOCKER-USER { counter return; }\n chain FORWARD { type filter hook forward priority 0; policy drop; jump DOCKER-USER; }; }";
+    std::fs::write("/run/docker.nft", docker).unwrap();
+    assert!(output("nft", &["-f", "/run/docker.nft"]).0);
+    let mut network = record("lxtest6", 0x66, &[("ipv6.address", "none")]);
+    network.config = host.driver.complete(&network, &[]).await.unwrap();
+    host.driver.up(&network, &[]).await.unwrap();
+    host.driver.up(&network, &[]).await.unwrap();
+    let chain = output("nft", &["list", "chain", "ip", "filter", "DOCKER-USER"]).1;
+    let rules: Vec<&str> = chain.lines().filter(|line| line.contains("counter")).collect();
+    assert_eq!(rules.len(), 3, "{chain}");
+    assert!(rules[0].contains("lxtest6") && rules[1].contains("lxtest6") && rules[2].contains("return"), "{chain}");
+    host.driver.down(&network, &[]).await.unwrap();
+    assert_eq!(traces("lxtest6"), Vec::<String>::new());
+    assert!(output("nft", &["list", "chain", "ip", "filter", "DOCKER-USER"]).1.contains("return"), "Docker's own rules stay");
+    assert!(output("nft", &["delete", "table", "ip", "filter"]).0);
 }

@@ -2,6 +2,7 @@
 //! May use `lxhost-netlink` and the engine's ports; reached through the registry only.
 
 pub mod bridge;
+mod docker;
 mod firewall;
 mod sysctl;
 

@@ -14,7 +14,7 @@ mod subnet;
 pub(super) use settings::Settings;
 
 use super::sysctl::Sysctl;
-use super::{Surroundings, firewall};
+use super::{Surroundings, docker, firewall};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use lxhost_engine::ports::{Lease, NetworkDriver, NicPlan, NicSpec};
@@ -152,7 +152,12 @@ impl BridgeNetworks {
         }
         bridges.extend(and.cloned());
         bridges.sort_by(|a, b| a.interface.cmp(&b.interface));
-        firewall::apply(&firewall::render(&bridges)).await
+        firewall::apply(&firewall::render(&bridges)).await?;
+        // Our own table is right; what Docker makes of its chain is its business.
+        if let Err(error) = docker::cooperate(&bridges).await {
+            tracing::warn!(%error, "Docker may keep instances from the network");
+        }
+        Ok(())
     }
 }
 
