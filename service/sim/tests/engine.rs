@@ -1,5 +1,8 @@
 //! The engine on a simulated machine, from a launch to a deletion.
 
+// Clippy sees tests in functions with #[test] only, not in what they share.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use lxhost_engine::ports::{Caller, Exec, ExecResult, Streams};
 use lxhost_engine::{Engine, Kind, SubState, instance};
 use lxhost_model::instance::ExitReason;
