@@ -1,0 +1,93 @@
+//! Arguments of `config device` and `profile device`.
+
+use super::FormatArg;
+use crate::pairs::Pair;
+use clap::Subcommand;
+
+/// Devices of an instance or of a profile.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Device {
+    /// Add a device
+    #[command(
+        after_help = "Examples:\n  lxctl config device add c1 eth1 nic network=lxbr0\n  lxctl config device add c1 data disk source=/srv/data path=/data"
+    )]
+    Add {
+        /// Instance or profile
+        holder: String,
+        /// Name of the device
+        device: String,
+        /// Type, such as nic or disk
+        #[arg(value_name = "TYPE")]
+        kind: String,
+        /// Its keys
+        #[arg(value_name = "KEY=VALUE")]
+        keys: Vec<Pair>,
+    },
+    /// Remove devices
+    #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl config device remove c1 eth1")]
+    Remove {
+        /// Instance or profile
+        holder: String,
+        /// Devices
+        #[arg(required = true, value_name = "DEVICE")]
+        devices: Vec<String>,
+    },
+    /// List devices
+    #[command(visible_alias = "ls", after_help = "Examples:\n  lxctl config device list c1")]
+    List {
+        /// Instance or profile
+        holder: String,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Show devices with their keys as YAML
+    #[command(after_help = "Examples:\n  lxctl config device show c1")]
+    Show {
+        /// Instance or profile
+        holder: String,
+    },
+    /// Print one key
+    #[command(after_help = "Examples:\n  lxctl config device get c1 eth0 hwaddr")]
+    Get {
+        /// Instance or profile
+        holder: String,
+        /// Device
+        device: String,
+        /// Key
+        key: String,
+    },
+    /// Set keys
+    #[command(
+        after_help = "Examples:\n  lxctl config device set c1 root size=20GiB\n  lxctl config device set c1 root size 20GiB"
+    )]
+    Set {
+        /// Instance or profile
+        holder: String,
+        /// Device
+        device: String,
+        /// KEY=VALUE…, or KEY VALUE
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        keys: Vec<String>,
+    },
+    /// Unset a key
+    #[command(after_help = "Examples:\n  lxctl config device unset c1 root size")]
+    Unset {
+        /// Instance or profile
+        holder: String,
+        /// Device
+        device: String,
+        /// Key
+        key: String,
+    },
+    /// Copy a device of a profile to the instance and change keys of it
+    #[command(after_help = "Examples:\n  lxctl config device override c1 root size=20GiB")]
+    Override {
+        /// Instance
+        holder: String,
+        /// Device
+        device: String,
+        /// Keys
+        #[arg(value_name = "KEY=VALUE")]
+        keys: Vec<Pair>,
+    },
+}

@@ -1,0 +1,150 @@
+//! The command line as it is parsed: one file per noun, LXD's grammar and flags.
+//!
+//! Only shapes and help texts; what a verb does is in `commands/`. Used by `main`, by the
+//! completion and by the generator of man pages.
+
+mod config;
+mod create;
+mod device;
+mod host;
+mod image;
+mod inside;
+mod list;
+mod network;
+mod operation;
+mod power;
+mod profile;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod unknown;
+
+pub(crate) use config::*;
+pub(crate) use create::*;
+pub(crate) use device::*;
+pub(crate) use host::*;
+pub(crate) use image::*;
+pub(crate) use inside::*;
+pub(crate) use list::*;
+pub(crate) use network::*;
+pub(crate) use operation::*;
+pub(crate) use power::*;
+pub(crate) use profile::*;
+pub(crate) use storage::*;
+pub(crate) use unknown::explain;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  lxctl launch debian:13 c1        make and start a container
+  lxctl shell c1                   a login shell in it
+  lxctl exec c1 -- apt update      one command in it
+  lxctl list                       what there is
+  lxctl delete --force c1          stop it and throw it away
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such object, 4 exists already, 5 wrong state or busy,
+6 not allowed, 7 no space, 8 not supported, 9 guest does not answer, 10 untrusted data, 11 time ran out,
+12 cancelled, 13 too much at once. `exec` and `shell` end with the status of the command.";
+
+/// Manages system containers of this host.
+#[derive(Debug, Parser)]
+#[command(name = "lxctl", version, about, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every verb knows.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Project to work in
+    #[arg(
+        long,
+        global = true,
+        value_name = "PROJECT",
+        default_value = "default",
+        env = "LXHOST_PROJECT",
+        help_heading = "Global options"
+    )]
+    pub(crate) project: String,
+    /// Print only names, ids and errors
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// Never ask for a password on the terminal
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) no_ask_password: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an instance from an image and start it
+    Launch(NewInstance),
+    /// Make an instance from an image without starting it
+    Create(NewInstance),
+    /// Choose pool and network before the first launch; with an image: the same as create
+    Init(Init),
+    /// Start instances
+    Start(Start),
+    /// Stop instances
+    Stop(Stop),
+    /// Stop and start instances
+    Restart(Stop),
+    /// Freeze the processes of instances
+    #[command(visible_alias = "freeze")]
+    Pause(Many),
+    /// Let frozen instances go on
+    #[command(visible_aliases = ["thaw", "unpause"])]
+    Resume(Many),
+    /// Delete instances and their data
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+    /// Rename a stopped instance
+    Rename(Rename),
+    /// Move an instance; within this host that is a rename
+    #[command(visible_alias = "mv")]
+    Move(Rename),
+    /// List instances
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show an instance, or this host
+    Info(Info),
+    /// Run a command in an instance
+    Exec(Exec),
+    /// Open a login shell in an instance
+    Shell(Shell),
+    /// Attach to the console of an instance
+    Console(Console),
+    /// Wait until an instance is in a state
+    Wait(Wait),
+    /// Import, list, export and delete images
+    #[command(subcommand)]
+    Image(Image),
+    /// Read and change the configuration of instances
+    #[command(subcommand)]
+    Config(Config),
+    /// Manage profiles
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Manage networks
+    #[command(subcommand)]
+    Network(Network),
+    /// Manage storage pools
+    #[command(subcommand)]
+    Storage(Storage),
+    /// See and cancel what is under way
+    #[command(subcommand)]
+    Operation(Operation),
+    /// Follow what happens
+    Monitor(Monitor),
+    /// Check this host
+    Doctor(Doctor),
+    /// Print the versions of lxctl and of the daemon
+    Version(Version),
+    /// Write man pages and completion scripts
+    #[command(subcommand, hide = true)]
+    Generate(Generate),
+}

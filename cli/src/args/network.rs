@@ -1,0 +1,74 @@
+//! Arguments of `network`.
+
+use super::FormatArg;
+use crate::complete;
+use crate::pairs::Pair;
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCandidates;
+
+/// `network`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Network {
+    /// List networks
+    #[command(visible_alias = "ls", after_help = "Examples:\n  lxctl network list")]
+    List {
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Show a network as YAML
+    #[command(after_help = "Examples:\n  lxctl network show lxbr0")]
+    Show(NetworkName),
+    /// Print one key
+    #[command(after_help = "Examples:\n  lxctl network get lxbr0 ipv4.address")]
+    Get {
+        /// Network
+        #[arg(add = ArgValueCandidates::new(complete::networks))]
+        name: String,
+        /// Key
+        key: String,
+    },
+    /// Make a network
+    #[command(
+        after_help = "Examples:\n  lxctl network create lab\n  lxctl network create lab ipv4.address=10.9.0.1/24 ipv6.address=none"
+    )]
+    Create {
+        /// Name
+        name: String,
+        /// Keys
+        #[arg(value_name = "KEY=VALUE")]
+        keys: Vec<Pair>,
+        /// Type
+        #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "bridge")]
+        kind: String,
+        /// Keys, as an option
+        #[arg(short, long = "config", value_name = "KEY=VALUE")]
+        config: Vec<Pair>,
+        /// One line about it
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// Delete networks that no instance uses
+    #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl network delete lab")]
+    Delete {
+        /// Networks
+        #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::networks))]
+        names: Vec<String>,
+    },
+    /// List the addresses given out
+    #[command(after_help = "Examples:\n  lxctl network list-leases lxbr0")]
+    ListLeases {
+        /// Network
+        #[arg(add = ArgValueCandidates::new(complete::networks))]
+        name: String,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+/// One network.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NetworkName {
+    /// Network
+    #[arg(add = ArgValueCandidates::new(complete::networks))]
+    pub(crate) name: String,
+}

@@ -1,0 +1,209 @@
+//! Command lines that have to parse, or to be answered with the right one.
+
+use super::*;
+use clap::CommandFactory;
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn refusal(line: &str) -> crate::failure::Failure {
+    let words = words(line);
+    let error = Cli::try_parse_from(std::iter::once("lxctl".to_owned()).chain(words.clone())).unwrap_err();
+    explain(&error, &words)
+}
+
+#[test]
+fn the_command_tree_is_sound() {
+    Cli::command().debug_assert();
+}
+
+/// Every `lxc …` line of the tutorials people follow that belongs to a verb of this version.
+const LXC_LINES: &[&str] = &[
+    "launch ubuntu2204 CGN-Server",
+    "profile assign CGN-Server bridgedprofile",
+    "image copy images:ubuntu/focal local: --alias ubuntu",
+    "image list",
+    "list",
+    "launch ubuntu:16:04",
+    "launch ubuntu:16.04",
+    "launch ubuntu:16.04 my-ubuntu",
+    "launch images:alpine/3.5 my-alpine",
+    "exec my-ubuntu -- /bin/bash",
+    "exec mon-ubuntu -- bash",
+    "init",
+    "info mon-ubuntu",
+    "stop mon-ubuntu",
+    "delete mon-ubuntu",
+    "config set mon-conteneur limits.cpu 2",
+    "config set mon-conteneur limits.cpu.allowance 50%",
+    "config set mon-conteneur limits.memory.swap false",
+    "config device set mon-conteneur root limits.read 20MB",
+    "profile list",
+    "profile show default",
+    "profile create web-server",
+    "profile edit web-server",
+    "launch ubuntu:22.04 web01 --profile web-server",
+    "profile assign mon-conteneur default,web-server",
+    "profile copy default production",
+    "storage create zfs-pool zfs",
+    "storage create ssd-pool dir source=/mnt/ssd/lxd",
+    "storage list",
+    "storage show default",
+    "config device add mon-conteneur shared disk pool=default source=shared-data path=/shared",
+    "image list images:",
+    "image copy images:debian/12 local: --alias debian-12",
+    "image info debian-12",
+    "image delete debian-12",
+    "image export mon-template-web /tmp/",
+    "info mon-conteneur/backup-avant-update",
+    "delete mon-conteneur/backup-avant-update",
+    "config set mon-conteneur snapshots.pattern auto-%d",
+    "move ancien-nom nouveau-nom",
+    "config set core.https_address 0.0.0.0:8443",
+    "list serveur2:",
+    "list -c n --format csv",
+    "network show lxdbr0",
+    "network create production-network",
+    "network create br-physical --type=bridge parent=eth0",
+    "network create overlay-network --type=overlay --config tunnel.protocol=vxlan --config tunnel.id=1000",
+    "config device add mon-conteneur eth0 nic network=br-physical",
+    "config device add mon-conteneur eth0 nic network=lxdbr0 ipv4.address=10.166.11.100",
+    "config device add web-server port80 proxy listen=tcp:0.0.0.0:80 connect=tcp:127.0.0.1:80",
+    "exec mon-conteneur -- systemctl edit --full systemd-networkd",
+    "exec mon-conteneur -- ip addr show",
+    "exec dns-server -- apt install -y bind9 bind9utils",
+    "info --resources",
+    "exec mon-conteneur -- dig @8.8.8.8 example.com",
+    "exec mon-conteneur -- tcpdump -i eth0",
+];
+
+#[test]
+fn command_lines_of_lxd_tutorials_parse() {
+    for line in LXC_LINES {
+        let words = words(line);
+        let parsed = Cli::try_parse_from(std::iter::once("lxctl".to_owned()).chain(words));
+        assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+    }
+}
+
+#[test]
+fn other_spellings_and_aliases_parse() {
+    for line in [
+        "ls -c ns4 --format=json status=running",
+        "rm -f c1 c2",
+        "freeze c1",
+        "thaw c1",
+        "unpause --all",
+        "start --all",
+        "restart c1 --force --timeout 10",
+        "launch debian:13 c1 -c limits.memory=1GiB -c user.a=b -d root,size=1GiB -e -s fast -n lab --console",
+        "create --empty c2",
+        "init debian:13 c1",
+        "init --auto --storage-backend btrfs",
+        "shell c1 --user anna",
+        "console c1 --show-log",
+        "wait c1 --for address --timeout 30",
+        "image ls debian:",
+        "image alias create mine 3f2a",
+        "config device override c1 root size=1GiB",
+        "network list-leases lxbr0 --format csv",
+        "operation cancel 12",
+        "monitor --type lifecycle --format json",
+        "--project default -q list",
+        "list -q",
+        "generate completion bash",
+        "generate man /tmp/x",
+    ] {
+        let parsed = Cli::try_parse_from(std::iter::once("lxctl".to_owned()).chain(words(line)));
+        assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+    }
+}
+
+#[test]
+fn a_wrong_verb_is_answered_with_the_right_line() {
+    for (wrong, right) in [
+        ("lauch debian:13 c1", "lxctl launch debian:13 c1"),
+        ("lsit", "lxctl list"),
+        ("images list", "lxctl image list"),
+        ("destroy c1", "lxctl delete c1"),
+        ("attach c1 -- ls", "lxctl exec c1 -- ls"),
+        ("ps", "lxctl list"),
+        ("profile lst", "lxctl profile list"),
+        ("config device ad c1 eth1 nic", "lxctl config device add c1 eth1 nic"),
+        ("exce c1 -- echo 'a", "lxctl exec c1 -- echo"),
+    ] {
+        let failure = refusal(wrong);
+        let hint = failure.hint.unwrap_or_default();
+        assert!(hint.contains(right), "{wrong}: {hint}");
+        assert_eq!(failure.code, 2);
+    }
+}
+
+#[test]
+fn a_verb_of_a_later_version_is_not_called_a_typo() {
+    for line in [
+        "snapshot c1 s1",
+        "network acl create a",
+        "publish c1 --alias x",
+        "config trust add c.crt",
+        "storage volume list default",
+    ] {
+        let failure = refusal(line);
+        assert_eq!(failure.code, 8, "{line}: {}", failure.message);
+        assert!(failure.message.contains("this version"), "{line}: {}", failure.message);
+    }
+}
+
+#[test]
+fn a_bad_argument_is_one_line_and_a_hint() {
+    for (line, expected) in [
+        ("list --bogus", "--bogus"),
+        ("start", "<NAME>"),
+        ("launch debian:13 c1 -c novalue", "novalue"),
+        ("list --format xml", "xml"),
+        ("frobnicate", "frobnicate"),
+        ("stop c1 --timeout soon", "soon"),
+    ] {
+        let failure = refusal(line);
+        assert!(failure.message.contains(expected), "{line}: {}", failure.message);
+        assert!(!failure.message.contains('\n') && !failure.message.starts_with("error"), "{}", failure.message);
+        assert!(failure.hint.is_some(), "{line}");
+        assert_eq!(failure.code, 2, "{line}");
+    }
+}
+
+#[test]
+fn every_verb_has_a_short_text_and_examples() {
+    fn check(command: &clap::Command, path: &str) {
+        assert!(command.get_about().is_some(), "{path} has no text");
+        let mut verbs = command.get_subcommands().filter(|c| c.get_name() != "help").peekable();
+        if verbs.peek().is_none() {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Examples:"), "{path} has no examples");
+        }
+        for verb in verbs.filter(|c| !c.is_hide_set()) {
+            check(verb, &format!("{path} {}", verb.get_name()));
+        }
+    }
+    check(&Cli::command(), "lxctl");
+}
+
+#[test]
+fn the_examples_parse() {
+    fn check(command: &clap::Command, seen: &mut usize) {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in after.lines().map(str::trim).filter(|line| line.starts_with("lxctl ")) {
+            // What a shell does, and the remark behind two or more spaces.
+            let line = line.split("   ").next().unwrap_or_default().split(['<', '|']).next().unwrap_or_default();
+            let line = line.replace("'My image'", "My-image").replace("''", "x");
+            let parsed = Cli::try_parse_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            *seen += 1;
+        }
+        command.get_subcommands().for_each(|verb| check(verb, seen));
+    }
+    let mut seen = 0;
+    check(&Cli::command(), &mut seen);
+    assert!(seen > 80, "only {seen} examples were found");
+}

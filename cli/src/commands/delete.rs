@@ -1,0 +1,34 @@
+//! `delete`.
+
+use crate::args::Delete;
+use crate::bus::Session;
+use crate::failure::Failure;
+use lxhost_dbus::Options;
+use lxhost_dbus::proxy::InstanceProxy;
+
+/// Deletes instances.
+pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure> {
+    let options = if args.force { Options::from([("force", true.into())]) } else { Options::new() };
+    let mut names = Vec::new();
+    for name in &args.names {
+        if !args.interactive || confirmed(name)? {
+            names.push(name.clone());
+        }
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    super::power::each(session, &names, "Deleting", async |name| {
+        let instance: InstanceProxy<'static> = session.object(&session.instance(name).await?).await?;
+        session.allowed(|| instance.delete(&options)).await
+    })
+    .await
+}
+
+fn confirmed(name: &str) -> Result<bool, Failure> {
+    dialoguer::Confirm::new()
+        .with_prompt(format!("Delete {} and its data", crate::render::printable(name)))
+        .default(false)
+        .interact()
+        .map_err(|e| Failure::usage(format!("--interactive needs a terminal: {e}")))
+}

@@ -1,0 +1,172 @@
+//! `info`: an instance, or the host.
+
+use crate::args::Info;
+use crate::bus::Session;
+use crate::failure::Failure;
+use crate::render::{self, Format};
+use crate::values::{self, list, number, number_in, text};
+use lxhost_dbus::Options;
+use lxhost_dbus::proxy::InstanceProxy;
+use lxhost_dbus::wire::Values;
+use lxhost_model::Kind;
+use serde_json::Value;
+use std::fmt::Write;
+use zbus::wire::ObjectPath;
+
+/// Shows an instance or this host.
+pub(crate) async fn run(session: &Session, args: &Info) -> Result<(), Failure> {
+    if args.resources {
+        let what = "this version of lxhost does not list the hardware of the host";
+        return Err(Failure::of(Kind::Unsupported, what).hint("lscpu, lsblk and lspci do"));
+    }
+    match &args.name {
+        Some(name) => instance(session, name, args).await,
+        None => host(session, args.format.format).await,
+    }
+}
+
+async fn instance(session: &Session, name: &str, args: &Info) -> Result<(), Failure> {
+    let path = session.instance(name).await?;
+    let proxy: InstanceProxy<'static> = session.object(&path).await?;
+    let none = Options::new();
+    let object = ObjectPath::from(&path);
+    let (properties, state) =
+        tokio::join!(session.properties(&object, "Instance"), async { Ok(proxy.get_state(&[], &none).await?) });
+    let (properties, state): (Values, Result<Values, Failure>) = (properties?, state);
+    // Counters belong to something that runs; what is at rest has none to show.
+    let state = match state {
+        Err(failure) if failure.kind == Some(Kind::NotRunning) => Values::new(),
+        other => other?,
+    };
+    let mut data = values::object(&properties);
+    data.insert("LiveState".into(), values::object(&state).into());
+    render::show_one(args.format.format, || describe(&properties, &state), &data)?;
+    if args.show_log {
+        render::print("\nLog:\n\n")?;
+        super::console::log(session, &path).await?;
+    }
+    Ok(())
+}
+
+/// As LXD's `info` says it.
+fn describe(properties: &Values, state: &Values) -> String {
+    let mut out = String::new();
+    let mut line = |key: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(out, "{key}: {}", render::printable(value));
+        }
+    };
+    let date = |key| number(properties, key).map(render::date).unwrap_or_default();
+    let status = text(properties, "State").to_uppercase();
+    let sub = text(properties, "SubState");
+    line("Name", &text(properties, "Name"));
+    line("Description", &text(properties, "Description"));
+    line("Status", &if sub.is_empty() { status } else { format!("{status} ({sub})") });
+    line("Type", &text(properties, "Type"));
+    line("Architecture", &text(properties, "Architecture"));
+    line("PID", &number(properties, "Leader").filter(|pid| *pid > 0).map(|pid| pid.to_string()).unwrap_or_default());
+    line("Unit", &text(properties, "Unit"));
+    line("Image", &text(properties, "Image"));
+    line("Pool", &text(properties, "Pool"));
+    line("Profiles", &list(properties, "Profiles").join(", "));
+    line("Created", &date("CreatedTimestamp"));
+    line("Last Used", &date("LastUsedTimestamp"));
+    resources(state, &mut out);
+    out
+}
+
+fn resources(state: &Values, out: &mut String) {
+    let mut lines = Vec::new();
+    if let Some(pids) = number(state, "pids") {
+        lines.push(format!("  Processes: {pids}"));
+    }
+    if let Some(cpu) = number_in(state, "cpu", "usage-nsec") {
+        lines.push(format!("  CPU usage:\n    CPU usage (in seconds): {}", cpu / 1_000_000_000));
+    }
+    if let Some(current) = number_in(state, "memory", "current") {
+        lines.push(format!("  Memory usage:\n    Memory (current): {}", render::bytes(current)));
+        if let Some(peak) = number_in(state, "memory", "peak") {
+            lines.push(format!("    Memory (peak): {}", render::bytes(peak)));
+        }
+    }
+    let addresses = addresses(state);
+    if !addresses.is_empty() {
+        lines.push("  Network:".to_owned());
+        lines.extend(addresses.iter().map(|(interface, address)| format!("    {interface}: {address}")));
+    }
+    if !lines.is_empty() {
+        let _ = writeln!(out, "\nResources:");
+        for line in lines.iter().flat_map(|l| l.split('\n')) {
+            let _ = writeln!(out, "{}", render::printable(line));
+        }
+    }
+}
+
+/// `addresses` a(ss): interface and address.
+fn addresses(state: &Values) -> Vec<(String, String)> {
+    let Some(value) = state.get("addresses") else { return Vec::new() };
+    let Value::Array(rows) = values::json(value) else { return Vec::new() };
+    let pair = |row: &Value| Some((row.get(0)?.as_str()?.to_owned(), row.get(1)?.as_str()?.to_owned()));
+    rows.iter().filter_map(pair).collect()
+}
+
+async fn host(session: &Session, format: Format) -> Result<(), Failure> {
+    let info = session.manager().await?.get_server_info().await?;
+    let mut data = values::object(&info);
+    // `lxctl doctor` shows these.
+    data.remove("checks");
+    let yaml = render::yaml(&data)?;
+    render::show_one(format, || yaml, &data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+    use zbus::wire::{OwnedVariant, Variant};
+
+    fn values<const N: usize>(pairs: [(&str, Variant<'static>); N]) -> Values {
+        pairs.into_iter().map(|(k, v)| (k.to_owned(), OwnedVariant::try_from(v).unwrap())).collect()
+    }
+
+    #[test]
+    fn an_instance_is_described_as_lxd_does() {
+        let properties = values([
+            ("Name", "c1".into()),
+            ("State", "running".into()),
+            ("SubState", "ready".into()),
+            ("Type", "container".into()),
+            ("Architecture", "x86_64".into()),
+            ("Leader", 4711u32.into()),
+            ("Profiles", vec!["default"].into()),
+        ]);
+        let state = values([
+            ("pids", 12u64.into()),
+            ("memory", HashMap::from([("current", Variant::from(64u64 << 20))]).into()),
+            ("addresses", vec![("eth0", "10.0.3.7")].into()),
+        ]);
+        let expected = "\
+Name: c1
+Status: RUNNING (ready)
+Type: container
+Architecture: x86_64
+PID: 4711
+Profiles: default
+
+Resources:
+  Processes: 12
+  Memory usage:
+    Memory (current): 64.00MiB
+  Network:
+    eth0: 10.0.3.7
+";
+        assert_eq!(describe(&properties, &state), expected);
+    }
+
+    #[test]
+    fn what_is_stopped_has_no_resources() {
+        let text =
+            describe(&values([("Name", "c1".into()), ("State", "stopped".into()), ("Leader", 0u32.into())]), &Values::new());
+        assert_eq!(text, "Name: c1\nStatus: STOPPED\n");
+    }
+}

@@ -1,0 +1,68 @@
+//! What the verbs do: a file each, one call and one print where that is enough.
+
+mod config;
+mod console;
+mod delete;
+mod device;
+mod doctor;
+mod exec;
+mod generate;
+mod image;
+mod info;
+mod init;
+mod launch;
+mod list;
+mod monitor;
+mod network;
+mod operation;
+mod power;
+mod profile;
+mod rename;
+mod shell;
+mod storage;
+mod version;
+mod wait;
+
+use crate::args::{Cli, Command};
+use crate::bus::Session;
+use crate::failure::Failure;
+
+/// Runs a parsed command line; gives the exit status.
+pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
+    let global = cli.global;
+    match cli.command {
+        Command::Generate(args) => return generate::run(&args).map(|()| 0),
+        Command::Version(args) => return version::run(&global, &args).await.map(|()| 0),
+        Command::Doctor(args) => return doctor::run(&global, &args).await,
+        _ => (),
+    }
+    let session = Session::open(&global).await?;
+    let s = &session;
+    match cli.command {
+        Command::Exec(args) => return exec::run(s, &args).await,
+        Command::Shell(args) => return shell::run(s, &args).await,
+        Command::Console(args) => return console::run(s, &args).await,
+        Command::Launch(args) => launch::run(s, &args, true).await,
+        Command::Create(args) => launch::run(s, &args, false).await,
+        Command::Init(args) => init::run(s, args).await,
+        Command::Start(args) => power::start(s, &args).await,
+        Command::Stop(args) => power::stop(s, &args, power::Verb::Stop).await,
+        Command::Restart(args) => power::stop(s, &args, power::Verb::Restart).await,
+        Command::Pause(args) => power::many(s, &args.which, power::Verb::Freeze).await,
+        Command::Resume(args) => power::many(s, &args.which, power::Verb::Thaw).await,
+        Command::Delete(args) => delete::run(s, &args).await,
+        Command::Rename(args) | Command::Move(args) => rename::run(s, &args).await,
+        Command::List(args) => list::run(s, &args).await,
+        Command::Info(args) => info::run(s, &args).await,
+        Command::Wait(args) => wait::run(s, &args).await,
+        Command::Image(args) => image::run(s, &args).await,
+        Command::Config(args) => config::run(s, &args).await,
+        Command::Profile(args) => profile::run(s, &args).await,
+        Command::Network(args) => network::run(s, &args).await,
+        Command::Storage(args) => storage::run(s, &args).await,
+        Command::Operation(args) => operation::run(s, &args).await,
+        Command::Monitor(args) => monitor::run(s, &args).await,
+        Command::Generate(_) | Command::Version(_) | Command::Doctor(_) => Ok(()),
+    }
+    .map(|()| 0)
+}

@@ -1,0 +1,104 @@
+//! `network`.
+
+use crate::args::Network as Args;
+use crate::bus::Session;
+use crate::failure::Failure;
+use crate::pages;
+use crate::pairs;
+use crate::progress::{self, OnInterrupt};
+use crate::render::{self, Format, Table};
+use lxhost_dbus::proxy::NetworkProxy;
+use lxhost_dbus::wire::NetworkRow;
+use lxhost_dbus::{Config, Options};
+use serde_json::json;
+use zbus::wire::OwnedObjectPath;
+
+/// Runs a verb of `network`.
+pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
+    match args {
+        Args::List { format } => list(session, format.format).await,
+        Args::Show(args) => show(session, &args.name).await,
+        Args::Get { name, key } => {
+            let network = session.network(name).await?;
+            let none = Options::new();
+            let (config, _) = session.allowed(|| network.get_config(&none)).await?;
+            render::print(&format!("{}\n", config.get(key).map_or("", String::as_str)))
+        }
+        Args::Create { name, keys, kind, config, description } => {
+            let config = pairs::config(config.iter().chain(keys));
+            create(session, name, kind, &config, description.as_deref()).await?;
+            session.name_or(name, format!("Network {name} created"))
+        }
+        Args::Delete { names } => {
+            super::power::each(session, names, "Deleting", async |name| delete(session, name).await).await?;
+            names.iter().for_each(|name| session.say(format!("Network {name} deleted")));
+            Ok(())
+        }
+        Args::ListLeases { name, format } => leases(session, name, format.format).await,
+    }
+}
+
+async fn list(session: &Session, format: Format) -> Result<(), Failure> {
+    let rows = pages::networks(session, None).await?;
+    let mut table = Table::new(["NAME", "TYPE", "MANAGED", "IPV4", "IPV6", "STATE"]);
+    for row in &rows {
+        let family = |v6: bool| row.subnets.iter().filter(|s| s.contains(':') == v6).cloned().collect::<Vec<_>>().join("\n");
+        let managed = if row.managed { "YES" } else { "NO" };
+        table.push([row.name.clone(), row.kind.clone(), managed.into(), family(false), family(true), row.state.to_uppercase()]);
+    }
+    let data: Vec<_> = rows.iter().map(json_of).collect();
+    render::show(format, session.quiet, &table, &data)
+}
+
+fn json_of(row: &NetworkRow) -> serde_json::Value {
+    json!({
+        "name": row.name, "project": row.project, "type": row.kind, "status": row.state,
+        "managed": row.managed, "subnets": row.subnets,
+    })
+}
+
+async fn show(session: &Session, name: &str) -> Result<(), Failure> {
+    let network = session.network(name).await?;
+    let none = Options::new();
+    let (config, _) = session.allowed(|| network.get_config(&none)).await?;
+    let name = crate::reference::local(name)?;
+    let rows = pages::networks(session, None).await?;
+    let mut data = rows.iter().find(|row| row.name == name).map_or_else(|| json!({ "name": name }), json_of);
+    data["config"] = json!(config);
+    render::print(&render::yaml(&data)?)
+}
+
+/// Makes a network and waits until it is up.
+pub(crate) async fn create(
+    session: &Session,
+    name: &str,
+    kind: &str,
+    config: &Config,
+    description: Option<&str>,
+) -> Result<(), Failure> {
+    let manager = session.manager().await?;
+    let options: Options<'_> = description.map(|d| ("description", d.into())).into_iter().collect();
+    let (_, job) = session.allowed(|| manager.create_network(&session.project, name, kind, config, &options)).await?;
+    progress::wait(session, &job, &format!("Creating network {name}"), OnInterrupt::Cancel).await.map(drop)
+}
+
+async fn delete(session: &Session, name: &str) -> Result<OwnedObjectPath, Failure> {
+    let network: NetworkProxy<'static> = session.network(name).await?;
+    let none = Options::new();
+    session.allowed(|| network.delete(&none)).await
+}
+
+async fn leases(session: &Session, name: &str, format: Format) -> Result<(), Failure> {
+    let rows = session.network(name).await?.list_leases().await?;
+    let mut table = Table::new(["HOSTNAME", "MAC ADDRESS", "IP ADDRESS", "TYPE", "EXPIRES AT"]).keyed(2);
+    for row in &rows {
+        let kind = if row.expires == 0 { "STATIC" } else { "DYNAMIC" };
+        let expires = render::date(row.expires);
+        table.push([row.hostname.as_str(), &row.mac, &row.address, kind, &expires]);
+    }
+    let data: Vec<_> = rows
+        .iter()
+        .map(|r| json!({ "hostname": r.hostname, "hwaddr": r.mac, "address": r.address, "expires_usec": r.expires }))
+        .collect();
+    render::show(format, session.quiet, &table, &data)
+}

@@ -1,0 +1,108 @@
+//! `storage`.
+
+use crate::args::Storage as Args;
+use crate::bus::Session;
+use crate::failure::Failure;
+use crate::pairs;
+use crate::progress::{self, OnInterrupt};
+use crate::render::{self, Format, Table};
+use lxhost_dbus::proxy::PoolProxy;
+use lxhost_dbus::wire::PoolRow;
+use lxhost_dbus::{Config, Options};
+use serde_json::json;
+use zbus::wire::OwnedObjectPath;
+
+/// Runs a verb of `storage`.
+pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
+    match args {
+        Args::List { format } => list(session, format.format).await,
+        Args::Show(args) => show(session, &args.name).await,
+        Args::Info { pool, bytes, format } => info(session, &pool.name, *bytes, format.format).await,
+        Args::Get { name, key } => {
+            let pool = session.pool(name).await?;
+            let none = Options::new();
+            let (config, _) = session.allowed(|| pool.get_config(&none)).await?;
+            render::print(&format!("{}\n", config.get(key).map_or("", String::as_str)))
+        }
+        Args::Create { name, driver, keys, description } => {
+            create(session, name, driver, &pairs::config(keys), description.as_deref()).await?;
+            session.name_or(name, format!("Storage pool {name} created"))
+        }
+        Args::Delete { names } => {
+            super::power::each(session, names, "Deleting", async |name| delete(session, name).await).await?;
+            names.iter().for_each(|name| session.say(format!("Storage pool {name} deleted")));
+            Ok(())
+        }
+    }
+}
+
+async fn list(session: &Session, format: Format) -> Result<(), Failure> {
+    let rows = session.manager().await?.list_pools().await?;
+    let mut table = Table::new(["NAME", "DRIVER", "SOURCE", "USED BY"]);
+    for row in &rows {
+        table.push([row.name.clone(), row.driver.clone(), row.source.clone(), row.used_by.to_string()]);
+    }
+    let data: Vec<_> = rows.iter().map(json_of).collect();
+    render::show(format, session.quiet, &table, &data)
+}
+
+fn json_of(row: &PoolRow) -> serde_json::Value {
+    json!({ "name": row.name, "driver": row.driver, "source": row.source, "used_by": row.used_by })
+}
+
+async fn row(session: &Session, name: &str) -> Result<Option<PoolRow>, Failure> {
+    let name = crate::reference::local(name)?;
+    Ok(session.manager().await?.list_pools().await?.into_iter().find(|row| row.name == name))
+}
+
+async fn show(session: &Session, name: &str) -> Result<(), Failure> {
+    let pool = session.pool(name).await?;
+    let none = Options::new();
+    let (config, _) = session.allowed(|| pool.get_config(&none)).await?;
+    let mut data = row(session, name).await?.as_ref().map_or_else(|| json!({ "name": name }), json_of);
+    data["config"] = json!(config);
+    render::print(&render::yaml(&data)?)
+}
+
+async fn info(session: &Session, name: &str, exact: bool, format: Format) -> Result<(), Failure> {
+    let (total, free) = session.pool(name).await?.get_usage().await?;
+    let row = row(session, name).await?;
+    let used = total.saturating_sub(free);
+    let shown = |n: u64| if exact { n.to_string() } else { render::bytes(n) };
+    let mut data = row.as_ref().map_or_else(|| json!({ "name": name }), json_of);
+    data["total"] = total.into();
+    data["used"] = used.into();
+    data["free"] = free.into();
+    let text = || {
+        let driver = row.as_ref().map_or("", |r| r.driver.as_str());
+        let source = row.as_ref().map_or("", |r| r.source.as_str());
+        format!(
+            "Name: {name}\nDriver: {driver}\nSource: {}\nSpace:\n  Total: {}\n  Used: {}\n  Free: {}\n",
+            render::printable(source),
+            shown(total),
+            shown(used),
+            shown(free)
+        )
+    };
+    render::show_one(format, text, &data)
+}
+
+/// Makes a pool; an empty driver lets the daemon choose.
+pub(crate) async fn create(
+    session: &Session,
+    name: &str,
+    driver: &str,
+    config: &Config,
+    description: Option<&str>,
+) -> Result<(), Failure> {
+    let manager = session.manager().await?;
+    let options: Options<'_> = description.map(|d| ("description", d.into())).into_iter().collect();
+    let (_, job) = session.allowed(|| manager.create_pool(name, driver, config, &options)).await?;
+    progress::wait(session, &job, &format!("Creating storage pool {name}"), OnInterrupt::Cancel).await.map(drop)
+}
+
+async fn delete(session: &Session, name: &str) -> Result<OwnedObjectPath, Failure> {
+    let pool: PoolProxy<'static> = session.pool(name).await?;
+    let none = Options::new();
+    session.allowed(|| pool.delete(&none)).await
+}

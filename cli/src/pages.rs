@@ -1,0 +1,38 @@
+//! Lists of the API that come in pages, read to their end.
+
+use crate::bus::{PAGE, Session};
+use crate::failure::Failure;
+use lxhost_dbus::Options;
+use lxhost_dbus::wire::{ImageRow, InstanceRow, JobRow, NetworkRow, ProfileRow};
+
+macro_rules! pages {
+    ($(#[$doc:meta])* $name:ident, $method:ident, $row:ty) => {
+        $(#[$doc])*
+        pub(crate) async fn $name(session: &Session, project: Option<&str>) -> Result<Vec<$row>, Failure> {
+            let manager = session.manager().await?;
+            let filter: Options<'_> = project.map(|p| ("project", p.into())).into_iter().collect();
+            let mut all = Vec::new();
+            let mut cursor = String::new();
+            loop {
+                let (mut rows, next) = manager.$method(&filter, &cursor, PAGE).await?;
+                let more = !rows.is_empty() && !next.is_empty() && next != cursor;
+                all.append(&mut rows);
+                if !more {
+                    return Ok(all);
+                }
+                cursor = next;
+            }
+        }
+    };
+}
+
+pages!(/// Instances of a project, or of all.
+    instances, list_instances, InstanceRow);
+pages!(/// Images of a project, or of all.
+    images, list_images, ImageRow);
+pages!(/// Networks of a project, or of all.
+    networks, list_networks, NetworkRow);
+pages!(/// Profiles of a project, or of all.
+    profiles, list_profiles, ProfileRow);
+pages!(/// Jobs of a project, or of all.
+    jobs, list_jobs, JobRow);
