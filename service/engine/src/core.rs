@@ -68,6 +68,11 @@ impl Engine {
         tokio::spawn(crate::supervise::run(self.core.clone()));
     }
 
+    /// Brings up again what should be up on this host: networks that somebody removed behind our back.
+    pub fn repair(&self) {
+        crate::reconcile::networks(&self.core);
+    }
+
     /// The records now.
     pub fn state(&self) -> Arc<State> {
         self.core.ports.store.state()

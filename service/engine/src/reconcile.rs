@@ -34,6 +34,11 @@ pub(crate) async fn run(core: &Arc<Core>) {
     for instance in core.state().instances.values() {
         correct(core, instance).await;
     }
+    networks(core);
+}
+
+/// Has every network brought up, in jobs of their own.
+pub(crate) fn networks(core: &Arc<Core>) {
     for network in core.state().networks.values() {
         if let Err(error) = core.open(0, Box::new(Up::new(network.clone()))) {
             tracing::error!(network = %network.name, "{error}");

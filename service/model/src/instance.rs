@@ -100,6 +100,9 @@ pub struct Instance {
     pub ephemeral: bool,
     /// What it is doing.
     pub status: Status,
+    /// Since when.
+    #[serde(default)]
+    pub status_since: Timestamp,
     /// Host ids it owns.
     pub ids: IdRange,
     /// When it was made.

@@ -125,6 +125,7 @@ impl Create {
             volatile: Config::new(),
             ephemeral: self.spec.ephemeral,
             status: Status::Creating,
+            status_since: view_now,
             ids: IdRange { base: 0, size: IdRange::SIZE },
             created: view_now,
             last_used: 0,

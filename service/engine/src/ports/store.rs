@@ -248,6 +248,7 @@ impl State {
         let status = old.status.next(trigger).ok_or_else(|| not_now(old, trigger))?;
         let mut new = Instance::clone(old);
         new.status = status;
+        new.status_since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64);
         new.generation += 1;
         self.instances.insert(id, Arc::new(new.clone()));
         Ok(Row::Instance(new))

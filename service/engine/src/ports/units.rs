@@ -23,10 +23,8 @@ pub trait Units: Send + Sync {
     /// Stops a unit. One that is not there has stopped already.
     async fn stop_service(&self, unit: &str) -> Result<()>;
 
-    /// Sends a signal to the main process of a unit; nothing when it does not run. For programs that
-    /// read their files again on SIGHUP: a reload job would first build the unit's sandbox for the
-    /// program of `ExecReload=`, which takes 90 ms.
-    async fn signal_service(&self, unit: &str, signal: i32) -> Result<()>;
+    /// Makes a running unit read its files again (`ExecReload=`); nothing when it does not run.
+    async fn reload_service(&self, unit: &str) -> Result<()>;
 
     /// Whether the unit is active.
     async fn is_active(&self, unit: &str) -> Result<bool>;

@@ -6,9 +6,6 @@ use lxhost_engine::ports;
 use lxhost_model::{Error, Kind, Result};
 use zbus::wire::OwnedObjectPath;
 
-/// What PID 1 answers for a unit without processes.
-const NO_PROCESS: &str = "org.freedesktop.systemd1.NoSuchProcess";
-
 /// As the callers of the port see it, with where to look further.
 fn for_port(error: &UnitError) -> Error {
     match error {
@@ -58,16 +55,11 @@ impl ports::Units for Units {
         self.stop(unit).await.map_err(|error| for_port(&error))
     }
 
-    async fn signal_service(&self, unit: &str, signal: i32) -> Result<()> {
+    async fn reload_service(&self, unit: &str) -> Result<()> {
         if !ports::Units::is_active(self, unit).await? {
             return Ok(());
         }
-        match self.manager.kill_unit(unit, "main", signal).await.map_err(|error| named(unit, error)) {
-            // It ended a moment ago.
-            Ok(()) | Err(UnitError::Missing { .. }) => Ok(()),
-            Err(UnitError::Bus(zbus::Error::MethodError(name, _, _))) if name.as_str() == NO_PROCESS => Ok(()),
-            Err(error) => Err(for_port(&error)),
-        }
+        self.run(unit, |manager| manager.reload_unit(unit, "replace")).await
     }
 
     async fn is_active(&self, unit: &str) -> Result<bool> {

@@ -82,7 +82,7 @@ impl BridgeNetworks {
                 None => drop(remove_file(&path)?),
             }
         }
-        if stale { self.read_again(&files).await } else { Ok(()) }
+        if stale { self.on.units.reload_service(&files.unit).await } else { Ok(()) }
     }
 
     /// Has dnsmasq forget an instance: what it was told, and the leases it gave, so that neither
@@ -106,12 +106,7 @@ impl BridgeNetworks {
                 tracing::warn!(interface, address = %line.address, %error, "a lease stays until it ends");
             }
         }
-        self.read_again(&files).await
-    }
-
-    /// Has dnsmasq read all its directories anew, forgetting what is not there any more.
-    async fn read_again(&self, files: &Files) -> Result<()> {
-        self.on.units.signal_service(&files.unit, rustix::process::Signal::HUP.as_raw()).await
+        self.on.units.reload_service(&files.unit).await
     }
 
     /// Leases that dnsmasq gave, and addresses it keeps for somebody.

@@ -1,0 +1,389 @@
+//! `org.lxhost1.Instance`: life, configuration and state of one instance.
+
+use super::error::Failure;
+use super::job::value;
+use super::options::{self, Options};
+use super::rows::{self, no_object, object};
+use super::{Bus, invalid};
+use lxhost_dbus::path;
+use lxhost_dbus::wire::{Config, Devices, Values};
+use lxhost_engine::instance::{Change, Configure, Delete, Freeze, Rename, Restart, Start, Stop, Thaw, expand};
+use lxhost_engine::ports::{State, Whom};
+use lxhost_engine::{Engine, Error, Kind, Live, Question, Result, Verb};
+use lxhost_model::{Action, Instance as Record, ObjectId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::wire::{OwnedObjectPath, OwnedVariant};
+
+pub(super) struct Instance {
+    pub(super) bus: Bus,
+    pub(super) id: ObjectId,
+}
+
+/// `mode` and `timeout-usec` of a stop.
+pub(super) fn stop_options(options: &mut Options) -> Result<(bool, u64)> {
+    let force = match options.text("mode")?.as_str() {
+        "" | "graceful" => false,
+        "force" => true,
+        other => return Err(invalid(format!("unknown mode {}; graceful or force", lxhost_model::name::quoted(other)))),
+    };
+    let seconds = options.take::<u64>("timeout-usec")?.map(|usec| usec.div_ceil(1_000_000));
+    Ok((force, seconds.unwrap_or(super::manager::STOP_SECONDS)))
+}
+
+/// Fields of `GetState`.
+pub(super) struct Fields {
+    counters: bool,
+}
+
+impl Fields {
+    pub(super) fn new(fields: &[String]) -> Result<Self> {
+        let known = ["cpu", "memory", "pids", "network"];
+        match fields.iter().find(|field| !known.contains(&field.as_str())) {
+            Some(unknown) => {
+                Err(invalid(format!("unknown field {}; one of {}", lxhost_model::name::quoted(unknown), known.join(", "))))
+            }
+            None => Ok(Fields { counters: fields.is_empty() || fields.iter().any(|field| field != "network") }),
+        }
+    }
+}
+
+/// Live state of an instance.
+pub(super) async fn state(engine: &Engine, id: ObjectId, fields: &Fields) -> Result<Values> {
+    let record = record(&engine.state(), id)?;
+    let live = engine.live(id);
+    let mut state = Values::from([
+        ("state".to_owned(), value(record.status.as_str())?),
+        ("substate".to_owned(), value(sub_state(live.as_ref()))?),
+    ]);
+    let Some(live) = live else { return Ok(state) };
+    state.insert("leader".to_owned(), value(live.leader)?);
+    state.insert("since".to_owned(), value(live.since)?);
+    let addresses: Vec<(String, String)> = live.addresses.iter().map(|(name, ip)| (name.clone(), ip.to_string())).collect();
+    state.insert("addresses".to_owned(), value(addresses)?);
+    if !fields.counters {
+        return Ok(state);
+    }
+    // It may end between the two looks; then there are no counters.
+    let counters = engine.ports().launcher.counters(id).await.unwrap_or_default();
+    if let Some(usage) = counters.cpu {
+        state.insert("cpu".to_owned(), value(HashMap::from([("usage-nsec", value(usage)?)]))?);
+    }
+    let memory: HashMap<&str, OwnedVariant> = [("current", counters.memory), ("peak", counters.memory_peak)]
+        .into_iter()
+        .filter_map(|(key, bytes)| Some(value(bytes?).map(|bytes| (key, bytes))))
+        .collect::<Result<_>>()?;
+    if !memory.is_empty() {
+        state.insert("memory".to_owned(), value(memory)?);
+    }
+    if let Some(processes) = counters.processes {
+        state.insert("pids".to_owned(), value(processes)?);
+    }
+    Ok(state)
+}
+
+fn record(state: &State, id: ObjectId) -> Result<Arc<Record>> {
+    state.instances.get(&id).cloned().ok_or_else(|| Error::new(Kind::NoSuchInstance, "the instance does not exist any more"))
+}
+
+fn sub_state(live: Option<&Live>) -> &'static str {
+    live.map_or("", |live| live.sub_state.as_str())
+}
+
+fn last_exit(record: &Record) -> (String, i32) {
+    record.last_exit.as_ref().map(|exit| (exit.reason.as_str().to_owned(), exit.status)).unwrap_or_default()
+}
+
+/// Properties that follow the running guest.
+pub(super) fn live_properties(record: &Record, live: Option<&Live>) -> Result<HashMap<&'static str, OwnedVariant>> {
+    Ok(HashMap::from([
+        ("State", value(record.status.as_str())?),
+        ("SubState", value(sub_state(live))?),
+        ("StateTimestamp", value(record.status_since)?),
+        ("Leader", value(live.map_or(0, |live| live.leader))?),
+        ("Addresses", value(live.map(rows::addresses).unwrap_or_default())?),
+    ]))
+}
+
+/// Properties that changed with a commit.
+pub(super) fn changes(
+    before: &State,
+    after: &State,
+    id: ObjectId,
+    live: Option<&Live>,
+) -> Result<HashMap<&'static str, OwnedVariant>> {
+    let (Some(old), Some(new)) = (before.instances.get(&id), after.instances.get(&id)) else { return Ok(HashMap::new()) };
+    let mut changed = if old.status == new.status { HashMap::new() } else { live_properties(new, live)? };
+    if old.name != new.name {
+        changed.insert("Name", value(new.name.as_str())?);
+        changed.insert("Unit", value(new.unit())?);
+    }
+    if old.description != new.description {
+        changed.insert("Description", value(new.description.as_str())?);
+    }
+    if old.profiles != new.profiles {
+        changed.insert("Profiles", value(new.profiles.iter().map(ToString::to_string).collect::<Vec<_>>())?);
+    }
+    if old.last_exit != new.last_exit {
+        changed.insert("LastExit", value(last_exit(new))?);
+    }
+    if old.generation != new.generation {
+        changed.insert("Generation", value(new.generation)?);
+    }
+    Ok(changed)
+}
+
+impl Instance {
+    fn record(&self) -> Result<Arc<Record>> {
+        record(&self.bus.engine.state(), self.id)
+    }
+
+    async fn submit(&self, header: &Header<'_>, verb: impl Verb) -> Result<OwnedObjectPath, Failure> {
+        let caller = self.bus.caller(header).await?;
+        let job = self.bus.engine.submit(&caller, verb).await?;
+        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
+    }
+
+    async fn configure(&self, header: &Header<'_>, change: Change) -> Result<(u64, OwnedObjectPath), Failure> {
+        let caller = self.bus.caller(header).await?;
+        self.bus.engine.perform(&caller, Configure::new(self.id, change)?).await?;
+        Ok((self.record()?.generation, no_object()?))
+    }
+}
+
+#[zbus::interface(name = "org.lxhost1.Instance")]
+impl Instance {
+    async fn start(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        self.submit(&header, Start::new(self.id)).await
+    }
+
+    async fn stop(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let (force, seconds) = stop_options(&mut options)?;
+        options.done()?;
+        self.submit(&header, Stop::new(self.id, force, seconds)).await
+    }
+
+    async fn restart(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let (force, seconds) = stop_options(&mut options)?;
+        options.done()?;
+        self.submit(&header, Restart::new(self.id, force, seconds)).await
+    }
+
+    async fn freeze(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        self.submit(&header, Freeze::new(self.id)).await
+    }
+
+    async fn thaw(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        self.submit(&header, Thaw::new(self.id)).await
+    }
+
+    async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let force = options.flag("force")?;
+        options.done()?;
+        self.submit(&header, Delete::new(self.id, force)).await
+    }
+
+    async fn kill(&self, #[zbus(header)] header: Header<'_>, whom: &str, signal: i32, options: Values) -> Result<(), Failure> {
+        options::none(options)?;
+        let whom = match whom {
+            "leader" => Whom::Leader,
+            "all" => Whom::All,
+            other => return Err(invalid(format!("unknown target {}; leader or all", lxhost_model::name::quoted(other))).into()),
+        };
+        if !(1..=64).contains(&signal) {
+            return Err(invalid(format!("{signal} is no signal")).into());
+        }
+        let caller = self.bus.caller(&header).await?;
+        let record = self.record()?;
+        self.bus.engine.allow(&caller, Question::about(Action::InstanceOperate, &record, "instance.kill")).await?;
+        Ok(self.bus.engine.ports().launcher.signal(self.id, whom, signal).await?)
+    }
+
+    async fn rename(&self, #[zbus(header)] header: Header<'_>, name: &str, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        let caller = self.bus.caller(&header).await?;
+        self.bus.engine.perform(&caller, Rename::new(self.id, name.parse()?)).await?;
+        Ok(object(path::instance(self.id))?)
+    }
+
+    async fn get_config(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        options: Values,
+    ) -> Result<(Config, Devices, Vec<String>, u64), Failure> {
+        let mut options = Options::new(options);
+        let expanded = options.flag("expanded")?;
+        options.done()?;
+        let caller = self.bus.caller(&header).await?;
+        let record = self.record()?;
+        self.bus.engine.allow(&caller, Question::about(Action::InstanceInspect, &record, "instance.get-config")).await?;
+        let (config, devices) = match expanded {
+            false => (record.config.clone(), options::devices_out(&record.devices)),
+            true => {
+                let merged = expand(&self.bus.engine.state(), &record);
+                (merged.config, options::devices_out(&merged.devices))
+            }
+        };
+        Ok((config, devices, record.profiles.iter().map(ToString::to_string).collect(), record.generation))
+    }
+
+    async fn update_config(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        set: Config,
+        unset: Vec<String>,
+        options: Values,
+    ) -> Result<(u64, OwnedObjectPath), Failure> {
+        let mut options = Options::new(options);
+        let expected = options.take("expected-generation")?;
+        options.done()?;
+        self.configure(&header, Change { set, unset, expected, ..Change::default() }).await
+    }
+
+    async fn replace_config(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        config: Config,
+        devices: Devices,
+        profiles: Vec<String>,
+        expected_generation: u64,
+        options: Values,
+    ) -> Result<(u64, OwnedObjectPath), Failure> {
+        let mut options = Options::new(options);
+        let description = options.take("description")?;
+        options.done()?;
+        let change = Change {
+            config: Some(config),
+            devices: Some(options::devices(devices)?),
+            profiles: Some(profiles.iter().map(|name| name.parse()).collect::<Result<_>>()?),
+            description,
+            expected: Some(expected_generation),
+            ..Change::default()
+        };
+        self.configure(&header, change).await
+    }
+
+    async fn get_state(&self, fields: Vec<String>, options: Values) -> Result<Values, Failure> {
+        options::none(options)?;
+        Ok(state(&self.bus.engine, self.id, &Fields::new(&fields)?).await?)
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    #[zbus(property(emits_changed_signal = "const"), name = "Type")]
+    fn kind(&self) -> Result<String, Failure> {
+        Ok(self.record()?.kind.as_str().to_owned())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn architecture(&self) -> Result<String, Failure> {
+        Ok(self.record()?.architecture.clone())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn created_timestamp(&self) -> Result<u64, Failure> {
+        Ok(self.record()?.created)
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn pool(&self) -> Result<String, Failure> {
+        Ok(self.record()?.pool.to_string())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn image(&self) -> Result<String, Failure> {
+        Ok(self.record()?.image.as_ref().map(ToString::to_string).unwrap_or_default())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn image_description(&self) -> Result<String, Failure> {
+        Ok(self.record()?.image_properties.get("description").cloned().unwrap_or_default())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn ephemeral(&self) -> Result<bool, Failure> {
+        Ok(self.record()?.ephemeral)
+    }
+
+    /// First host id and number of ids.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn ids(&self) -> Result<(u32, u32), Failure> {
+        let ids = self.record()?.ids;
+        Ok((ids.base, ids.size))
+    }
+
+    #[zbus(property)]
+    fn project(&self) -> Result<String, Failure> {
+        Ok(self.record()?.project.to_string())
+    }
+
+    #[zbus(property)]
+    fn name(&self) -> Result<String, Failure> {
+        Ok(self.record()?.name.to_string())
+    }
+
+    #[zbus(property)]
+    fn unit(&self) -> Result<String, Failure> {
+        Ok(self.record()?.unit())
+    }
+
+    #[zbus(property)]
+    fn description(&self) -> Result<String, Failure> {
+        Ok(self.record()?.description.clone())
+    }
+
+    #[zbus(property)]
+    fn profiles(&self) -> Result<Vec<String>, Failure> {
+        Ok(self.record()?.profiles.iter().map(ToString::to_string).collect())
+    }
+
+    #[zbus(property)]
+    fn state(&self) -> Result<String, Failure> {
+        Ok(self.record()?.status.to_string())
+    }
+
+    #[zbus(property)]
+    fn sub_state(&self) -> String {
+        sub_state(self.bus.engine.live(self.id).as_ref()).to_owned()
+    }
+
+    #[zbus(property)]
+    fn state_timestamp(&self) -> Result<u64, Failure> {
+        Ok(self.record()?.status_since)
+    }
+
+    #[zbus(property)]
+    fn leader(&self) -> u32 {
+        self.bus.engine.live(self.id).map_or(0, |live| live.leader)
+    }
+
+    #[zbus(property)]
+    fn addresses(&self) -> Vec<String> {
+        self.bus.engine.live(self.id).map(|live| rows::addresses(&live)).unwrap_or_default()
+    }
+
+    #[zbus(property)]
+    fn last_exit(&self) -> Result<(String, i32), Failure> {
+        Ok(last_exit(self.record()?.as_ref()))
+    }
+
+    #[zbus(property)]
+    fn generation(&self) -> Result<u64, Failure> {
+        Ok(self.record()?.generation)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn last_used_timestamp(&self) -> Result<u64, Failure> {
+        Ok(self.record()?.last_used)
+    }
+}

@@ -1,0 +1,61 @@
+//! One-level introspection for nodes with many children. The default answer of an object server holds
+//! the whole subtree: with thousands of objects it exceeds what the bus carries, and the daemon is
+//! disconnected.
+
+use super::publish::Publisher;
+use std::fmt::Write;
+use zbus::object_server::Interface;
+
+const HEAD: &str = "<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\" \
+                    \"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n";
+
+/// Which node it is.
+pub(super) enum Node {
+    /// A node above the Manager: one child.
+    Above(&'static str),
+    /// The Manager itself.
+    Manager(super::manager::Manager),
+    /// A collection.
+    Collection(&'static str),
+}
+
+/// `org.freedesktop.DBus.Introspectable` of such a node.
+pub(super) struct Introspect {
+    pub(super) node: Node,
+    pub(super) publisher: Publisher,
+}
+
+#[zbus::interface(name = "org.freedesktop.DBus.Introspectable")]
+impl Introspect {
+    fn introspect(&self) -> String {
+        let mut xml = String::from(HEAD);
+        xml.push_str("<node>\n");
+        match &self.node {
+            Node::Above(child) => node(&mut xml, child),
+            Node::Manager(manager) => {
+                manager.introspect_to_writer(&mut xml, 2);
+                standard(&mut xml, false);
+                lxhost_dbus::path::COLLECTIONS.iter().for_each(|child| node(&mut xml, child));
+            }
+            Node::Collection(collection) => {
+                standard(&mut xml, true);
+                self.publisher.children(collection).iter().for_each(|child| node(&mut xml, child));
+            }
+        }
+        xml.push_str("</node>\n");
+        xml
+    }
+}
+
+fn node(xml: &mut String, name: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(xml, "  <node name=\"{name}\"/>");
+}
+
+/// The interfaces that the object server adds to every node.
+fn standard(xml: &mut String, object_manager: bool) {
+    let names = ["org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Properties"];
+    for name in names.into_iter().chain(object_manager.then_some("org.freedesktop.DBus.ObjectManager")) {
+        let _ = writeln!(xml, "  <interface name=\"{name}\"/>");
+    }
+}

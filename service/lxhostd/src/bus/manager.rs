@@ -1,0 +1,443 @@
+//! `org.lxhost1.Manager`: finds, lists and makes objects.
+
+use super::error::Failure;
+use super::options::{self, Options};
+use super::rows::{self, InstanceFilter, object};
+use super::{Bus, invalid};
+use lxhost_dbus::path;
+use lxhost_dbus::wire::{
+    Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
+};
+use lxhost_engine::instance::{Bulk, BulkVerb, Create, Source, Spec, Stop};
+use lxhost_engine::ports::ImageFiles;
+use lxhost_engine::{Error, Kind, Result, image, network, pool, profile};
+use lxhost_model::name::ProjectName;
+use lxhost_model::{ObjectId, Profile};
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::wire::{ObjectPath, OwnedObjectPath};
+
+/// Instances that one call of a bulk method may name.
+const MAX_OBJECTS: usize = 10_000;
+
+#[derive(Clone)]
+pub(super) struct Manager {
+    pub(super) bus: Bus,
+}
+
+/// A name from the wire; not found instead of malformed where something is looked up.
+fn lookup<T: std::str::FromStr<Err = Error>>(name: &str, kind: Kind, noun: &str) -> Result<T> {
+    name.parse().map_err(|_| Error::new(kind, format!("{noun} {} does not exist", lxhost_model::name::quoted(name))))
+}
+
+/// The id at the end of a path of ours.
+pub(super) fn id_of(path: &ObjectPath<'_>) -> Result<ObjectId> {
+    let bad = || Error::new(Kind::NoSuchInstance, format!("{path} is no instance"));
+    path.as_str().strip_prefix("/org/lxhost1/instance/").ok_or_else(bad)?.parse().map_err(|_| bad())
+}
+
+impl Manager {
+    /// Answers for a job that was opened.
+    async fn job(&self, id: u32) -> Result<OwnedObjectPath> {
+        object(self.bus.publisher.job(&self.bus, id).await?)
+    }
+
+    fn spec(values: Values) -> Result<Spec> {
+        let mut options = Options::new(values);
+        let vm = match options.text("type")?.as_str() {
+            "" | "container" => false,
+            "vm" | "virtual-machine" => true,
+            other => return Err(invalid(format!("unknown type {}", lxhost_model::name::quoted(other)))),
+        };
+        let spec = Spec {
+            description: options.text("description")?,
+            profiles: options.parsed_list("profiles")?,
+            config: options.config("config")?,
+            devices: options::devices(options.take::<Devices>("devices")?.unwrap_or_default())?,
+            pool: options.parsed("pool")?,
+            ephemeral: options.flag("ephemeral")?,
+            start: options.flag("start")?,
+            vm,
+        };
+        options.done()?;
+        Ok(spec)
+    }
+
+    fn source(values: Values) -> Result<Source> {
+        let mut options = Options::new(values);
+        let source = match options.text("type")?.as_str() {
+            "image" => Source::Image(options.take("image")?.ok_or_else(|| invalid("the source names no image"))?),
+            "empty" => Source::Empty,
+            "copy" => {
+                let from: OwnedObjectPath = options.take("instance")?.ok_or_else(|| invalid("the source names no instance"))?;
+                Source::Copy(id_of(&from)?)
+            }
+            other => return Err(invalid(format!("unknown source {}", lxhost_model::name::quoted(other)))),
+        };
+        options.done()?;
+        Ok(source)
+    }
+
+    fn bulk_verb(verb: &str, options: &mut Options) -> Result<BulkVerb> {
+        let (force, seconds) = super::instance::stop_options(options)?;
+        let autostart = options.flag("autostart")?;
+        Ok(match verb {
+            "start" => BulkVerb::Start { boot: autostart },
+            "stop" => BulkVerb::Stop { force, seconds, shutdown: autostart },
+            "restart" => BulkVerb::Restart { force, seconds },
+            "freeze" => BulkVerb::Freeze,
+            "thaw" => BulkVerb::Thaw,
+            "delete" => BulkVerb::Delete { force },
+            other => return Err(invalid(format!("unknown verb {}", lxhost_model::name::quoted(other)))),
+        })
+    }
+}
+
+/// The filter of lists that select by project only.
+fn project_filter(values: Values) -> Result<Option<ProjectName>> {
+    let mut options = Options::new(values);
+    let project = options.parsed("project")?;
+    options.done()?;
+    Ok(project)
+}
+
+#[zbus::interface(name = "org.lxhost1.Manager")]
+impl Manager {
+    async fn get_instance(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
+        let state = self.bus.engine.state();
+        let gone = || Error::new(Kind::NoSuchInstance, not_found(&state, name));
+        let found = match (project.parse(), name.parse()) {
+            (Ok(project), Ok(name)) => state.instance(&project, &name),
+            _ => None,
+        };
+        Ok(object(path::instance(found.ok_or_else(gone)?.id))?)
+    }
+
+    async fn get_image(&self, project: &str, alias_or_fingerprint: &str) -> Result<OwnedObjectPath, Failure> {
+        let project = lookup(project, Kind::NoSuchProject, "project")?;
+        let image = image::find(&self.bus.engine.state(), &project, alias_or_fingerprint)?;
+        Ok(object(path::image(&image.fingerprint))?)
+    }
+
+    async fn get_network(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
+        let project = lookup(project, Kind::NoSuchProject, "project")?;
+        let state = self.bus.engine.state();
+        let gone = || Error::new(Kind::NoSuchNetwork, format!("network {} does not exist", lxhost_model::name::quoted(name)));
+        let network = state.network(&project, &lookup(name, Kind::NoSuchNetwork, "network")?).ok_or_else(gone)?;
+        Ok(object(path::network(network.id))?)
+    }
+
+    async fn get_profile(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
+        let project = lookup(project, Kind::NoSuchProject, "project")?;
+        let state = self.bus.engine.state();
+        let gone = || Error::new(Kind::NoSuchProfile, format!("profile {} does not exist", lxhost_model::name::quoted(name)));
+        let profile = state.profile(&project, &lookup(name, Kind::NoSuchProfile, "profile")?).ok_or_else(gone)?;
+        Ok(object(path::profile(profile.id))?)
+    }
+
+    async fn get_pool(&self, name: &str) -> Result<OwnedObjectPath, Failure> {
+        let state = self.bus.engine.state();
+        let gone = || Error::new(Kind::NoSuchPool, format!("pool {} does not exist", lxhost_model::name::quoted(name)));
+        let pool = state.pool(&lookup(name, Kind::NoSuchPool, "pool")?).ok_or_else(gone)?;
+        Ok(object(path::pool(pool.id))?)
+    }
+
+    async fn list_instances(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<InstanceRow>, String), Failure> {
+        let rows = rows::instances(&self.bus.engine, &InstanceFilter::new(filter)?)?;
+        Ok(rows::page(rows, |row| format!("{}/{}", row.project, row.name), cursor, limit))
+    }
+
+    async fn list_images(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<ImageRow>, String), Failure> {
+        let project = project_filter(filter)?;
+        let state = self.bus.engine.state();
+        let images = state.images.values().filter(|image| project.as_ref().is_none_or(|project| *project == image.project));
+        let mut rows = images.map(|image| rows::image(image)).collect::<Result<Vec<_>>>()?;
+        rows.sort_by(|a, b| a.fingerprint.cmp(&b.fingerprint));
+        Ok(rows::page(rows, |row| row.fingerprint.clone(), cursor, limit))
+    }
+
+    async fn list_remote_images(&self, remote: &str) -> Result<Vec<RemoteImageRow>, Failure> {
+        let images = image::source(self.bus.engine.ports(), remote)?.list().await?;
+        let rows = images.into_iter().map(|image| RemoteImageRow {
+            alias: image.alias.to_string(),
+            also: image.also.iter().map(ToString::to_string).collect(),
+            architecture: image.architecture,
+            description: image.description,
+        });
+        Ok(rows.collect())
+    }
+
+    async fn list_networks(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<NetworkRow>, String), Failure> {
+        let project = project_filter(filter)?;
+        let state = self.bus.engine.state();
+        let mut rows = vec![];
+        for network in
+            state.networks.values().filter(|network| project.as_ref().is_none_or(|project| *project == network.project))
+        {
+            let up = self.bus.engine.ports().networks.driver(&network.kind)?.is_up(network).await.unwrap_or(false);
+            rows.push(rows::network(network, up)?);
+        }
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rows::page(rows, |row| row.name.clone(), cursor, limit))
+    }
+
+    async fn list_profiles(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<ProfileRow>, String), Failure> {
+        let project = project_filter(filter)?;
+        let state = self.bus.engine.state();
+        let profiles =
+            state.profiles.values().filter(|profile| project.as_ref().is_none_or(|project| *project == profile.project));
+        let mut rows = profiles.map(|profile| rows::profile(&state, profile)).collect::<Result<Vec<_>>>()?;
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rows::page(rows, |row| row.name.clone(), cursor, limit))
+    }
+
+    async fn list_pools(&self) -> Result<Vec<PoolRow>, Failure> {
+        let state = self.bus.engine.state();
+        let mut rows = state.pools.values().map(|pool| rows::pool(&state, pool)).collect::<Result<Vec<_>>>()?;
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rows)
+    }
+
+    async fn list_jobs(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<JobRow>, String), Failure> {
+        options::none(filter)?;
+        let rows = self.bus.engine.jobs().iter().map(rows::job).collect::<Result<Vec<_>>>()?;
+        Ok(rows::page(rows, |row| format!("{:010}", row.id), cursor, limit))
+    }
+
+    async fn get_states(
+        &self,
+        instances: Vec<OwnedObjectPath>,
+        fields: Vec<String>,
+    ) -> Result<Vec<(OwnedObjectPath, Values)>, Failure> {
+        if instances.len() > MAX_OBJECTS {
+            return Err(Error::new(Kind::LimitsExceeded, format!("more than {MAX_OBJECTS} instances in one call")).into());
+        }
+        let fields = super::instance::Fields::new(&fields)?;
+        let mut states = vec![];
+        for path in instances {
+            let id = id_of(&path)?;
+            // One that is gone by now is left out.
+            if let Ok(state) = super::instance::state(&self.bus.engine, id, &fields).await {
+                states.push((path, state));
+            }
+        }
+        Ok(states)
+    }
+
+    async fn create_instance(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        name: &str,
+        source: Values,
+        spec: Values,
+        options: Values,
+    ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
+        options::none(options)?;
+        let name = if name.is_empty() { None } else { Some(name.parse()?) };
+        let random = self.bus.engine.host().random();
+        let verb = Create::new(project.parse()?, name, Self::source(source)?, Self::spec(spec)?, random)?;
+        let caller = self.bus.caller(&header).await?;
+        let id = verb.id();
+        let job = self.bus.engine.submit(&caller, verb).await?;
+        Ok((object(path::instance(id))?, self.job(job).await?))
+    }
+
+    async fn import_image(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        data: zbus::OwnedFd,
+        format: &str,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        if !matches!(format, "" | "auto") {
+            return Err(invalid(format!("unknown format {}; the format is found out", lxhost_model::name::quoted(format))).into());
+        }
+        let mut options = Options::new(options);
+        let files = ImageFiles { meta: OwnedFd::from(data), rootfs: options.fd("rootfs")? };
+        let aliases = options.parsed_list("aliases")?.unwrap_or_default();
+        let properties = options.config("properties")?;
+        options.done()?;
+        let verb = image::Import::new(project.parse()?, files, aliases, properties, self.bus.engine.host().random())?;
+        let caller = self.bus.caller(&header).await?;
+        let job = self.bus.engine.submit(&caller, verb).await?;
+        Ok(self.job(job).await?)
+    }
+
+    async fn pull_image(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        remote: &str,
+        name: &str,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let aliases = options.parsed_list("aliases")?.unwrap_or_default();
+        options.done()?;
+        let verb = image::Pull::new(self.bus.engine.ports(), project.parse()?, remote, name, aliases)?;
+        let caller = self.bus.caller(&header).await?;
+        let job = self.bus.engine.submit(&caller, verb).await?;
+        Ok(self.job(job).await?)
+    }
+
+    async fn create_network(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        name: &str,
+        kind: &str,
+        config: Config,
+        options: Values,
+    ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
+        options::none(options)?;
+        let verb = network::Create::new(self.bus.engine.ports(), project.parse()?, name.parse()?, kind, config)?;
+        let caller = self.bus.caller(&header).await?;
+        let id = verb.id();
+        let job = self.bus.engine.submit(&caller, verb).await?;
+        Ok((object(path::network(id))?, self.job(job).await?))
+    }
+
+    async fn create_pool(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        name: &str,
+        driver: &str,
+        config: Config,
+        options: Values,
+    ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
+        options::none(options)?;
+        let verb = pool::Create::new(self.bus.engine.ports(), name.parse()?, driver, config).await?;
+        let caller = self.bus.caller(&header).await?;
+        let id = verb.id();
+        let job = self.bus.engine.submit(&caller, verb).await?;
+        Ok((object(path::pool(id))?, self.job(job).await?))
+    }
+
+    async fn create_profile(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        name: &str,
+        config: Config,
+        devices: Devices,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let description = options.text("description")?;
+        options.done()?;
+        let host = self.bus.engine.host();
+        let profile = Profile {
+            id: ObjectId::from_random(host.random()),
+            project: project.parse()?,
+            name: name.parse()?,
+            description,
+            config,
+            devices: options::devices(devices)?,
+            created: host.now(),
+            generation: 0,
+        };
+        let id = profile.id;
+        let caller = self.bus.caller(&header).await?;
+        self.bus.engine.perform(&caller, profile::Create::new(profile)?).await?;
+        self.bus.publisher.settled().await;
+        Ok(object(path::profile(id))?)
+    }
+
+    async fn bulk_operation(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        verb: &str,
+        instances: Vec<OwnedObjectPath>,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        if instances.len() > MAX_OBJECTS {
+            return Err(Error::new(Kind::LimitsExceeded, format!("more than {MAX_OBJECTS} instances in one call")).into());
+        }
+        let mut options = Options::new(options);
+        let verb = Self::bulk_verb(verb, &mut options)?;
+        options.done()?;
+        let instances = instances.iter().map(|path| id_of(path)).collect::<Result<Vec<_>>>()?;
+        let caller = self.bus.caller(&header).await?;
+        let job = self.bus.engine.bulk(&caller, Bulk { verb, instances }).await?;
+        Ok(self.job(job).await?)
+    }
+
+    async fn get_permissions(&self, #[zbus(header)] header: Header<'_>) -> Result<HashMap<String, String>, Failure> {
+        let caller = self.bus.caller(&header).await?;
+        let permissions = self.bus.engine.ports().authority.permissions(&caller).await?;
+        Ok(permissions.into_iter().map(|(action, answer)| (action.id().to_owned(), answer.to_owned())).collect())
+    }
+
+    async fn get_server_info(&self) -> Result<Values, Failure> {
+        Ok(super::server::info(&self.bus.engine).await?)
+    }
+
+    #[zbus(signal)]
+    async fn instance_state_changed(
+        emitter: &SignalEmitter<'_>,
+        instance: ObjectPath<'_>,
+        project: &str,
+        name: &str,
+        old: &str,
+        new: &str,
+        reason: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn job_new(
+        emitter: &SignalEmitter<'_>,
+        id: u32,
+        job: ObjectPath<'_>,
+        verb: &str,
+        objects: Vec<ObjectPath<'_>>,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn job_removed(
+        emitter: &SignalEmitter<'_>,
+        id: u32,
+        job: ObjectPath<'_>,
+        result: &str,
+        error: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn api_level(&self) -> u32 {
+        1
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn instance_count(&self) -> u32 {
+        self.bus.engine.state().instances.len() as u32
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn running_count(&self) -> u32 {
+        let runs = |instance: &&std::sync::Arc<lxhost_model::Instance>| instance.status == lxhost_model::Status::Running;
+        self.bus.engine.state().instances.values().filter(runs).count() as u32
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn job_count(&self) -> u32 {
+        self.bus.engine.jobs().iter().filter(|job| job.result.is_none()).count() as u32
+    }
+}
+
+/// That an instance does not exist, and which may have been meant.
+fn not_found(state: &lxhost_engine::ports::State, name: &str) -> String {
+    let names = state.instance_names.keys().map(|(_, name)| name.as_str());
+    let hint = lxhost_model::config::nearest(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    format!("instance {} does not exist{hint}", lxhost_model::name::quoted(name))
+}
+
+/// Seconds that stops get when a caller does not say.
+pub(super) const STOP_SECONDS: u64 = Stop::SECONDS;

@@ -1,0 +1,64 @@
+//! The D-Bus skin: objects over the engine, one file per noun. It parses arguments, asks the engine
+//! and renders answers; it decides nothing. Called by `main`; depends on the engine's API only.
+
+mod caller;
+mod error;
+mod exec;
+mod guest;
+mod image;
+mod instance;
+mod introspect;
+mod job;
+mod log_control;
+mod manager;
+mod network;
+mod options;
+mod pool;
+mod profile;
+mod publish;
+mod rows;
+mod server;
+
+use caller::Callers;
+use lxhost_engine::ports::Caller;
+use lxhost_engine::{Engine, Error};
+use publish::Publisher;
+use std::sync::Arc;
+use zbus::Connection;
+use zbus::message::Header;
+
+use error::Failure;
+pub(crate) use log_control::LogLevel;
+
+/// What every object of the API works with. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Bus {
+    pub(crate) engine: Engine,
+    callers: Arc<Callers>,
+    publisher: Publisher,
+}
+
+impl Bus {
+    /// Puts the API on `connection`. Request the bus name after this, not before.
+    ///
+    /// # Errors
+    /// Those of the bus.
+    pub(crate) async fn serve(engine: Engine, connection: &Connection, log: LogLevel) -> zbus::Result<Bus> {
+        let callers = Arc::new(Callers::new(connection.clone()));
+        let publisher = Publisher::new(engine.clone(), connection.clone());
+        let bus = Bus { engine, callers: callers.clone(), publisher };
+        bus.publisher.start(&bus, log).await?;
+        tokio::spawn(caller::watch(callers, bus.engine.clone(), connection.clone()));
+        Ok(bus)
+    }
+
+    /// Who sent a message. Refuses senders that have too much under way.
+    async fn caller(&self, header: &Header<'_>) -> Result<Caller, Failure> {
+        Ok(self.callers.identify(header).await?)
+    }
+}
+
+/// An argument that does not parse.
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(lxhost_engine::Kind::InvalidArgs, message)
+}

@@ -1,0 +1,96 @@
+//! `org.lxhost1.Network`.
+
+use super::Bus;
+use super::error::Failure;
+use super::options;
+use super::rows::{self, object};
+use lxhost_dbus::wire::{Config, LeaseRow, Values};
+use lxhost_engine::network::Delete;
+use lxhost_engine::{Error, Kind, Question, Result};
+use lxhost_model::{Action, Network as Record, ObjectId};
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::wire::OwnedObjectPath;
+
+pub(super) struct Network {
+    pub(super) bus: Bus,
+    pub(super) id: ObjectId,
+}
+
+impl Network {
+    fn record(&self) -> Result<Arc<Record>> {
+        let gone = || Error::new(Kind::NoSuchNetwork, "the network does not exist any more");
+        self.bus.engine.state().networks.get(&self.id).cloned().ok_or_else(gone)
+    }
+}
+
+#[zbus::interface(name = "org.lxhost1.Network")]
+impl Network {
+    async fn get_config(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<(Config, u64), Failure> {
+        options::none(options)?;
+        let caller = self.bus.caller(&header).await?;
+        let record = self.record()?;
+        let details = vec![("network", record.name.to_string()), ("verb", "network.get-config".to_owned())];
+        self.bus.engine.allow(&caller, Question { action: Action::Info, details }).await?;
+        Ok((record.config.clone(), record.generation))
+    }
+
+    async fn list_leases(&self) -> Result<Vec<LeaseRow>, Failure> {
+        let record = self.record()?;
+        let leases = self.bus.engine.ports().networks.driver(&record.kind)?.leases(&record).await?;
+        let row = |lease: lxhost_engine::ports::Lease| LeaseRow {
+            mac: lease.mac,
+            address: lease.address.to_string(),
+            hostname: lease.hostname,
+            expires: lease.expires.saturating_mul(1_000_000),
+        };
+        Ok(leases.into_iter().map(row).collect())
+    }
+
+    async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        let caller = self.bus.caller(&header).await?;
+        let job = self.bus.engine.submit(&caller, Delete::new(self.id)).await?;
+        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    #[zbus(property(emits_changed_signal = "const"), name = "Type")]
+    fn kind(&self) -> Result<String, Failure> {
+        Ok(self.record()?.kind.clone())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn project(&self) -> Result<String, Failure> {
+        Ok(self.record()?.project.to_string())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn name(&self) -> Result<String, Failure> {
+        Ok(self.record()?.name.to_string())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn interface(&self) -> Result<String, Failure> {
+        Ok(self.record()?.interface())
+    }
+
+    #[zbus(property)]
+    fn description(&self) -> Result<String, Failure> {
+        Ok(self.record()?.description.clone())
+    }
+
+    #[zbus(property)]
+    fn subnets(&self) -> Result<Vec<String>, Failure> {
+        Ok(rows::subnets(self.record()?.as_ref()))
+    }
+
+    #[zbus(property)]
+    fn generation(&self) -> Result<u64, Failure> {
+        Ok(self.record()?.generation)
+    }
+}

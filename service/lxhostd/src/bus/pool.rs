@@ -1,0 +1,75 @@
+//! `org.lxhost1.Pool`.
+
+use super::Bus;
+use super::error::Failure;
+use super::options;
+use super::rows::object;
+use lxhost_dbus::wire::{Config, Values};
+use lxhost_engine::pool::Delete;
+use lxhost_engine::{Error, Kind, Question, Result};
+use lxhost_model::{Action, ObjectId, Pool as Record};
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::wire::OwnedObjectPath;
+
+pub(super) struct Pool {
+    pub(super) bus: Bus,
+    pub(super) id: ObjectId,
+}
+
+impl Pool {
+    fn record(&self) -> Result<Arc<Record>> {
+        let gone = || Error::new(Kind::NoSuchPool, "the pool does not exist any more");
+        self.bus.engine.state().pools.get(&self.id).cloned().ok_or_else(gone)
+    }
+}
+
+#[zbus::interface(name = "org.lxhost1.Pool")]
+impl Pool {
+    async fn get_config(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<(Config, u64), Failure> {
+        options::none(options)?;
+        let caller = self.bus.caller(&header).await?;
+        let record = self.record()?;
+        let details = vec![("pool", record.name.to_string()), ("verb", "pool.get-config".to_owned())];
+        self.bus.engine.allow(&caller, Question { action: Action::Info, details }).await?;
+        Ok((record.config.clone(), record.generation))
+    }
+
+    async fn get_usage(&self) -> Result<(u64, u64), Failure> {
+        let record = self.record()?;
+        let usage = self.bus.engine.ports().pools.driver(&record.driver)?.usage(&record).await?;
+        Ok((usage.total, usage.free))
+    }
+
+    async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        let caller = self.bus.caller(&header).await?;
+        let job = self.bus.engine.submit(&caller, Delete::new(self.id)).await?;
+        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn driver(&self) -> Result<String, Failure> {
+        Ok(self.record()?.driver.clone())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn name(&self) -> Result<String, Failure> {
+        Ok(self.record()?.name.to_string())
+    }
+
+    #[zbus(property)]
+    fn description(&self) -> Result<String, Failure> {
+        Ok(self.record()?.description.clone())
+    }
+
+    #[zbus(property)]
+    fn generation(&self) -> Result<u64, Failure> {
+        Ok(self.record()?.generation)
+    }
+}
