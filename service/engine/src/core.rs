@@ -65,6 +65,7 @@ impl Engine {
     /// events from then on. Call once, before the first request is served.
     pub async fn start(&self) {
         crate::reconcile::run(&self.core).await;
+        tokio::spawn(crate::define::run(self.core.clone(), self.subscribe()));
         tokio::spawn(crate::supervise::run(self.core.clone()));
     }
 

@@ -7,6 +7,7 @@
 
 mod core;
 mod defaults;
+mod define;
 mod event;
 pub mod exec;
 pub mod image;

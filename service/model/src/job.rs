@@ -2,7 +2,7 @@
 
 use crate::{Error, ObjectId, Timestamp};
 
-/// Number of a job; unique for the life of the state directory.
+/// Number of a job; not used again while the daemon runs, nor while the job is unfinished.
 pub type JobId = u32;
 
 /// Where a job is.

@@ -22,7 +22,6 @@ pub use restart::Restart;
 pub use start::Start;
 pub use stop::Stop;
 
-use crate::core::Core;
 use crate::ports::State;
 use crate::step::Ran;
 use crate::verb::Question;
@@ -83,14 +82,7 @@ pub(crate) fn mac(id: ObjectId, device: &DeviceName) -> String {
     format!("02:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", id[0], id[1], id[2] ^ hash[5], id[3] ^ hash[6], id[4] ^ hash[7])
 }
 
-/// Writes the record beside the root, so that a lost store can be rebuilt from the disks.
-pub(crate) async fn define(core: &Core, pool: &Pool, instance: &Instance) -> Result<()> {
-    let text = serde_json::to_string_pretty(instance).map_err(|e| Error::failed(format!("instance {}: {e}", instance.name)))?;
-    // JSON is YAML; the reader is the same.
-    core.ports.pools.driver(&pool.driver)?.write_definition(pool, instance.id, &text).await
-}
-
-/// A line about `instance` in front of `error`.
+/// That an instance does not run.
 pub(crate) fn not_running(instance: &Instance) -> Error {
     Error::new(Kind::NotRunning, format!("instance {} is {}", instance.name, instance.status))
 }

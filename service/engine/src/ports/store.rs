@@ -143,25 +143,25 @@ impl State {
                 self.instances.insert(new.id, Arc::new(new.clone()));
             }
             Row::Image(new) => {
-                if self.image(&new.project, &new.fingerprint).is_some() {
+                if self.images.contains_key(&new.id) || self.image(&new.project, &new.fingerprint).is_some() {
                     return taken(format!("image {}", new.fingerprint.short()));
                 }
                 self.images.insert(new.id, Arc::new(new.clone()));
             }
             Row::Network(new) => {
-                if self.network(&new.project, &new.name).is_some() {
+                if self.networks.contains_key(&new.id) || self.network(&new.project, &new.name).is_some() {
                     return taken(format!("network {}", new.name));
                 }
                 self.networks.insert(new.id, Arc::new(new.clone()));
             }
             Row::Profile(new) => {
-                if self.profile(&new.project, &new.name).is_some() {
+                if self.profiles.contains_key(&new.id) || self.profile(&new.project, &new.name).is_some() {
                     return taken(format!("profile {}", new.name));
                 }
                 self.profiles.insert(new.id, Arc::new(new.clone()));
             }
             Row::Pool(new) => {
-                if self.pool(&new.name).is_some() {
+                if self.pools.contains_key(&new.id) || self.pool(&new.name).is_some() {
                     return taken(format!("pool {}", new.name));
                 }
                 self.pools.insert(new.id, Arc::new(new.clone()));
