@@ -1,4 +1,7 @@
 //! What comes in kinds: one folder per noun, one file or folder per kind, and the registry that
 //! knows them by name. Depends on the engine's ports; called by `lxhostd`, which wires it.
 
+mod blocking;
+pub mod image;
 pub mod network;
+pub mod storage;

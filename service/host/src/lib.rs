@@ -5,5 +5,6 @@ pub mod facts;
 pub mod monitor;
 pub mod polkit;
 mod polkit_call;
+pub mod sandbox;
 pub mod seccomp;
 pub mod units;

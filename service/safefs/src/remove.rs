@@ -36,7 +36,7 @@ impl Dir {
             Err(Errno::ISDIR | Errno::PERM) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let mut levels = vec![self.enter(name)?];
+        let mut levels: Vec<_> = self.enter(name)?.into_iter().collect();
         while let Some(level) = levels.last_mut() {
             let Some(below) = level.below.pop() else {
                 self.leave(&mut levels)?;
@@ -44,8 +44,9 @@ impl Dir {
             };
             let (dir, depth) = (&levels[levels.len() - 1].dir, levels.len());
             if depth < DEPTH {
-                let next = dir.enter(below)?;
-                levels.push(next);
+                if let Some(next) = dir.enter(below)? {
+                    levels.push(next);
+                }
             } else {
                 // Too deep: hang it below the top, where it will be met again.
                 let up = format!(".lxhost-{:016x}", replace::random());
@@ -72,23 +73,34 @@ impl Dir {
 
     /// Opens a directory and unlinks its files; one without permissions gets them (matters to
     /// ordinary users only).
-    fn enter(&self, name: CString) -> io::Result<Level> {
-        let dir = self.open_dir(OsStr::from_bytes(name.as_bytes()))?;
-        if dir.readable().is_err() {
+    fn enter(&self, name: CString) -> io::Result<Option<Level>> {
+        let dir = match self.open_dir(OsStr::from_bytes(name.as_bytes())) {
+            // Somebody else removes the same tree.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            dir => dir?,
+        };
+        if dir.readable().is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied) {
             rustix::fs::chmodat(self, name.as_c_str(), Mode::RWXU, AtFlags::empty())?;
         }
         let below = dir.empty_files()?;
-        Ok(Level { dir, name, below })
+        Ok(Some(Level { dir, name, below }))
     }
 
     /// Unlinks everything that is not a directory; gives the directories met first.
     fn empty_files(&self) -> io::Result<Vec<CString>> {
-        let fd = self.readable()?;
+        let fd = match self.readable() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            fd => fd?,
+        };
         let mut buffer = [MaybeUninit::<u8>::uninit(); 16 * 1024];
         let mut entries = RawDir::new(&fd, &mut buffer);
         let mut below = Vec::new();
         while let Some(entry) = entries.next() {
-            let entry = entry?;
+            let entry = match entry {
+                // The directory itself was removed meanwhile.
+                Err(Errno::NOENT) => break,
+                entry => entry?,
+            };
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
@@ -129,6 +141,21 @@ mod tests {
         dir.remove_tree(OsStr::new("tree")).unwrap();
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
         assert!(outside.path().join("canary").exists());
+    }
+
+    #[test]
+    fn two_may_remove_the_same_tree_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        for n in 0..200 {
+            fs::create_dir_all(place.path().join(format!("tree/{n}/a/b"))).unwrap();
+            fs::write(place.path().join(format!("tree/{n}/a/file")), "x").unwrap();
+        }
+        std::thread::scope(|scope| {
+            let remove = || Dir::open(place.path()).unwrap().remove_tree(OsStr::new("tree"));
+            let both = [scope.spawn(remove), scope.spawn(remove)];
+            both.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        });
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! lxhost-unpack: reads images that nobody has vouched for, inside a sandbox that the daemon sets up.
 //!
-//! `lxhost-unpack metadata` prints what metadata.yaml of the tarball on standard input says, as JSON.
+//! `lxhost-unpack check meta|rootfs|unified` reads standard input to its end and prints what its
+//! metadata.yaml says, as JSON (`null` for a rootfs).
 //! `lxhost-unpack unpack [--unified] [--max-bytes N] [--max-entries N] -- DIRECTORY` unpacks standard
 //! input into the empty DIRECTORY and prints counts as JSON. Lines `progress FRACTION` and a last line
 //! with the error go to standard error. Status: 0 done, 2 the image is bad, 3 the disk is full.
 
 mod archive;
+mod check;
 mod codec;
 mod error;
 mod limits;
@@ -36,12 +38,18 @@ fn main() -> ExitCode {
 
 fn run(arguments: Vec<OsString>) -> Result<()> {
     let usage = || {
-        Error::Usage("usage: lxhost-unpack metadata | unpack [--unified] [--max-bytes N] [--max-entries N] -- DIRECTORY".into())
+        Error::Usage(
+            "usage: lxhost-unpack check meta|rootfs|unified | unpack [--unified] [--max-bytes N] [--max-entries N] -- DIRECTORY"
+                .into(),
+        )
     };
     let mut arguments = arguments.into_iter();
     let mut limits = Limits::default();
     match arguments.next().as_deref().and_then(|verb| verb.to_str()) {
-        Some("metadata") if arguments.next().is_none() => print(&metadata::run(input()?, limits)?),
+        Some("check") => {
+            let part = arguments.next().and_then(|word| check::Part::parse(word.to_str()?)).ok_or_else(usage)?;
+            print(&check::run(input()?, part, limits, report)?)
+        }
         Some("unpack") => {
             let mut unified = false;
             loop {
@@ -60,13 +68,15 @@ fn run(arguments: Vec<OsString>) -> Result<()> {
             }
             // Modes in the archive are meant as they stand.
             rustix::process::umask(rustix::fs::Mode::empty());
-            let report = |fraction: f64| {
-                let _ = writeln!(std::io::stderr(), "progress {fraction:.3}");
-            };
             print(&unpack::run(input()?, unified, &target, limits, report)?)
         }
         _ => Err(usage()),
     }
+}
+
+/// Tells the daemon how far it is.
+fn report(fraction: f64) {
+    let _ = writeln!(std::io::stderr(), "progress {fraction:.3}");
 }
 
 fn number(argument: Option<OsString>) -> Option<u64> {

@@ -1,14 +1,13 @@
 //! Reads `metadata.yaml` out of a metadata or unified tarball, and says in JSON what the daemon needs.
-//! Depends on the archive reader and serde-saphyr with a budget. Called by main.
+//! Depends on the archive reader and serde-saphyr with a budget. Called by `check`.
 
-use crate::archive::{Archive, Kind};
-use crate::codec;
+use crate::archive::{Archive, Entry, Kind};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
+use std::io::Read;
 
 /// Most properties of an image.
 const PROPERTIES: usize = 1000;
@@ -33,33 +32,31 @@ struct Document {
     properties: Option<BTreeMap<Scalar, Scalar>>,
 }
 
-/// Finds and reads the metadata in `file`.
+/// Whether an entry of this name is the metadata.
+pub(crate) fn is_it(name: &[u8]) -> bool {
+    matches!(name, b"metadata.yaml" | b"./metadata.yaml")
+}
+
+/// Reads the metadata out of its entry.
 ///
 /// # Errors
-/// `Archive`, `Metadata`, `Limit`, `Io`.
-pub(crate) fn run(file: File, limits: Limits) -> Result<Metadata> {
-    let mut archive = Archive::new(codec::open(file)?.tar(limits.stream())?, limits);
-    while let Some(entry) = archive.next()? {
-        if !matches!(entry.name.as_slice(), b"metadata.yaml" | b"./metadata.yaml") {
-            continue;
-        }
-        if entry.kind != Kind::File || entry.sparse.is_some() {
-            return Err(Error::entry(&entry.name, "it is no plain file"));
-        }
-        if entry.size > limits.metadata {
-            return Err(Error::Limit(format!("metadata.yaml of {} bytes", entry.size)));
-        }
-        let mut text = vec![0; entry.size as usize];
-        let mut at = 0;
-        while at < text.len() {
-            match archive.read_data(&mut text[at..])? {
-                0 => return Err(Error::entry(&entry.name, "it has less data than it says")),
-                n => at += n,
-            }
-        }
-        return parse(&text);
+/// `Entry`, `Metadata`, `Limit`, `Io`.
+pub(crate) fn read<R: Read>(entry: &Entry, archive: &mut Archive<R>, limits: &Limits) -> Result<Metadata> {
+    if entry.kind != Kind::File || entry.sparse.is_some() {
+        return Err(Error::entry(&entry.name, "it is no plain file"));
     }
-    Err(Error::Metadata("the archive has none".into()))
+    if entry.size > limits.metadata {
+        return Err(Error::Limit(format!("metadata.yaml of {} bytes", entry.size)));
+    }
+    let mut text = vec![0; entry.size as usize];
+    let mut at = 0;
+    while at < text.len() {
+        match archive.read_data(&mut text[at..])? {
+            0 => return Err(Error::entry(&entry.name, "it has less data than it says")),
+            n => at += n,
+        }
+    }
+    parse(&text)
 }
 
 /// Reads the YAML.

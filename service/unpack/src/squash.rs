@@ -32,8 +32,12 @@ pub(crate) fn run(target: &std::ffi::OsStr, limits: &Limits) -> Result<Counts> {
     Err(Error::Archive(format!("unsquashfs: {}", shown(last))))
 }
 
-/// Adds up what the image says of itself. The sizes are those that `unsquashfs` will write.
-fn list(limits: &Limits) -> Result<Counts> {
+/// Adds up what the image on standard input says of itself. The sizes are those that `unsquashfs` will
+/// write.
+///
+/// # Errors
+/// `Limit`, `Archive`, `Io`.
+pub(crate) fn list(limits: &Limits) -> Result<Counts> {
     let mut command = Command::new(PROGRAM);
     command.args(["-llnumeric", INPUT]).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| Error::io(PROGRAM, e))?;
@@ -90,7 +94,7 @@ mod tests {
             b"drwxr-xr-x 0/0     50 2024-01-01 00:00 squashfs-root\n-rw-r--r-- 0/0    1000 2024-01-01 00:00 squashfs-root/a\n\
             crw-rw-rw- 0/0   5,  1 2024-01-01 00:00 squashfs-root/console\n-rw-r--r-- 0/0 18446744073709551615 x\n";
         let head = &listing[..listing.iter().rposition(|b| *b == b'5').unwrap() - 30];
-        let counts = count(&head[..], &Limits::default()).unwrap();
+        let counts = count(head, &Limits::default()).unwrap();
         assert_eq!((counts.bytes, counts.devices), (1000, 1));
         assert!(matches!(count(&listing[..], &Limits::default()), Err(Error::Limit(_))));
         assert!(matches!(count(&listing[..], &Limits { entries: 2, ..Limits::default() }), Err(Error::Limit(_))));

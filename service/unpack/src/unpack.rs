@@ -12,6 +12,8 @@ use lxhost_safefs::Dir;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time between two lines of progress.
@@ -27,27 +29,48 @@ pub(crate) fn run(file: File, unified: bool, target: &OsStr, limits: Limits, rep
     if input.format == Format::Squashfs {
         return squash::run(target, &limits);
     }
-    let (count, size) = (input.count.clone(), input.size);
+    let mut meter = Meter::new(&input, report);
     let root = Dir::open(Path::new(target)).map_err(|e| Error::io("open the target", e))?;
     let mut tree = Tree::new(root, limits);
     let mut archive = Archive::new(pipeline::ahead(input.tar(limits.stream())?)?, limits);
-    let (mut found, mut told) = (false, Instant::now());
+    let mut found = false;
     while let Some(entry) = archive.next()? {
         let Some(name) = tree::parse(&entry.name, unified, &limits).map_err(|why| Error::entry(&entry.name, why))? else {
             continue;
         };
         tree.make(&name, &entry, &mut archive)?;
         found = true;
-        if told.elapsed() >= PROGRESS {
-            told = Instant::now();
-            report(if size > 0 { count.load(std::sync::atomic::Ordering::Relaxed) as f64 / size as f64 } else { -1.0 });
-        }
+        meter.tick();
     }
     archive.finish()?;
     match (found, unified) {
         (true, _) => tree.finish(),
         (false, true) => Err(Error::Archive("it has no rootfs directory".into())),
         (false, false) => Err(Error::Archive("it has no entries".into())),
+    }
+}
+
+/// Tells every now and then how much of a file has been read.
+pub(crate) struct Meter<F> {
+    count: Arc<AtomicU64>,
+    size: u64,
+    told: Instant,
+    report: F,
+}
+
+impl<F: Fn(f64)> Meter<F> {
+    /// Measures `input`.
+    pub(crate) fn new(input: &codec::Input, report: F) -> Self {
+        Meter { count: input.count.clone(), size: input.size, told: Instant::now(), report }
+    }
+
+    /// Tells, when it is time.
+    pub(crate) fn tick(&mut self) {
+        if self.told.elapsed() >= PROGRESS {
+            self.told = Instant::now();
+            let read = self.count.load(Ordering::Relaxed) as f64;
+            (self.report)(if self.size > 0 { read / self.size as f64 } else { -1.0 });
+        }
     }
 }
 

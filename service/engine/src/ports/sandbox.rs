@@ -47,5 +47,5 @@ pub trait Sandbox: Send + Sync {
     ///
     /// # Errors
     /// `Timeout`; `Failed` when the unit could not be started. A non-zero exit is not an error here.
-    async fn run(&self, spec: SandboxSpec, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<SandboxExit>;
+    async fn run(&self, spec: SandboxSpec, progress: &(dyn for<'l> Fn(&'l str) + Send + Sync)) -> Result<SandboxExit>;
 }

@@ -34,6 +34,8 @@ pub trait Manager {
     fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     /// Forgets that a unit has failed.
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+    /// Gives up the reference that `AddRef` of a transient unit took: PID 1 may forget it.
+    fn unref_unit(&self, name: &str) -> zbus::Result<()>;
     /// Asks for signals.
     fn subscribe(&self) -> zbus::Result<()>;
 

@@ -1,6 +1,9 @@
 //! One 512-byte header block of a tar archive (POSIX.1-2017 pax, ustar; GNU extensions). Pure parsing,
 //! strict: what GNU tar would read differently is refused. Called by the reader.
 
+/// Offset and length of each piece of a sparse file.
+type Pieces = Vec<(u64, u64)>;
+
 /// A header block whose checksum was right.
 pub(crate) struct Header<'a>(&'a [u8; 512]);
 
@@ -65,7 +68,7 @@ impl<'a> Header<'a> {
     }
 
     /// Pieces, size and continuation flag of an old GNU sparse header.
-    pub(crate) fn sparse(&self) -> Result<(Vec<(u64, u64)>, u64, bool), &'static str> {
+    pub(crate) fn sparse(&self) -> Result<(Pieces, u64, bool), &'static str> {
         if &self.0[257..265] != b"ustar  \0" {
             return Err("a sparse file in an archive that is not GNU's");
         }
@@ -74,11 +77,11 @@ impl<'a> Header<'a> {
 }
 
 /// Pieces and continuation flag of a block that continues an old GNU sparse header.
-pub(crate) fn sparse_more(block: &[u8; 512]) -> Result<(Vec<(u64, u64)>, bool), &'static str> {
+pub(crate) fn sparse_more(block: &[u8; 512]) -> Result<(Pieces, bool), &'static str> {
     Ok((pieces(&block[..504])?, block[504] != 0))
 }
 
-fn pieces(fields: &[u8]) -> Result<Vec<(u64, u64)>, &'static str> {
+fn pieces(fields: &[u8]) -> Result<Pieces, &'static str> {
     let (pairs, _) = fields.as_chunks::<24>();
     pairs.iter().take_while(|pair| pair[0] != 0).map(|pair| Ok((number(&pair[..12])?, number(&pair[12..])?))).collect()
 }

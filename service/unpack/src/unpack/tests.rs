@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::archive::tests::{archive, entry, pax, with_size};
+use crate::check::{self, Part};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -28,7 +29,17 @@ impl Place {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
+        let part = if unified { Part::Unified } else { Part::Rootfs };
+        let checked = check::run(file.try_clone().unwrap(), part, limits, |_| {});
+        std::io::Seek::rewind(&mut file).unwrap();
         let result = run(file, unified, self.top.path().join("target").as_os_str(), limits, |_| {});
+        // What cannot be unpacked is refused on arrival, with the same words.
+        match (&checked, &result) {
+            (Ok(_), Ok(_)) => {}
+            (Err(Error::Metadata(_)), _) => {}
+            (Err(checked), Err(unpacked)) => assert_eq!(checked.to_string(), unpacked.to_string()),
+            (checked, unpacked) => panic!("checked: {checked:?}, unpacked: {unpacked:?}"),
+        }
         let canary = self.top.path().join("canary");
         assert_eq!(fs::read_to_string(&canary).unwrap(), "untouched");
         assert_eq!(fs::metadata(&canary).unwrap().permissions().mode() & 0o7777, 0o600);

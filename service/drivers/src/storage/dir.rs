@@ -1,0 +1,151 @@
+//! Pools where a root is a plain tree: copied from the image's, sharing blocks where the file system
+//! can (XFS, btrfs, bcachefs). For file systems that cannot carry an overlay, and for nesting.
+
+use super::layout::{Layout, ROOT};
+use super::overlay::commit_tree;
+use super::{place, prepare};
+use crate::blocking::blocking;
+use async_trait::async_trait;
+use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
+use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// The driver.
+pub struct Directory {
+    state: PathBuf,
+}
+
+impl Directory {
+    /// Pools lie in `pools/` below `state` unless they say otherwise.
+    pub fn new(state: &Path) -> Self {
+        Directory { state: state.to_owned() }
+    }
+
+    fn layout(&self, pool: &Pool) -> Layout {
+        Layout::new(&self.state, pool)
+    }
+}
+
+#[async_trait]
+impl PoolDriver for Directory {
+    async fn set_up(&self, pool: &Pool) -> Result<()> {
+        place::check(pool, &self.state)?;
+        let layout = self.layout(pool);
+        blocking("set up the pool", move || place::set_up(&layout)).await
+    }
+
+    async fn tear_down(&self, pool: &Pool) -> Result<()> {
+        let layout = self.layout(pool);
+        blocking("remove the pool", move || place::tear_down(&layout)).await
+    }
+
+    async fn stage_image(&self, pool: &Pool, image: &Fingerprint) -> Result<PathBuf> {
+        let (layout, staging) = (self.layout(pool), self.layout(pool).staging(image));
+        let target = staging.clone();
+        let bin = blocking("stage the image", move || {
+            let bin = place::throw_away(&layout, &target)?;
+            place::make_dir(&target, 0o755).map_err(|e| Error::io("stage the image", &e))?;
+            Ok(bin)
+        })
+        .await?;
+        place::delete(bin).await;
+        Ok(staging)
+    }
+
+    async fn commit_image(&self, pool: &Pool, image: &Fingerprint) -> Result<()> {
+        let (layout, image) = (self.layout(pool), image.clone());
+        let bin = blocking("keep the image's tree", move || commit_tree(&layout, &image)).await?;
+        place::delete(bin).await;
+        Ok(())
+    }
+
+    async fn has_image(&self, pool: &Pool, image: &Fingerprint) -> Result<bool> {
+        Ok(self.layout(pool).image(image).is_dir())
+    }
+
+    async fn remove_image(&self, pool: &Pool, image: &Fingerprint, _used: bool) -> Result<()> {
+        let (layout, image) = (self.layout(pool), image.clone());
+        let bins = blocking("remove the image's tree", move || {
+            Ok([place::throw_away(&layout, &layout.staging(&image))?, place::throw_away(&layout, &layout.image(&image))?])
+        })
+        .await?;
+        for bin in bins {
+            place::delete(bin).await;
+        }
+        Ok(())
+    }
+
+    async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
+        let layout = self.layout(pool);
+        let failed = |e: io::Error| Error::io(format!("make the root of instance {instance}"), &e);
+        place::make_dir(&layout.instance(instance), 0o700).map_err(failed)?;
+        let root = layout.instance(instance).join(ROOT);
+        match image {
+            None => place::make_dir(&root, 0o755).map_err(failed),
+            Some(image) if !layout.image(image).is_dir() => {
+                Err(Error::new(Kind::NoSuchImage, format!("image {} is not in the pool", image.short())))
+            }
+            Some(image) => copy_tree(&layout, &layout.image(image), &root).await,
+        }
+    }
+
+    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let failed = |e: io::Error| Error::io(format!("copy the root of {from}"), &e);
+        place::make_dir(&layout.instance(to), 0o700).map_err(failed)?;
+        copy_tree(&layout, &layout.instance(from).join(ROOT), &layout.instance(to).join(ROOT)).await
+    }
+
+    async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let bin = blocking("remove the root", move || place::throw_away(&layout, &layout.instance(instance))).await?;
+        place::delete(bin).await;
+        Ok(())
+    }
+
+    fn root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>) -> RootSpec {
+        RootSpec::Tree { path: self.layout(pool).instance(instance).join(ROOT) }
+    }
+
+    async fn prepare_root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
+        let beside = self.layout(pool).instance(instance);
+        prepare::run(&beside, &prepare::Root { top: &beside.join(ROOT), below: None }, instance, hostname)
+    }
+
+    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
+        let (layout, yaml) = (self.layout(pool), yaml.to_owned());
+        blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
+    }
+
+    async fn usage(&self, pool: &Pool) -> Result<Usage> {
+        place::usage(&self.layout(pool))
+    }
+}
+
+/// Copies a tree with everything about it, whiteouts and attributes included, to a name that appears
+/// when it is whole. `to` being there is fine: it was made so before.
+///
+/// # Errors
+/// `NoSpace`, `Failed` with `cp`'s last words; nothing is left.
+pub(super) async fn copy_tree(layout: &Layout, from: &Path, to: &Path) -> Result<()> {
+    let what = format!("copy {}", from.display());
+    if to.is_dir() {
+        return Ok(());
+    }
+    let failed = |e: io::Error| Error::io(&what, &e);
+    let bin = tempfile::Builder::new().prefix("copy-").rand_bytes(12).tempdir_in(layout.trash()).map_err(failed)?;
+    let copy = bin.path().join("it");
+    let mut command = tokio::process::Command::new("cp");
+    command.args(["--archive", "--reflink=auto", "--sparse=auto", "--no-target-directory", "--"]).arg(from).arg(&copy);
+    command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let output = command.output().await.map_err(failed)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last: String = said.lines().last().unwrap_or("cp failed").chars().filter(|c| !c.is_control()).take(300).collect();
+        let kind = if last.ends_with("No space left on device") { Kind::NoSpace } else { Kind::Failed };
+        return Err(Error::new(kind, format!("{what}: {last}")));
+    }
+    std::fs::rename(&copy, to).map_err(failed)
+}

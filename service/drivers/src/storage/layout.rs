@@ -1,0 +1,80 @@
+//! Where a pool's things lie, the same in every driver. Pure.
+//!
+//! ```text
+//! <source>/.lxhost-pool                    the pool's id
+//! <source>/images/<fingerprint>            an image's tree
+//! <source>/images/.staging-<fingerprint>   one being unpacked
+//! <source>/images/.retired-<fingerprint>   mark: removed, but instances still need the tree
+//! <source>/instances/<id>/instance.yaml    definition; never inside what a guest can write
+//! <source>/instances/<id>/image            link to the image's tree (overlay)
+//! <source>/instances/<id>/prepared         host name last written into the root
+//! <source>/instances/<id>/root | upper, work
+//! <source>/.trash/…                        on its way out
+//! ```
+
+use lxhost_model::{Fingerprint, ObjectId, Pool};
+use std::path::{Path, PathBuf};
+
+/// The mark of a pool.
+pub(super) const MARK: &str = ".lxhost-pool";
+/// Definition of an instance.
+pub(super) const DEFINITION: &str = "instance.yaml";
+/// Link to an instance's image.
+pub(super) const IMAGE: &str = "image";
+/// Root of an instance that has a tree of its own.
+pub(super) const ROOT: &str = "root";
+
+/// Paths of one pool.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    /// The pool's directory.
+    pub(super) source: PathBuf,
+    /// Its id, as the mark has it.
+    pub(super) id: ObjectId,
+}
+
+impl Layout {
+    /// The pool's `source`, or its directory below `state`.
+    pub(super) fn new(state: &Path, pool: &Pool) -> Layout {
+        let default = || state.join("pools").join(pool.name.as_str());
+        Layout { source: pool.config.get("source").map_or_else(default, PathBuf::from), id: pool.id }
+    }
+
+    /// Trees of images.
+    pub(super) fn images(&self) -> PathBuf {
+        self.source.join("images")
+    }
+
+    /// Tree of one image.
+    pub(super) fn image(&self, image: &Fingerprint) -> PathBuf {
+        self.images().join(image.as_str())
+    }
+
+    /// Where it is unpacked.
+    pub(super) fn staging(&self, image: &Fingerprint) -> PathBuf {
+        self.images().join(format!(".staging-{image}"))
+    }
+
+    /// Its mark once it has been removed while in use.
+    pub(super) fn retired(&self, image: &Fingerprint) -> PathBuf {
+        self.images().join(format!("{RETIRED}{image}"))
+    }
+
+    /// Instances.
+    pub(super) fn instances(&self) -> PathBuf {
+        self.source.join("instances")
+    }
+
+    /// One instance.
+    pub(super) fn instance(&self, instance: ObjectId) -> PathBuf {
+        self.instances().join(instance.to_string())
+    }
+
+    /// What is on its way out.
+    pub(super) fn trash(&self) -> PathBuf {
+        self.source.join(".trash")
+    }
+}
+
+/// First part of a retirement mark's name.
+pub(super) const RETIRED: &str = ".retired-";

@@ -1,0 +1,216 @@
+//! Pools on any file system: images are unpacked once, instances are a writable layer over them. A
+//! root costs four system calls. Trees hold unshifted ids; the monitor maps and mounts them.
+
+use super::layout::{IMAGE, Layout, RETIRED};
+use super::{place, prepare};
+use crate::blocking::blocking;
+use async_trait::async_trait;
+use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
+use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
+use lxhost_safefs::Dir;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// What an overlay writes to, and its scratch directory.
+const UPPER: &str = "upper";
+const WORK: &str = "work";
+
+/// The driver.
+pub struct Overlay {
+    state: PathBuf,
+}
+
+impl Overlay {
+    /// Pools lie in `pools/` below `state` unless they say otherwise.
+    pub fn new(state: &Path) -> Self {
+        Overlay { state: state.to_owned() }
+    }
+
+    fn layout(&self, pool: &Pool) -> Layout {
+        Layout::new(&self.state, pool)
+    }
+}
+
+#[async_trait]
+impl PoolDriver for Overlay {
+    async fn set_up(&self, pool: &Pool) -> Result<()> {
+        place::check(pool, &self.state)?;
+        let layout = self.layout(pool);
+        blocking("set up the pool", move || place::set_up(&layout)).await
+    }
+
+    async fn tear_down(&self, pool: &Pool) -> Result<()> {
+        let layout = self.layout(pool);
+        blocking("remove the pool", move || place::tear_down(&layout)).await
+    }
+
+    async fn stage_image(&self, pool: &Pool, image: &Fingerprint) -> Result<PathBuf> {
+        let (layout, staging) = (self.layout(pool), self.layout(pool).staging(image));
+        let target = staging.clone();
+        let (bin, target) = blocking("stage the image", move || {
+            let bin = place::throw_away(&layout, &target)?;
+            place::make_dir(&target, 0o755).map_err(|e| Error::io("stage the image", &e))?;
+            Ok((bin, target))
+        })
+        .await?;
+        place::delete(bin).await;
+        Ok(target)
+    }
+
+    async fn commit_image(&self, pool: &Pool, image: &Fingerprint) -> Result<()> {
+        let (layout, image) = (self.layout(pool), image.clone());
+        let bin = blocking("keep the image's tree", move || commit_tree(&layout, &image)).await?;
+        place::delete(bin).await;
+        Ok(())
+    }
+
+    async fn has_image(&self, pool: &Pool, image: &Fingerprint) -> Result<bool> {
+        Ok(self.layout(pool).image(image).is_dir())
+    }
+
+    async fn remove_image(&self, pool: &Pool, image: &Fingerprint, used: bool) -> Result<()> {
+        let (layout, image) = (self.layout(pool), image.clone());
+        let bins = blocking("remove the image's tree", move || {
+            let staged = place::throw_away(&layout, &layout.staging(&image))?;
+            if used || is_used(&layout, &image) {
+                if layout.image(&image).exists() {
+                    fs::write(layout.retired(&image), "").map_err(|e| Error::io("retire the image", &e))?;
+                }
+                return Ok([staged, None]);
+            }
+            let tree = place::throw_away(&layout, &layout.image(&image))?;
+            let _ = fs::remove_file(layout.retired(&image));
+            Ok([staged, tree])
+        })
+        .await?;
+        for bin in bins {
+            place::delete(bin).await;
+        }
+        Ok(())
+    }
+
+    async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
+        // A few calls that touch no disk: cheaper done here than handed to a thread.
+        make_root(&self.layout(pool), instance, image)
+    }
+
+    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let (source, target) = (layout.instance(from), layout.instance(to));
+        let failed = |e: io::Error| Error::io(format!("copy the root of {from}"), &e);
+        place::make_dir(&target, 0o700).map_err(failed)?;
+        if let Ok(image) = fs::read_link(source.join(IMAGE)) {
+            link(&image, &target.join(IMAGE)).map_err(failed)?;
+        }
+        super::dir::copy_tree(&layout, &source.join(UPPER), &target.join(UPPER)).await?;
+        place::make_dir(&target.join(WORK), 0o700).map_err(failed)
+    }
+
+    async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let bins = blocking("remove the root", move || {
+            let root = place::throw_away(&layout, &layout.instance(instance))?;
+            Ok([vec![root], forget_retired(&layout)?].concat())
+        })
+        .await?;
+        for bin in bins {
+            place::delete(bin).await;
+        }
+        Ok(())
+    }
+
+    fn root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> RootSpec {
+        let layout = self.layout(pool);
+        let lower = image.map_or_else(|| layout.instance(instance).join("empty"), |image| layout.image(image));
+        RootSpec::Overlay { lowers: vec![lower], dir: layout.instance(instance) }
+    }
+
+    async fn prepare_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
+        let layout = self.layout(pool);
+        let beside = layout.instance(instance);
+        let (top, below) = (beside.join(UPPER), image.map(|image| layout.image(image)));
+        prepare::run(&beside, &prepare::Root { top: &top, below: below.as_deref() }, instance, hostname)
+    }
+
+    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
+        let (layout, yaml) = (self.layout(pool), yaml.to_owned());
+        blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
+    }
+
+    async fn usage(&self, pool: &Pool) -> Result<Usage> {
+        place::usage(&self.layout(pool))
+    }
+}
+
+/// Gives a staged tree its name, durably. The bin holds a staged tree that was not needed.
+pub(super) fn commit_tree(layout: &Layout, image: &Fingerprint) -> Result<Option<PathBuf>> {
+    let failed = |e: io::Error| Error::io(format!("keep the tree of image {}", image.short()), &e);
+    let (staging, tree) = (layout.staging(image), layout.image(image));
+    if tree.is_dir() {
+        return place::throw_away(layout, &staging);
+    }
+    let staged = Dir::open(&staging).and_then(|dir| dir.readable()).map_err(failed)?;
+    // Every file of the tree, before its name can be seen.
+    rustix::fs::syncfs(&staged).map_err(|e| failed(e.into()))?;
+    fs::rename(&staging, &tree).map_err(failed)?;
+    place::sync(&layout.images()).map_err(failed)?;
+    Ok(None)
+}
+
+/// Makes the layers of a root. Not durable by itself: writing the definition makes it so.
+fn make_root(layout: &Layout, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
+    let dir = layout.instance(instance);
+    let failed = |e: io::Error| Error::io(format!("make the root of instance {instance}"), &e);
+    place::make_dir(&dir, 0o700).map_err(failed)?;
+    let mode = match image {
+        Some(image) => {
+            let tree = layout.image(image);
+            let found = fs::symlink_metadata(&tree).map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound => Error::new(Kind::NoSuchImage, format!("image {} is not in the pool", image.short())),
+                _ => failed(e),
+            })?;
+            link(&tree, &dir.join(IMAGE)).map_err(failed)?;
+            let _ = fs::remove_file(layout.retired(image));
+            found.permissions().mode() & 0o7777
+        }
+        None => {
+            place::make_dir(&dir.join("empty"), 0o755).map_err(failed)?;
+            0o755
+        }
+    };
+    // The merged root has the upper directory's mode.
+    place::make_dir(&dir.join(UPPER), 0o755).map_err(failed)?;
+    fs::set_permissions(dir.join(UPPER), fs::Permissions::from_mode(mode)).map_err(failed)?;
+    place::make_dir(&dir.join(WORK), 0o700).map_err(failed)
+}
+
+fn link(target: &Path, name: &Path) -> io::Result<()> {
+    match symlink(target, name) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Whether a root lies over the image's tree.
+fn is_used(layout: &Layout, image: &Fingerprint) -> bool {
+    let entries = fs::read_dir(layout.instances()).into_iter().flatten().flatten();
+    let tree = layout.image(image);
+    entries.into_iter().any(|entry| fs::read_link(entry.path().join(IMAGE)).is_ok_and(|target| target == tree))
+}
+
+/// Throws away retired trees that no root needs any more.
+fn forget_retired(layout: &Layout) -> Result<Vec<Option<PathBuf>>> {
+    let mut bins = Vec::new();
+    for entry in fs::read_dir(layout.images()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let retired =
+            name.to_str().and_then(|name| name.strip_prefix(RETIRED)).and_then(|image| image.parse::<Fingerprint>().ok());
+        if let Some(image) = retired.filter(|image| !is_used(layout, image)) {
+            bins.push(place::throw_away(layout, &layout.image(&image))?);
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(bins)
+}

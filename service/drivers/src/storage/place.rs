@@ -1,0 +1,190 @@
+//! What every driver does alike with a pool's directories: make them, refuse bad places, throw things
+//! away at once and delete them after. Blocking code. Called by the drivers.
+
+use super::layout::{DEFINITION, Layout, MARK};
+use lxhost_engine::ports::Usage;
+use lxhost_model::{Error, Kind, ObjectId, Pool, Result};
+use lxhost_safefs::{Dir, Durability};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// Configuration keys of pools.
+const KEYS: &[&str] = &["source"];
+/// How long a deletion is waited for; it goes on behind the caller's back.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Places that no pool may be.
+const SYSTEM: &[&str] =
+    &["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr"];
+
+/// Checks a pool's configuration.
+///
+/// # Errors
+/// `InvalidConfig`.
+pub(super) fn check(pool: &Pool, state: &Path) -> Result<()> {
+    let bad = |why: String| Error::new(Kind::InvalidConfig, format!("pool {}: {why}", pool.name));
+    if let Some(key) = pool.config.keys().find(|key| !KEYS.contains(&key.as_str()) && !key.starts_with("user.")) {
+        return Err(bad(format!("unknown key {}", lxhost_model::name::quoted(key))));
+    }
+    let Some(source) = pool.config.get("source") else { return Ok(()) };
+    lxhost_model::config::check_text("source", source)?;
+    let path = Path::new(source);
+    let plain = path.is_absolute() && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
+    if !plain || source.len() > 1024 || source.contains("//") || source.contains("/./") || source.contains(['\n', ':', ',']) {
+        return Err(bad(format!("source {} is not a plain absolute path", lxhost_model::name::quoted(source))));
+    }
+    if path.starts_with(state.join("pools")) {
+        return Ok(());
+    }
+    if path.components().count() < 2 || SYSTEM.iter().any(|system| path.starts_with(system)) || state.starts_with(path) {
+        return Err(bad(format!("source {source} belongs to the system")));
+    }
+    if path.starts_with(state) {
+        return Err(bad(format!("source {source} belongs to the daemon")));
+    }
+    Ok(())
+}
+
+/// Makes the pool's directories and its mark.
+///
+/// # Errors
+/// `Conflict` when the place is another pool's or lies within one; `InUse` when it is not empty.
+pub(super) fn set_up(layout: &Layout) -> Result<()> {
+    let failed = |e: io::Error| Error::io(format!("pool at {}", layout.source.display()), &e);
+    for above in layout.source.ancestors().skip(1) {
+        if above.join(MARK).symlink_metadata().is_ok() {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("{} lies within the pool at {}", layout.source.display(), above.display()),
+            ));
+        }
+    }
+    make_dirs(&layout.source, 0o700).map_err(failed)?;
+    let dir = Dir::open(&layout.source).map_err(failed)?;
+    let id = layout.id.to_string();
+    match dir.read_file(OsStr::new(MARK), 64).map_err(failed)? {
+        Some(mark) if mark == id.as_bytes() => {}
+        Some(_) => {
+            return Err(Error::new(Kind::Conflict, format!("{} is another pool's", layout.source.display())));
+        }
+        None => {
+            let mut entries = fs::read_dir(&layout.source).map_err(failed)?.flatten();
+            if entries.any(|entry| entry.file_name() != "lost+found") {
+                return Err(Error::new(Kind::InUse, format!("{} is not empty", layout.source.display())));
+            }
+            dir.replace_file(OsStr::new(MARK), id.as_bytes(), 0o600, Durability::Disk).map_err(failed)?;
+        }
+    }
+    for below in [layout.images(), layout.instances(), layout.trash()] {
+        make_dirs(&below, 0o700).map_err(failed)?;
+    }
+    empty_trash(layout);
+    dir.sync().map_err(failed)
+}
+
+/// Removes the directories of an empty pool.
+///
+/// # Errors
+/// `InUse` while an instance or image is in it.
+pub(super) fn tear_down(layout: &Layout) -> Result<()> {
+    let failed = |e: io::Error| Error::io(format!("pool at {}", layout.source.display()), &e);
+    let Ok(dir) = Dir::open(&layout.source) else { return Ok(()) };
+    match dir.read_file(OsStr::new(MARK), 64).map_err(failed)? {
+        Some(mark) if mark == layout.id.to_string().as_bytes() => {}
+        _ => return Ok(()),
+    }
+    for (place, what) in [(layout.instances(), "instances"), (layout.images(), "images")] {
+        let mut entries = fs::read_dir(&place).into_iter().flatten().flatten();
+        if entries.any(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")) {
+            return Err(Error::new(Kind::InUse, format!("the pool at {} still holds {what}", layout.source.display())));
+        }
+    }
+    for name in ["images", "instances", ".trash", MARK] {
+        dir.remove_tree(OsStr::new(name)).map_err(failed)?;
+    }
+    // A directory that was there before the pool may stay, as may a mount point.
+    let _ = fs::remove_dir(&layout.source);
+    Ok(())
+}
+
+/// Makes a directory and those above it.
+pub(super) fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+/// Makes one directory; one that is there is fine.
+pub(super) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Moves `path` aside, so that it is gone at once; returns where it is now. `None`: it was not there.
+///
+/// # Errors
+/// `Failed`.
+pub(super) fn throw_away(layout: &Layout, path: &Path) -> Result<Option<PathBuf>> {
+    let failed = |e: io::Error| Error::io(format!("remove {}", path.display()), &e);
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    make_dir(&layout.trash(), 0o700).map_err(failed)?;
+    // A directory of its own gives a free name.
+    let bin = tempfile::Builder::new().prefix("").rand_bytes(12).tempdir_in(layout.trash()).map_err(failed)?.keep();
+    match fs::rename(path, bin.join("it")) {
+        Ok(()) => Ok(Some(bin)),
+        Err(e) => {
+            let _ = fs::remove_dir(&bin);
+            if e.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(failed(e)) }
+        }
+    }
+}
+
+/// Deletes what was thrown away: waits a little, then leaves the rest to a thread. What a crash
+/// leaves is deleted when the pool is set up again.
+pub(super) async fn delete(bin: Option<PathBuf>) {
+    let Some(bin) = bin else { return };
+    let deletion = tokio::task::spawn_blocking(move || delete_now(&bin));
+    let _ = tokio::time::timeout(PATIENCE, deletion).await;
+}
+
+fn delete_now(bin: &Path) {
+    let (Some(parent), Some(name)) = (bin.parent(), bin.file_name()) else { return };
+    if let Err(error) = Dir::open(parent).and_then(|trash| trash.remove_tree(name)) {
+        tracing::warn!(path = %bin.display(), %error, "something thrown away could not be deleted");
+    }
+}
+
+fn empty_trash(layout: &Layout) {
+    for entry in fs::read_dir(layout.trash()).into_iter().flatten().flatten() {
+        delete_now(&entry.path());
+    }
+}
+
+/// Writes an instance's definition.
+///
+/// # Errors
+/// `NoSpace`, `Failed`.
+pub(super) fn write_definition(layout: &Layout, instance: ObjectId, yaml: &str) -> Result<()> {
+    let failed = |e: io::Error| Error::io(format!("definition of instance {instance}"), &e);
+    let dir = Dir::open(&layout.instance(instance)).map_err(failed)?;
+    dir.replace_file(OsStr::new(DEFINITION), yaml.as_bytes(), 0o600, Durability::Disk).map_err(failed)
+}
+
+/// Makes a directory's entries durable.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    Dir::open(path)?.sync()
+}
+
+/// Room on the pool's file system.
+///
+/// # Errors
+/// `Failed`.
+pub(super) fn usage(layout: &Layout) -> Result<Usage> {
+    let stat = rustix::fs::statvfs(&layout.source).map_err(|e| Error::io(layout.source.display(), &e.into()))?;
+    Ok(Usage { total: stat.f_blocks.saturating_mul(stat.f_frsize), free: stat.f_bavail.saturating_mul(stat.f_frsize) })
+}

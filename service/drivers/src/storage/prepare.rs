@@ -1,0 +1,226 @@
+//! Writes what the daemon wants to have in a root before a start: host name, hosts, machine id. Only
+//! once per name, so that what the guest changes later stays. The tree is the guest's: everything is
+//! beneath its descriptor, and what is in the way is left alone. Called by the drivers.
+
+use lxhost_model::{Error, ObjectId, Result};
+use lxhost_safefs::{Dir, Durability};
+use rustix::fs::{FileType, Gid, Mode, Uid};
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+/// The file beside the root that keeps the host name last written.
+const DONE: &str = "prepared";
+/// Most bytes of a file that is changed in place.
+const CAP: u64 = 64 << 10;
+
+/// A root: where changes go, and what lies under it.
+pub(super) struct Root<'a> {
+    /// The instance's own tree or upper layer.
+    pub(super) top: &'a Path,
+    /// The image's tree under it, for an overlay.
+    pub(super) below: Option<&'a Path>,
+}
+
+/// Prepares `root` for the instance kept in `beside`.
+///
+/// # Errors
+/// `NoSpace`, `Failed`. A guest that has made `/etc` something else is no error: it is left so.
+pub(super) fn run(beside: &Path, root: &Root<'_>, instance: ObjectId, hostname: &str) -> Result<()> {
+    let failed = |e: io::Error| Error::io(format!("prepare the root of {hostname}"), &e);
+    let beside = Dir::open(beside).map_err(failed)?;
+    let done = beside.read_file(OsStr::new(DONE), 256).map_err(failed)?;
+    if done.as_deref() == Some(hostname.as_bytes()) {
+        return Ok(());
+    }
+    if let Some(etc) = Etc::open(root).map_err(failed)? {
+        etc.write("hostname", &format!("{hostname}\n"), 0o644).map_err(failed)?;
+        let hosts = etc.read("hosts").map_err(failed)?;
+        if let Some(hosts) = hosts_with(hosts.as_deref(), hostname) {
+            etc.write("hosts", &hosts, 0o644).map_err(failed)?;
+        }
+        // An image's machine id would be every container's. A renamed instance keeps its own.
+        if done.is_none() && etc.read("machine-id").map_err(failed)?.is_some() {
+            etc.write("machine-id", &format!("{instance}\n"), 0o444).map_err(failed)?;
+        }
+    }
+    beside.replace_file(OsStr::new(DONE), hostname.as_bytes(), 0o600, Durability::Memory).map_err(failed)
+}
+
+/// `/etc` of a root.
+struct Etc {
+    top: Dir,
+    /// The image's, when it shows through.
+    below: Option<Dir>,
+}
+
+impl Etc {
+    /// Opens it; makes it in the upper layer with the image's owner and mode. `None`: it is no directory.
+    fn open(root: &Root<'_>) -> io::Result<Option<Etc>> {
+        let name = OsStr::new("etc");
+        let top = Dir::open(root.top)?;
+        let under = root.below.map(Dir::open).transpose()?;
+        let directory = |dir: &Dir| {
+            Ok::<_, io::Error>(dir.stat(name)?.map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory))
+        };
+        let below = match &under {
+            Some(under) if directory(under)? == Some(true) => Some(under.open_dir(name)?),
+            _ => None,
+        };
+        match directory(&top)? {
+            Some(true) => {
+                let etc = top.open_dir(name)?;
+                let opaque = is_opaque(&etc)?;
+                Ok(Some(Etc { top: etc, below: below.filter(|_| !opaque) }))
+            }
+            Some(false) => Ok(None),
+            // Something else in the image, such as a link, must not be covered.
+            None if below.is_none() && under.as_ref().map(directory).transpose()?.flatten().is_some() => Ok(None),
+            None => {
+                let etc = top.make_dir(name, 0o755)?;
+                if let Some(below) = &below {
+                    let (stat, etc) = (rustix::fs::fstat(below)?, etc.readable()?);
+                    rustix::fs::fchown(&etc, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+                    rustix::fs::fchmod(&etc, Mode::from_raw_mode(stat.st_mode))?;
+                }
+                Ok(Some(Etc { top: etc, below }))
+            }
+        }
+    }
+
+    /// A small regular file, as the guest sees it; `None` for anything else.
+    fn read(&self, name: &str) -> io::Result<Option<String>> {
+        let name = OsStr::new(name);
+        let from = match (self.top.stat(name)?, &self.below) {
+            (None, Some(below)) => below,
+            _ => &self.top,
+        };
+        match from.read_file(name, CAP) {
+            Ok(bytes) => Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok())),
+            Err(e) if e.kind() == io::ErrorKind::FileTooLarge => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Writes a file; a directory of that name stays.
+    fn write(&self, name: &str, contents: &str, mode: u32) -> io::Result<()> {
+        match self.top.replace_file(OsStr::new(name), contents.as_bytes(), mode, Durability::Memory) {
+            Err(e) if e.kind() == io::ErrorKind::IsADirectory => Ok(()),
+            written => written,
+        }
+    }
+}
+
+/// Whether the guest has emptied the directory before filling it again (overlayfs' mark).
+fn is_opaque(dir: &Dir) -> io::Result<bool> {
+    let mut value = [0u8; 8];
+    let read = rustix::fs::fgetxattr(dir.readable()?, "trusted.overlay.opaque", &mut value);
+    Ok(read.is_ok_and(|n| value[..n] == *b"y"))
+}
+
+/// `/etc/hosts` with this host name; `None` when it has it already.
+fn hosts_with(hosts: Option<&str>, hostname: &str) -> Option<String> {
+    const OURS: &str = "127.0.1.1";
+    let Some(hosts) = hosts else {
+        return Some(format!("127.0.0.1\tlocalhost\n{OURS}\t{hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"));
+    };
+    let words = |line: &str| line.split('#').next().unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    if hosts.lines().any(|line| words(line).iter().skip(1).any(|word| word == hostname)) {
+        return None;
+    }
+    let ours = |line: &str| words(line).first().is_some_and(|word| word == OURS);
+    let mut kept: Vec<&str> = hosts.lines().filter(|line| !ours(line)).collect();
+    let line = format!("{OURS}\t{hostname}");
+    let place = kept.iter().position(|line| words(line).first().is_some_and(|word| word == "127.0.0.1")).map_or(0, |n| n + 1);
+    kept.insert(place, &line);
+    Some(kept.join("\n") + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    fn id() -> ObjectId {
+        ObjectId::from_random([7; 16])
+    }
+
+    /// An image with /etc, an upper layer, the directory beside, and a canary.
+    fn place() -> tempfile::TempDir {
+        let place = tempfile::tempdir().unwrap();
+        for dir in ["image/etc", "beside", "upper", "outside"] {
+            fs::create_dir_all(place.path().join(dir)).unwrap();
+        }
+        fs::set_permissions(place.path().join("image/etc"), fs::Permissions::from_mode(0o751)).unwrap();
+        fs::write(place.path().join("image/etc/hosts"), "127.0.0.1 localhost\n").unwrap();
+        fs::write(place.path().join("image/etc/machine-id"), "").unwrap();
+        fs::write(place.path().join("outside/hostname"), "canary").unwrap();
+        place
+    }
+
+    fn prepare(place: &Path, hostname: &str) -> Result<()> {
+        let (top, below) = (place.join("upper"), place.join("image"));
+        run(&place.join("beside"), &Root { top: &top, below: Some(&below) }, id(), hostname)
+    }
+
+    #[test]
+    fn an_upper_layer_gets_its_files_and_the_image_s_directory_mode() {
+        let place = place();
+        prepare(place.path(), "c1").unwrap();
+        let read = |name: &str| fs::read_to_string(place.path().join("upper/etc").join(name)).unwrap();
+        assert_eq!(read("hostname"), "c1\n");
+        assert_eq!(read("hosts"), "127.0.0.1 localhost\n127.0.1.1\tc1\n");
+        assert_eq!(read("machine-id"), format!("{}\n", id()));
+        assert_eq!(fs::metadata(place.path().join("upper/etc")).unwrap().mode() & 0o7777, 0o751);
+        assert_eq!(fs::read_to_string(place.path().join("image/etc/hosts")).unwrap(), "127.0.0.1 localhost\n");
+    }
+
+    #[test]
+    fn what_the_guest_changes_stays_until_the_instance_is_renamed() {
+        let place = place();
+        prepare(place.path(), "c1").unwrap();
+        let hostname = place.path().join("upper/etc/hostname");
+        fs::write(&hostname, "mine\n").unwrap();
+        prepare(place.path(), "c1").unwrap();
+        assert_eq!(fs::read_to_string(&hostname).unwrap(), "mine\n");
+        prepare(place.path(), "c2").unwrap();
+        assert_eq!(fs::read_to_string(&hostname).unwrap(), "c2\n");
+        let hosts = fs::read_to_string(place.path().join("upper/etc/hosts")).unwrap();
+        assert_eq!(hosts, "127.0.0.1 localhost\n127.0.1.1\tc2\n");
+    }
+
+    #[test]
+    fn links_pipes_and_directories_that_a_guest_planted_lead_nowhere() {
+        type Plant = fn(&Path);
+        let plant: [(&str, Plant); 4] = [
+            ("etc is a link out", |p| symlink("../outside", p.join("upper/etc")).unwrap()),
+            ("hostname is a link out", |p| {
+                fs::create_dir(p.join("upper/etc")).unwrap();
+                symlink("../../outside/hostname", p.join("upper/etc/hostname")).unwrap();
+            }),
+            ("hostname is a directory", |p| fs::create_dir_all(p.join("upper/etc/hostname")).unwrap()),
+            ("hosts is a pipe", |p| {
+                fs::create_dir(p.join("upper/etc")).unwrap();
+                let pipe = p.join("upper/etc/hosts");
+                rustix::fs::mknodat(rustix::fs::CWD, pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+            }),
+        ];
+        for (what, plant) in plant {
+            let place = place();
+            plant(place.path());
+            prepare(place.path(), "c1").unwrap();
+            assert_eq!(fs::read_to_string(place.path().join("outside/hostname")).unwrap(), "canary", "{what}");
+            assert_eq!(fs::read_dir(place.path().join("outside")).unwrap().count(), 1, "{what}");
+        }
+    }
+
+    #[test]
+    fn an_image_whose_etc_is_a_link_is_not_covered() {
+        let place = place();
+        fs::remove_dir_all(place.path().join("image/etc")).unwrap();
+        symlink("usr/etc", place.path().join("image/etc")).unwrap();
+        prepare(place.path(), "c1").unwrap();
+        assert_eq!(fs::read_dir(place.path().join("upper")).unwrap().count(), 0);
+    }
+}
