@@ -121,7 +121,7 @@ pub trait Instance {
     /// Starts it. The job's output may have `notes` as.
     #[zbus(allow_interactive_auth)]
     fn start(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Stops it. Options: `mode` s (graceful|force), `timeout-usec` t.
+    /// Stops it: asks, and kills when the time is over. Options: `mode` s (graceful|force), `timeout-usec` t.
     #[zbus(allow_interactive_auth)]
     fn stop(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Stops and starts it. Options as `stop`.

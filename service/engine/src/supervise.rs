@@ -32,8 +32,7 @@ fn handle(core: &Arc<Core>, event: LauncherEvent) {
             settle(core, id);
         }
         LauncherEvent::StopRequested(id) => {
-            let seconds = u64::from(u32::MAX); // PID 1 has a limit of its own and kills after it.
-            if let Err(error) = core.open(SELF, Box::new(Stop::new(id, false, seconds))) {
+            if let Err(error) = core.open(SELF, Box::new(Stop::new(id, false, None))) {
                 tracing::info!("PID 1 asked to stop {id}: {error}");
             }
         }

@@ -79,7 +79,7 @@ async fn a_launch_runs_gets_ready_and_an_address_and_a_deletion_leaves_nothing()
     assert_eq!(world.sim.pools.hostname(id).as_deref(), Some("c1"));
     assert_eq!(world.sim.networks.joined().len(), 1);
 
-    world.engine.perform(&root(), instance::Stop::new(id, false, 10)).await.unwrap();
+    world.engine.perform(&root(), instance::Stop::new(id, false, Some(10))).await.unwrap();
     assert_eq!(world.status(id), Some(Status::Stopped));
     world.engine.perform(&root(), instance::Delete::new(id, false)).await.unwrap();
     assert_eq!(world.status(id), None);
@@ -92,7 +92,7 @@ async fn a_launch_runs_gets_ready_and_an_address_and_a_deletion_leaves_nothing()
 async fn a_start_that_fails_is_undone() {
     let world = world().await;
     let id = world.launch("c1").await;
-    world.engine.perform(&root(), instance::Stop::new(id, true, 10)).await.unwrap();
+    world.engine.perform(&root(), instance::Stop::new(id, true, Some(10))).await.unwrap();
     world.sim.faults.fail("launcher.launch", Error::failed("no such luck"));
     let error = world.engine.perform(&root(), instance::Start::new(id)).await.unwrap_err();
     assert!(error.message.contains("no such luck"), "{error}");
@@ -161,7 +161,7 @@ async fn a_command_on_a_terminal_has_it_as_its_own_and_dies_with_its_container()
     });
     let seen = tokio::time::timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
     assert!(seen.contains("24 81"), "{seen:?}");
-    world.engine.perform(&root(), instance::Stop::new(id, true, 10)).await.unwrap();
+    world.engine.perform(&root(), instance::Stop::new(id, true, Some(10))).await.unwrap();
     let ended = world.engine.exec_wait(session, Some(Duration::from_secs(10))).await.unwrap();
     assert_eq!(ended, Some(ExecResult::Lost));
     // The terminal hangs up when the last process that has it open is gone.

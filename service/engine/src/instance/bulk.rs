@@ -26,8 +26,8 @@ pub enum BulkVerb {
     Stop {
         /// Kill instead of asking.
         force: bool,
-        /// Seconds each has.
-        seconds: u64,
+        /// Seconds each has; `None`: as configured.
+        seconds: Option<u64>,
         /// Whether this is the shutdown of the host.
         shutdown: bool,
     },
@@ -35,8 +35,8 @@ pub enum BulkVerb {
     Restart {
         /// Kill instead of asking.
         force: bool,
-        /// Seconds each has.
-        seconds: u64,
+        /// Seconds each has; `None`: as configured.
+        seconds: Option<u64>,
     },
     /// Freeze those that run.
     Freeze,

@@ -30,6 +30,9 @@ use lxhost_model::instance::Expanded;
 use lxhost_model::name::DeviceName;
 use lxhost_model::{Action, Instance, ObjectId, Pool};
 
+/// Seconds an instance gets for an orderly stop when nothing says otherwise.
+const STOP_SECONDS: u32 = 30;
+
 /// The configuration of `instance` with its profiles applied.
 pub fn expand(state: &State, instance: &Instance) -> Expanded {
     let profiles = instance.profiles.iter().filter_map(|name| state.profile(&instance.project, name));
@@ -80,6 +83,11 @@ pub(crate) fn mac(id: ObjectId, device: &DeviceName) -> String {
     let hash = device.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let (id, hash) = (id.bytes(), hash.to_be_bytes());
     format!("02:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", id[0], id[1], id[2] ^ hash[5], id[3] ^ hash[6], id[4] ^ hash[7])
+}
+
+/// Seconds an instance gets for an orderly stop.
+pub(crate) fn stop_seconds(config: &lxhost_model::config::Config) -> u32 {
+    config.get("boot.host_shutdown_timeout").and_then(|value| value.parse().ok()).unwrap_or(STOP_SECONDS)
 }
 
 /// That an instance does not run.

@@ -16,7 +16,7 @@ pub struct Restart {
 
 impl Restart {
     /// Restarts the instance `id`; the stop is that of [`Stop::new`].
-    pub fn new(id: ObjectId, force: bool, seconds: u64) -> Self {
+    pub fn new(id: ObjectId, force: bool, seconds: Option<u64>) -> Self {
         Restart { id, stop: Stop::new(id, force, seconds) }
     }
 }

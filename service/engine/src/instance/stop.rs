@@ -1,4 +1,4 @@
-//! `instance.stop`: orderly with a limit, or at once by force.
+//! `instance.stop`: orderly, and by force when its time is over or when asked at once.
 
 use super::{not_running, questions, ran};
 use crate::core::instance_of;
@@ -15,16 +15,14 @@ use std::sync::Mutex;
 pub struct Stop {
     id: ObjectId,
     force: bool,
-    seconds: u64,
+    seconds: Option<u64>,
     delete: Mutex<bool>,
 }
 
 impl Stop {
-    /// Seconds an orderly stop may take when nobody says.
-    pub const SECONDS: u64 = 30;
-
-    /// Stops the instance `id`: by `force` at once, else orderly within `seconds` (0 = no limit).
-    pub fn new(id: ObjectId, force: bool, seconds: u64) -> Self {
+    /// Stops the instance `id`: by `force` at once, else orderly, and by force after `seconds` (0 = no limit,
+    /// `None` = as configured).
+    pub fn new(id: ObjectId, force: bool, seconds: Option<u64>) -> Self {
         Stop { id, force, seconds, delete: Mutex::new(false) }
     }
 }
@@ -59,7 +57,8 @@ impl Verb for Stop {
             if instance.status == Status::Frozen {
                 steps.push(Step::Thaw(self.id));
             }
-            steps.push(Step::ShutDown { instance: self.id, seconds: self.seconds });
+            let configured = || u64::from(instance::stop_seconds(&instance::expand(&view.state, &instance).config));
+            steps.push(Step::ShutDown { instance: self.id, seconds: self.seconds.unwrap_or_else(configured) });
         }
         steps.extend([Step::Kill(ran.clone()), Step::Settle(ran)]);
         if let Ok(mut delete) = self.delete.lock() {
@@ -75,8 +74,8 @@ impl Verb for Stop {
         })
     }
 
-    fn finish(&self, _plan: &Plan, _outcome: &Outcome, state: &State) -> Result<Finish> {
-        let reason = if self.force { ExitReason::Killed } else { ExitReason::Poweroff };
+    fn finish(&self, _plan: &Plan, outcome: &Outcome, state: &State) -> Result<Finish> {
+        let reason = if self.force || outcome.killed { ExitReason::Killed } else { ExitReason::Poweroff };
         let writes = instance::exited::end_of_run(state, self.id, Exit { reason, status: 0 })?;
         Ok(Finish { writes, ..Finish::default() })
     }

@@ -11,8 +11,6 @@ use lxhost_model::{Instance, Network, ObjectId, size};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Seconds an instance gets for an orderly stop when nothing says otherwise.
-const STOP_SECONDS: u32 = 30;
 /// Most processes of an instance when nothing says otherwise.
 const TASKS: u64 = 32_768;
 
@@ -28,13 +26,21 @@ pub(super) async fn launch(context: &mut Context<'_>, ran: &Ran) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn shut_down(context: &Context<'_>, id: ObjectId, seconds: u64) -> Result<()> {
+/// A guest that is not down when its time is over is left to the kill that follows.
+pub(super) async fn shut_down(context: &mut Context<'_>, id: ObjectId, seconds: u64) -> Result<()> {
     let core = context.core;
     if core.live.get(id).is_none_or(|live| live.exit.is_some()) {
         return Ok(());
     }
     core.ports.launcher.shut_down(id).await?;
-    core.live.ended(id, (seconds > 0).then(|| Duration::from_secs(seconds))).await
+    match core.live.ended(id, (seconds > 0).then(|| Duration::from_secs(seconds))).await {
+        Err(late) if late.kind == Kind::Timeout => {
+            tracing::warn!("{late}; it is killed");
+            context.outcome.killed = true;
+            Ok(())
+        }
+        ended => ended,
+    }
 }
 
 pub(super) async fn kill(context: &Context<'_>, ran: &Ran) -> Result<()> {
@@ -79,7 +85,7 @@ async fn spec(core: &Arc<Core>, instance: &Instance) -> Result<LaunchSpec> {
         init: init(&expanded.config)?,
         environment: environment(&expanded.config),
         limits: limits(&expanded.config, core.ports.host.memory())?,
-        stop_timeout: number(&expanded.config, "boot.host_shutdown_timeout").unwrap_or(STOP_SECONDS),
+        stop_timeout: crate::instance::stop_seconds(&expanded.config),
     })
 }
 
@@ -156,8 +162,4 @@ fn limits(config: &Config, memory: u64) -> Result<Limits> {
         processes: Some(config.get("limits.processes").and_then(|v| v.parse().ok()).unwrap_or(TASKS)),
         cpu_quota: quota.map(|percent| percent * 10_000),
     })
-}
-
-fn number(config: &Config, key: &str) -> Option<u32> {
-    config.get(key)?.parse().ok()
 }

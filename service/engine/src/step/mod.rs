@@ -116,6 +116,8 @@ pub struct Outcome {
     pub imported: Option<ImportedImage>,
     /// The run that was started.
     pub running: Option<Running>,
+    /// Whether a guest did not stop in its time.
+    pub killed: bool,
 }
 
 /// What a step works with.

@@ -22,14 +22,14 @@ pub(super) struct Instance {
 }
 
 /// `mode` and `timeout-usec` of a stop.
-pub(super) fn stop_options(options: &mut Options) -> Result<(bool, u64)> {
+pub(super) fn stop_options(options: &mut Options) -> Result<(bool, Option<u64>)> {
     let force = match options.text("mode")?.as_str() {
         "" | "graceful" => false,
         "force" => true,
         other => return Err(invalid(format!("unknown mode {}; graceful or force", lxhost_model::name::quoted(other)))),
     };
     let seconds = options.take::<u64>("timeout-usec")?.map(|usec| usec.div_ceil(1_000_000));
-    Ok((force, seconds.unwrap_or(super::manager::STOP_SECONDS)))
+    Ok((force, seconds))
 }
 
 /// Fields of `GetState`.

@@ -8,7 +8,7 @@ use lxhost_dbus::path;
 use lxhost_dbus::wire::{
     Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
 };
-use lxhost_engine::instance::{Bulk, BulkVerb, Create, Source, Spec, Stop};
+use lxhost_engine::instance::{Bulk, BulkVerb, Create, Source, Spec};
 use lxhost_engine::ports::ImageFiles;
 use lxhost_engine::{Error, Kind, Result, image, network, pool, profile};
 use lxhost_model::name::ProjectName;
@@ -438,6 +438,3 @@ fn not_found(state: &lxhost_engine::ports::State, name: &str) -> String {
     let hint = lxhost_model::config::nearest(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     format!("instance {} does not exist{hint}", lxhost_model::name::quoted(name))
 }
-
-/// Seconds that stops get when a caller does not say.
-pub(super) const STOP_SECONDS: u64 = Stop::SECONDS;
