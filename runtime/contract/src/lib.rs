@@ -23,7 +23,7 @@ pub use message::{
     ScopeReady, Signal, Thaw,
 };
 pub use report::{
-    ConsoleAttached, Done, End, ExecExited, ExecStarted, Exited, Failed, LaunchFailed, Phase, PayloadCreated, Ready,
+    Addresses, ConsoleAttached, Done, End, ExecExited, ExecStarted, Exited, Failed, InterfaceAddress, LaunchFailed, Phase, PayloadCreated, Ready,
     Refusal, Refused, ScopeEntered, Session, Started, Stopping, Welcome,
 };
 pub use wire::{Head, MAX_MESSAGE, Record, WireError};

@@ -6,7 +6,7 @@ use crate::exec::{Exec, ExecAck, ExecResize, ExecSignal};
 use crate::launch::Launch;
 use crate::record::{messages, record};
 use crate::report::{
-    ConsoleAttached, Done, ExecExited, ExecStarted, Exited, Failed, LaunchFailed, PayloadCreated, Ready, Refused,
+    Addresses, ConsoleAttached, Done, ExecExited, ExecStarted, Exited, Failed, LaunchFailed, PayloadCreated, Ready, Refused,
     ScopeEntered, Started, Stopping, Welcome,
 };
 use crate::wire::{Head, WireError};
@@ -167,6 +167,8 @@ messages! {
         0x0308 => Exited,
         /// Something failed that ends nothing.
         0x0309 => Failed,
+        /// Addresses have changed.
+        0x030a => Addresses,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::field::Bytes;
 use crate::record::{record, words};
 
 words! {
@@ -93,6 +94,8 @@ record! {
         12 => started_usec: u64,
         /// Path of the scope's cgroup below `/sys/fs/cgroup`, as it was told.
         13 => cgroup: PathBuf,
+        /// Addresses inside, as in `Addresses`.
+        14 => addresses: Vec<InterfaceAddress>,
     }
 }
 
@@ -186,6 +189,26 @@ record! {
         1 => step: String,
         /// Number of the error.
         2 => errno: i32,
+    }
+}
+
+record! {
+    /// Addresses inside have changed: all of them, loopback and tentative ones left out.
+    pub struct Addresses {
+        /// One row per address.
+        1 => list: Vec<InterfaceAddress>,
+    }
+}
+
+record! {
+    /// An address of an interface.
+    pub struct InterfaceAddress {
+        /// Name of the interface.
+        1 => interface: String,
+        /// Four or sixteen bytes in network order.
+        2 => address: Bytes,
+        /// Length of the prefix.
+        3 => prefix: u16,
     }
 }
 

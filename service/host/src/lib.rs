@@ -2,9 +2,12 @@
 //! crate that talks to PID 1, the kernel's interfaces and the host's other services. Wired by `lxhostd`.
 
 pub mod facts;
+pub mod launcher;
+pub mod machined;
 pub mod monitor;
 pub mod polkit;
 mod polkit_call;
 pub mod sandbox;
 pub mod seccomp;
 pub mod units;
+pub mod verify;

@@ -57,9 +57,7 @@ impl Entry<'_> {
     fn try_enter(&self) -> Result<i32, Refused> {
         let [stdin, stdout, stderr] = self.streams;
         descriptors::keep_only(&[self.init, self.report.as_fd(), stdin, stdout, stderr]).map_err(failed("descriptors"))?;
-        for (resource, limit) in limits(self.launch) {
-            rustix::process::setrlimit(resource, limit).map_err(failed("rlimit"))?;
-        }
+        limits::set(self.launch, None).map_err(|failure| failed(&failure.step)(failure.errno))?;
         let score = self.launch.oom_score.to_string();
         std::fs::write("/proc/self/oom_score_adj", score).map_err(|error| failed("oom_score_adj")(errno_of(&error)))?;
         let all = ThreadNameSpaceType::USER

@@ -6,6 +6,7 @@
 mod cgroup;
 mod ids;
 mod kernel;
+pub(crate) mod limits;
 mod payload;
 mod root;
 pub(crate) mod stage;
@@ -14,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lxhost_contract::{Channel, Event, Launch, LaunchFailed, Message, PayloadCreated, Request, ScopeEntered, Started};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, getpid};
+use rustix::process::getpid;
 
 pub(crate) use cgroup::Cgroup;
 pub(crate) use payload::settle;
@@ -165,38 +166,9 @@ fn listen(hand: &Channel, wanted: Option<u8>) -> Result<Vec<OwnedFd>, Failure> {
 
 /// Sets limits and OOM score with host rights, which the container's root has not.
 fn set_limits(launch: &Launch, init: &Child) -> Result<(), Failure> {
-    for (resource, limit) in limits(launch) {
-        rustix::process::prlimit(Some(init.pid), resource, limit).during("rlimit")?;
-    }
+    limits::set(launch, Some(init.pid))?;
     let path = format!("/proc/{}/oom_score_adj", init.pid.as_raw_nonzero());
     write_file(&path, launch.oom_score.to_string().as_bytes()).during("oom_score_adj")
-}
-
-/// The limits of a launch that this kernel's numbers know.
-pub(crate) fn limits(launch: &Launch) -> impl Iterator<Item = (Resource, Rlimit)> {
-    let known = [
-        (0, Resource::Cpu),
-        (1, Resource::Fsize),
-        (2, Resource::Data),
-        (3, Resource::Stack),
-        (4, Resource::Core),
-        (5, Resource::Rss),
-        (6, Resource::Nproc),
-        (7, Resource::Nofile),
-        (8, Resource::Memlock),
-        (9, Resource::As),
-        (10, Resource::Locks),
-        (11, Resource::Sigpending),
-        (12, Resource::Msgqueue),
-        (13, Resource::Nice),
-        (14, Resource::Rtprio),
-        (15, Resource::Rttime),
-    ];
-    let finite = |value: u64| (value != u64::MAX).then_some(value);
-    launch.rlimits.iter().filter_map(move |limit| {
-        let (_, resource) = known.into_iter().find(|(number, _)| *number == limit.resource)?;
-        Some((resource, Rlimit { current: finite(limit.soft), maximum: finite(limit.hard) }))
-    })
 }
 
 fn forget_paths(launch: Launch) -> Launch {

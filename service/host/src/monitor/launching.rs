@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use lxhost_contract::{Event, Go, Launch, LaunchFailed, Request, ScopeReady};
 use rustix::io::Errno;
@@ -12,6 +13,9 @@ use tokio::process::{Child, Command};
 use super::link::{Events, Incoming, Link};
 use super::running::{Monitor, Started};
 use super::MonitorError;
+
+/// How long the last words of a monitor that is gone may be under way.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A monitor that has been started.
 #[derive(Debug)]
@@ -64,7 +68,7 @@ impl Launching {
     /// # Errors
     /// `Launch` names the step that failed; `Gone`.
     pub async fn scope_ready(&mut self, cgroup: &Path) -> Result<Created, MonitorError> {
-        self.link.tell(&Request::ScopeReady(ScopeReady { cgroup: cgroup.to_owned() }), &[]).await?;
+        self.tell(Request::ScopeReady(ScopeReady { cgroup: cgroup.to_owned() })).await?;
         let mut monitor_pid = 0;
         loop {
             let incoming = self.next().await?;
@@ -85,12 +89,28 @@ impl Launching {
     /// # Errors
     /// As `scope_ready`.
     pub async fn go(mut self) -> Result<(Monitor, Events, Started), MonitorError> {
-        self.link.tell(&Request::Go(Go {}), &[]).await?;
+        self.tell(Request::Go(Go {})).await?;
         let incoming = self.next().await?;
         let (Event::Started(started), Some(pidfd)) = (incoming.event, incoming.descriptors.into_iter().next()) else {
             return Err(MonitorError::Unexpected { request: "go" });
         };
         Ok((Monitor::new(self.link), self.events, Started { pid: started.pid, pidfd }))
+    }
+
+    /// Why the monitor has ended, for whoever was told by others that it is gone.
+    pub async fn failure(&mut self) -> Option<MonitorError> {
+        match tokio::time::timeout(LAST_WORDS, self.next()).await {
+            Ok(Err(error @ MonitorError::Launch { .. })) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// A monitor that has failed meanwhile has said why before it closed: that comes with the next event.
+    async fn tell(&self, request: Request) -> Result<(), MonitorError> {
+        match self.link.tell(&request, &[]).await {
+            Err(MonitorError::Gone) => Ok(()),
+            other => other,
+        }
     }
 
     async fn next(&mut self) -> Result<Incoming, MonitorError> {

@@ -138,13 +138,19 @@ impl Units {
     /// # Errors
     /// `Bus`.
     pub async fn is_active(&self, unit: &str) -> Result<bool, UnitError> {
+        let state = self.state(unit).await?;
+        Ok(matches!(state.as_str(), "active" | "activating" | "reloading" | "deactivating"))
+    }
+
+    /// `ActiveState` of a unit; `inactive` for one that is not loaded.
+    async fn state(&self, unit: &str) -> Result<String, UnitError> {
         let path = match self.manager.get_unit(unit).await.map_err(|error| named(unit, error)) {
             Ok(path) => path,
-            Err(UnitError::Missing { .. }) => return Ok(false),
+            Err(UnitError::Missing { .. }) => return Ok("inactive".to_owned()),
             Err(error) => return Err(error),
         };
         let unit = proxy::UnitProxy::builder(&self.connection).path(path).build().await?;
-        Ok(matches!(unit.active_state().await?.as_str(), "active" | "activating" | "reloading" | "deactivating"))
+        Ok(unit.active_state().await?)
     }
 
     /// Names of scopes whose orderly stop PID 1 asks for from now on, as long as somebody reads them.
@@ -160,10 +166,15 @@ impl Units {
             .build()?;
         let mut stream = zbus::MessageStream::for_match_rule(rule, &self.connection, NonZero::new(256)).await?;
         let (sender, receiver) = mpsc::channel(256);
+        let units = self.clone();
         tokio::spawn(async move {
             while let Some(message) = stream.next().await {
                 let Ok(message) = message else { continue };
                 let Some(unit) = message.header().path().and_then(|path| unit_of_path(path.as_str())) else { continue };
+                // A request that comes late may be for a scope of the same name that has ended since.
+                if !units.state(&unit).await.is_ok_and(|state| state == "deactivating") {
+                    continue;
+                }
                 // A full queue has this stop in it already, or a thousand others; PID 1 kills after its timeout.
                 if let Err(mpsc::error::TrySendError::Closed(_)) = sender.try_send(unit) {
                     return;

@@ -1,0 +1,68 @@
+//! Which signal makes an init go down in an orderly way.
+
+/// SIGRTMIN+3 by glibc's count: halt, for systemd.
+const SYSTEMD: u32 = 37;
+const SIGINT: u32 = 2;
+const SIGKILL: u32 = 9;
+const SIGUSR2: u32 = 12;
+const SIGTERM: u32 = 15;
+const SIGPWR: u32 = 30;
+
+/// The signal for the init with this process id. One that handles none of them is ended at once: the kernel does not
+/// deliver to a namespace's init what it does not handle, and waiting would be for nothing.
+pub(super) fn stop_signal(leader: u32) -> u32 {
+    let program = std::fs::read_link(format!("/proc/{leader}/exe")).unwrap_or_default();
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let status = std::fs::read_to_string(format!("/proc/{leader}/status")).unwrap_or_default();
+    choose(&name, handled(&status))
+}
+
+fn choose(program: &str, handled: u64) -> u32 {
+    let wanted: &[u32] = match program {
+        "systemd" => &[SYSTEMD],
+        // BusyBox' init: power off.
+        "busybox" | "busybox.static" => &[SIGUSR2, SIGPWR, SIGTERM],
+        "init" | "openrc-init" | "runit-init" | "s6-svscan" | "dumb-init" | "tini" => &[SIGPWR, SIGTERM, SIGINT],
+        _ => &[SIGTERM, SIGINT],
+    };
+    let found = wanted.iter().copied().find(|signal| handled & (1 << (signal - 1)) != 0);
+    match (found, program) {
+        (Some(signal), _) => signal,
+        // It has not come so far yet; it will.
+        (None, "systemd") => SYSTEMD,
+        (None, _) => SIGKILL,
+    }
+}
+
+/// Signals caught by a handler, or blocked: then a signalfd(2) or sigwait(3) takes them.
+fn handled(status: &str) -> u64 {
+    status
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| matches!(*name, "SigCgt" | "SigBlk"))
+        .filter_map(|(_, value)| u64::from_str_radix(value.trim(), 16).ok())
+        .fold(0, |all, mask| all | mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_gets_its_own_signal_even_while_it_starts() {
+        assert_eq!(choose("systemd", 0), SYSTEMD);
+    }
+
+    #[test]
+    fn a_program_that_handles_nothing_is_killed() {
+        assert_eq!(choose("sleep", 0), SIGKILL);
+        assert_eq!(choose("nginx", 1 << (SIGTERM - 1)), SIGTERM);
+    }
+
+    #[test]
+    fn blocked_signals_count_as_handled() {
+        let status = "SigBlk:\t0000000000000800\nSigIgn:\tffffffffffffffff\nSigCgt:\t0000000000004000\n";
+        assert_eq!(handled(status), 1 << (SIGUSR2 - 1) | 1 << (SIGTERM - 1));
+        assert_eq!(choose("busybox", handled(status)), SIGUSR2);
+    }
+}
