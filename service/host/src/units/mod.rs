@@ -138,12 +138,12 @@ impl Units {
     /// # Errors
     /// `Bus`.
     pub async fn is_active(&self, unit: &str) -> Result<bool, UnitError> {
-        let state = self.state(unit).await?;
+        let state = self.active_state(unit).await?;
         Ok(matches!(state.as_str(), "active" | "activating" | "reloading" | "deactivating"))
     }
 
     /// `ActiveState` of a unit; `inactive` for one that is not loaded.
-    async fn state(&self, unit: &str) -> Result<String, UnitError> {
+    async fn active_state(&self, unit: &str) -> Result<String, UnitError> {
         let path = match self.manager.get_unit(unit).await.map_err(|error| named(unit, error)) {
             Ok(path) => path,
             Err(UnitError::Missing { .. }) => return Ok("inactive".to_owned()),
@@ -172,7 +172,7 @@ impl Units {
                 let Ok(message) = message else { continue };
                 let Some(unit) = message.header().path().and_then(|path| unit_of_path(path.as_str())) else { continue };
                 // A request that comes late may be for a scope of the same name that has ended since.
-                if !units.state(&unit).await.is_ok_and(|state| state == "deactivating") {
+                if !units.active_state(&unit).await.is_ok_and(|state| state == "deactivating") {
                     continue;
                 }
                 // A full queue has this stop in it already, or a thousand others; PID 1 kills after its timeout.
