@@ -9,6 +9,8 @@ PROFILE ?= release
 CARGO ?= cargo
 DESTDIR ?=
 prefix ?= /usr
+# Where zsh looks for what packages bring; site-functions outside Debian.
+ZSH ?= vendor-completions
 
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 ARCH := $(shell dpkg --print-architecture 2>/dev/null || uname -m)
@@ -53,6 +55,12 @@ install:
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/polkit-1/rules.d units/polkit-1/60-org.lxhost1.rules
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/doc/lxhost/examples \
 		units/dbus-1/lxhost-members-only.conf units/polkit-1/40-one-instance.rules.example
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/man/man8 packaging/man/lxhostd.8
+	install -d $(addprefix $(DESTDIR)$(prefix)/share/,man/man1 bash-completion/completions zsh/$(ZSH) fish/vendor_completions.d)
+	$(OUT)/lxctl generate man $(DESTDIR)$(prefix)/share/man/man1
+	$(OUT)/lxctl generate completion bash >$(DESTDIR)$(prefix)/share/bash-completion/completions/lxctl
+	$(OUT)/lxctl generate completion zsh >$(DESTDIR)$(prefix)/share/zsh/$(ZSH)/_lxctl
+	$(OUT)/lxctl generate completion fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/lxctl.fish
 
 deb: build
 	packaging/deb/build $(PROFILE) $(DEB)
