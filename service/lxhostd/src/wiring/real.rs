@@ -1,13 +1,41 @@
-//! The real host behind the ports. Refuses until its parts are all there.
+//! The real host behind the ports.
 
-use lxhost_engine::{Error, Kind, Ports, Result};
+use lxhost_drivers::image::FilesStore;
+use lxhost_drivers::network::{Networks, Surroundings};
+use lxhost_drivers::storage::Pools;
+use lxhost_engine::{Error, Ports, Result, ports};
+use lxhost_host::facts::Facts;
+use lxhost_host::launcher::HostLauncher;
+use lxhost_host::polkit::Polkit;
+use lxhost_host::sandbox::SystemdSandbox;
+use lxhost_host::units::Units;
+use lxhost_store::SqliteStore;
 use std::path::Path;
+use std::sync::Arc;
 use zbus::Connection;
 
-/// Ports of this machine.
+/// Ports of this machine. `client` is our second connection: calls of systemd, machined and Polkit must
+/// not wait behind those that we serve.
 ///
 /// # Errors
-/// `Unsupported`.
-pub(crate) async fn real(_state: &Path, _runtime: &Path, _libexec: &Path, _client: Connection) -> Result<Ports> {
-    Err(Error::new(Kind::Unsupported, "the launcher and the image store are not wired yet; use --sim"))
+/// Whatever keeps a part from starting: the state in use by another daemon, no systemd, no netlink.
+pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: Connection) -> Result<Ports> {
+    let store = SqliteStore::open(state)?;
+    let units = Units::new(&client).await.map_err(|e| Error::failed(format!("systemd: {e}")))?;
+    let links = lxhost_netlink::Handle::open().map_err(|e| Error::failed(format!("netlink: {e}")))?;
+    let sandbox: Arc<dyn ports::Sandbox> = Arc::new(SystemdSandbox::new(units.clone(), &client, runtime).await?);
+    let services: Arc<dyn ports::Units> = Arc::new(units.clone());
+    let surroundings = Surroundings { links: links.clone(), units: services, run_dir: runtime.to_owned(), state_dir: state.to_owned() };
+    let monitor = libexec.join("lxhost-runtime");
+    let launcher = HostLauncher::new(&client, links, monitor, runtime.join("instances")).await;
+    Ok(Ports {
+        store: Arc::new(store),
+        launcher: Arc::new(launcher.map_err(|e| Error::failed(e.to_string()))?),
+        pools: Arc::new(Pools::new(state)),
+        networks: Arc::new(Networks::new(surroundings)),
+        images: Arc::new(FilesStore::new(state, libexec.join("lxhost-unpack"), sandbox)),
+        sources: vec![],
+        authority: Arc::new(Polkit::new(client.clone())),
+        host: Arc::new(Facts::new(state, Some(client))),
+    })
 }
