@@ -102,7 +102,7 @@ fn same(left: &[String], right: &[String]) {
 }
 
 #[tokio::test]
-#[ignore = "needs the test host"]
+#[ignore = "run by another test, in a host"]
 async fn a_debian_tree_is_taken_in_unpacked_and_used_from_every_pool() {
     let host = Host::new().await;
     let source = PathBuf::from(std::env::var("LXHOST_TREE").unwrap_or("/".into()));
@@ -163,7 +163,7 @@ async fn a_debian_tree_is_taken_in_unpacked_and_used_from_every_pool() {
 }
 
 #[tokio::test]
-#[ignore = "needs the test host"]
+#[ignore = "run by another test, in a host"]
 async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
     let host = Host::new().await;
     let run = |argv: &[&str], writable: Vec<PathBuf>| {
@@ -227,7 +227,7 @@ async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
 }
 
 #[tokio::test]
-#[ignore = "needs the test host"]
+#[ignore = "run by another test, in a host"]
 async fn what_is_no_image_is_refused_and_leaves_nothing() {
     let host = Host::new().await;
     let (store, told) = (host.store(), Told::default());
@@ -254,4 +254,38 @@ async fn what_is_no_image_is_refused_and_leaves_nothing() {
     let error = store.take_in(ImageFiles { meta: open(&meta), rootfs: Some(open(&bad)) }, &told).await.unwrap_err();
     assert!(error.kind == Kind::Untrusted && error.message.contains("../hostname"), "{error}");
     assert_eq!(fs::read_dir(host.state.path().join("images")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+#[ignore = "run by another test, in a host"]
+async fn a_debian_is_built_from_the_host_s_mirror_and_a_busybox_from_the_host() {
+    let host = Host::new().await;
+    let (store, told) = (host.store(), Told::default());
+    let sandbox: Arc<dyn Sandbox> = host.sandbox.clone();
+    let pools = Pools::new(host.state.path());
+    let (driver, pool) = (pools.driver("overlay").unwrap(), pool("overlay"));
+    driver.set_up(&pool).await.unwrap();
+    for source in lxhost_drivers::image::sources(host.state.path(), &sandbox) {
+        let offer = source.list().await.unwrap().remove(0);
+        let start = Instant::now();
+        let files = source.fetch(offer.alias.as_str(), &told).await.unwrap();
+        eprintln!("{}: fetch: {:?}", source.name(), start.elapsed());
+        let start = Instant::now();
+        let image = store.take_in(files, &told).await.unwrap();
+        eprintln!("{}: take in: {:?}, {} MB", source.name(), start.elapsed(), image.size >> 20);
+        assert!(image.properties["description"].len() > 5);
+        let start = Instant::now();
+        let target = driver.stage_image(&pool, &image.fingerprint).await.unwrap();
+        store.unpack(&image.fingerprint, image.split, target, &told).await.unwrap();
+        driver.commit_image(&pool, &image.fingerprint).await.unwrap();
+        eprintln!("{}: unpack: {:?}", source.name(), start.elapsed());
+        let tree = host.state.path().join("pools/default/images").join(image.fingerprint.as_str());
+        assert!(tree.join("sbin/init").symlink_metadata().is_ok());
+        if let Ok(to) = std::env::var("LXHOST_KEEP") {
+            assert!(Command::new("cp").arg("-a").arg(&tree).arg(Path::new(&to).join(source.name())).status().unwrap().success());
+        }
+    }
+    eprintln!("{:?}", told.0.lock().unwrap());
+    let left: Vec<_> = fs::read_dir(host.state.path().join("images")).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert_eq!(left.len(), 3, "{left:?}");
 }

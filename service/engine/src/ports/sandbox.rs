@@ -43,7 +43,8 @@ pub struct SandboxExit {
 #[async_trait]
 pub trait Sandbox: Send + Sync {
     /// Runs `spec` to its end; dropping the future stops the unit. Each line of its standard error
-    /// that starts with `progress ` is passed to `progress` without that word.
+    /// that starts with `progress ` is passed to `progress` without that word; with `builds`, every
+    /// line is passed as it is.
     ///
     /// # Errors
     /// `Timeout`; `Failed` when the unit could not be started. A non-zero exit is not an error here.

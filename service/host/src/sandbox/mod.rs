@@ -58,7 +58,7 @@ impl SystemdSandbox {
 impl Sandbox for SystemdSandbox {
     async fn run(&self, spec: SandboxSpec, progress: &(dyn for<'l> Fn(&'l str) + Send + Sync)) -> Result<SandboxExit> {
         let unit = self.unit_name(&spec.unit);
-        let (mut listener, stderr) = Listener::new().map_err(|e| Error::io(format!("unit {unit}"), &e))?;
+        let (mut listener, stderr) = Listener::new(spec.builds).map_err(|e| Error::io(format!("unit {unit}"), &e))?;
         let root = Root::new(&self.roots, &unit)?;
         // From here on, whatever happens, the unit is stopped and released.
         let guard = Guard { manager: Some(self.manager.clone()), unit: unit.clone() };

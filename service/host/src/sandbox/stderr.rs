@@ -14,6 +14,8 @@ const LINE: usize = 1024;
 
 /// The daemon's end of the pipe.
 pub(super) struct Listener {
+    /// Whether every line counts as progress, and as last words too.
+    all: bool,
     pipe: Option<pipe::Receiver>,
     line: Vec<u8>,
     ready: VecDeque<String>,
@@ -22,10 +24,10 @@ pub(super) struct Listener {
 
 impl Listener {
     /// A listener, and the end for the program.
-    pub(super) fn new() -> io::Result<(Listener, OwnedFd)> {
+    pub(super) fn new(all: bool) -> io::Result<(Listener, OwnedFd)> {
         let (ours, theirs) = io::pipe()?;
         let pipe = pipe::Receiver::from_owned_fd(ours.into())?;
-        Ok((Listener { pipe: Some(pipe), line: Vec::new(), ready: VecDeque::new(), last: VecDeque::new() }, theirs.into()))
+        Ok((Listener { all, pipe: Some(pipe), line: Vec::new(), ready: VecDeque::new(), last: VecDeque::new() }, theirs.into()))
     }
 
     /// The next line of progress, without its first word; `None` when the program has closed the pipe.
@@ -70,7 +72,10 @@ impl Listener {
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         let text: String = String::from_utf8_lossy(&line).chars().filter(|c| !c.is_control()).collect();
-        match text.strip_prefix("progress ") {
+        if self.all && text.len() <= LINE {
+            self.ready.push_back(text.clone());
+        }
+        match text.strip_prefix("progress ").filter(|_| !self.all) {
             Some(progress) if text.len() <= LINE => self.ready.push_back(progress.to_owned()),
             _ if text.is_empty() => {}
             _ => {
@@ -95,7 +100,7 @@ mod tests {
 
     #[tokio::test]
     async fn progress_is_told_apart_and_last_words_are_clean_and_short() {
-        let (mut listener, theirs) = Listener::new().unwrap();
+        let (mut listener, theirs) = Listener::new(false).unwrap();
         let mut theirs = std::fs::File::from(theirs);
         let writer = std::thread::spawn(move || {
             theirs.write_all(b"progress 0.5\nfirst\n\x1b[31mred\nprogress 1\n").unwrap();
