@@ -184,7 +184,7 @@ fn nodes(busybox: Vec<u8>, applets: &str) -> Vec<(String, Node)> {
     nodes.insert("sbin/init".into(), Node::Link("/bin/busybox".into()));
     nodes.insert("bin/sh".into(), Node::Link("/bin/busybox".into()));
     nodes.insert("bin/busybox".into(), Node::File(0o755, busybox));
-    nodes.into_iter().map(|(path, node)| (path, node)).collect()
+    nodes.into_iter().collect()
 }
 
 #[cfg(test)]

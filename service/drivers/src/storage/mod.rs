@@ -1,6 +1,7 @@
 //! Pools: one file per driver, one registry. Depends on safefs for everything below a tree that an
 //! image or a guest fills. Called by the engine through its ports.
 
+pub mod btrfs;
 pub mod dir;
 mod layout;
 pub mod overlay;
@@ -31,8 +32,11 @@ pub struct Pools {
 impl Pools {
     /// Drivers whose pools lie in `pools/` below `state` unless they say otherwise.
     pub fn new(state: &Path) -> Self {
-        let drivers: Vec<(&'static str, Arc<dyn PoolDriver>)> =
-            vec![("overlay", Arc::new(overlay::Overlay::new(state))), ("dir", Arc::new(dir::Directory::new(state)))];
+        let drivers: Vec<(&'static str, Arc<dyn PoolDriver>)> = vec![
+            ("overlay", Arc::new(overlay::Overlay::new(state))),
+            ("btrfs", Arc::new(btrfs::Btrfs::new(state))),
+            ("dir", Arc::new(dir::Directory::new(state))),
+        ];
         Pools { state: state.to_owned(), drivers }
     }
 }
@@ -50,7 +54,11 @@ impl PoolKinds for Pools {
         let stat = rustix::fs::statfs(&self.state).map_err(|e| Error::io(self.state.display(), &e.into()))?;
         #[allow(clippy::unnecessary_cast)] // The field's type differs between architectures.
         let magic = stat.f_type as i64;
-        Ok(if NO_UPPER.contains(&magic) { "dir" } else { "overlay" })
+        Ok(match magic {
+            btrfs::MAGIC if btrfs::has_tool() => "btrfs",
+            magic if NO_UPPER.contains(&magic) => "dir",
+            _ => "overlay",
+        })
     }
 
     fn names(&self) -> Vec<&'static str> {

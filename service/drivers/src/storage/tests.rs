@@ -176,3 +176,49 @@ async fn removing_a_root_leaves_what_its_links_point_to() {
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
     assert!(!upper.exists());
 }
+
+#[tokio::test]
+async fn a_btrfs_pool_elsewhere_is_refused_and_nothing_is_made() {
+    let state = tempfile::tempdir_in("/dev/shm").unwrap();
+    let pools = Pools::new(state.path());
+    let error = pools.driver("btrfs").unwrap().set_up(&pool(None)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unsupported);
+    assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);
+}
+
+/// Run with `LXHOST_STATE` on btrfs or another file system: the same steps in every driver.
+#[tokio::test]
+async fn a_step_done_twice_is_done_once_on_the_default_driver() {
+    let base = std::env::var("LXHOST_STATE").unwrap_or(std::env::temp_dir().to_string_lossy().into_owned());
+    let state = tempfile::tempdir_in(base).unwrap();
+    let pools = Pools::new(state.path());
+    let name = pools.default_driver().await.unwrap();
+    let (driver, pool, image) = (pools.driver(name).unwrap(), pool(None), image("c"));
+    with_image(&*driver, &pool, &image).await;
+    for _ in 0..2 {
+        driver.create_root(&pool, instance(1), Some(&image)).await.unwrap();
+        driver.prepare_root(&pool, instance(1), Some(&image), "c1").await.unwrap();
+        driver.copy_root(&pool, instance(1), instance(2)).await.unwrap();
+    }
+    let top = match driver.root(&pool, instance(2), Some(&image)) {
+        RootSpec::Overlay { dir, .. } => dir.join("upper"),
+        RootSpec::Tree { path } => path,
+    };
+    assert_eq!(fs::read_to_string(top.join("etc/hostname")).unwrap(), "c1\n");
+    if name == "btrfs" {
+        // What a guest may do: a subvolume of its own, read-only, with something in it.
+        btrfs(&["subvolume", "create", top.join("own").to_str().unwrap()]);
+        fs::write(top.join("own/file"), "x").unwrap();
+    }
+    driver.remove_image(&pool, &image, false).await.unwrap();
+    for n in [1, 2] {
+        driver.remove_root(&pool, instance(n)).await.unwrap();
+    }
+    driver.remove_image(&pool, &image, false).await.unwrap();
+    driver.tear_down(&pool).await.unwrap();
+    assert_eq!(fs::read_dir(state.path().join("pools")).unwrap().count(), 0);
+}
+
+fn btrfs(words: &[&str]) {
+    assert!(std::process::Command::new("btrfs").args(words).output().unwrap().status.success());
+}

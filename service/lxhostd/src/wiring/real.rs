@@ -1,6 +1,6 @@
 //! The real host behind the ports.
 
-use lxhost_drivers::image::FilesStore;
+use lxhost_drivers::image::{FilesStore, sources};
 use lxhost_drivers::network::{Networks, Surroundings};
 use lxhost_drivers::storage::Pools;
 use lxhost_engine::{Error, Ports, Result, ports};
@@ -25,7 +25,8 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
     let links = lxhost_netlink::Handle::open().map_err(|e| Error::failed(format!("netlink: {e}")))?;
     let sandbox: Arc<dyn ports::Sandbox> = Arc::new(SystemdSandbox::new(units.clone(), &client, runtime).await?);
     let services: Arc<dyn ports::Units> = Arc::new(units.clone());
-    let surroundings = Surroundings { links: links.clone(), units: services, run_dir: runtime.to_owned(), state_dir: state.to_owned() };
+    let surroundings =
+        Surroundings { links: links.clone(), units: services, run_dir: runtime.to_owned(), state_dir: state.to_owned() };
     let monitor = libexec.join("lxhost-runtime");
     let launcher = HostLauncher::new(&client, links, monitor, runtime.join("instances")).await;
     Ok(Ports {
@@ -33,8 +34,8 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         launcher: Arc::new(launcher.map_err(|e| Error::failed(e.to_string()))?),
         pools: Arc::new(Pools::new(state)),
         networks: Arc::new(Networks::new(surroundings)),
-        images: Arc::new(FilesStore::new(state, libexec.join("lxhost-unpack"), sandbox)),
-        sources: vec![],
+        images: Arc::new(FilesStore::new(state, libexec.join("lxhost-unpack"), sandbox.clone())),
+        sources: sources(state, &sandbox),
         authority: Arc::new(Polkit::new(client.clone())),
         host: Arc::new(Facts::new(state, Some(client))),
     })

@@ -1,0 +1,200 @@
+//! Pools on btrfs: an image is a read-only subvolume, a root a snapshot of it. Subvolumes are made and
+//! removed by the `btrfs` command, since its ioctls have no safe wrapper. Nested subvolumes that a guest
+//! made go with its root.
+
+use super::layout::{Layout, ROOT};
+use super::{place, prepare};
+use crate::blocking::blocking;
+use async_trait::async_trait;
+use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
+use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// `BTRFS_SUPER_MAGIC` (statfs(2)).
+pub(super) const MAGIC: i64 = 0x9123_683e;
+/// The tool.
+const BTRFS: &str = "btrfs";
+
+/// Whether the `btrfs` command is installed.
+pub(super) fn has_tool() -> bool {
+    ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().any(|dir| Path::new(dir).join(BTRFS).exists())
+}
+
+/// The driver.
+pub struct Btrfs {
+    state: PathBuf,
+}
+
+impl Btrfs {
+    /// Pools lie in `pools/` below `state` unless they say otherwise.
+    pub fn new(state: &Path) -> Self {
+        Btrfs { state: state.to_owned() }
+    }
+
+    fn layout(&self, pool: &Pool) -> Layout {
+        Layout::new(&self.state, pool)
+    }
+}
+
+#[async_trait]
+impl PoolDriver for Btrfs {
+    async fn set_up(&self, pool: &Pool) -> Result<()> {
+        place::check(pool, &self.state)?;
+        let layout = self.layout(pool);
+        blocking("set up the pool", move || {
+            check_place(&layout)?;
+            place::set_up(&layout)
+        })
+        .await
+    }
+
+    async fn tear_down(&self, pool: &Pool) -> Result<()> {
+        let layout = self.layout(pool);
+        blocking("remove the pool", move || place::tear_down(&layout)).await
+    }
+
+    async fn stage_image(&self, pool: &Pool, image: &Fingerprint) -> Result<PathBuf> {
+        let staging = self.layout(pool).staging(image);
+        self.discard(pool, staging.clone()).await?;
+        btrfs(&["subvolume", "create"], &[&staging]).await?;
+        Ok(staging)
+    }
+
+    async fn commit_image(&self, pool: &Pool, image: &Fingerprint) -> Result<()> {
+        let layout = self.layout(pool);
+        let (staging, tree) = (layout.staging(image), layout.image(image));
+        if tree.is_dir() {
+            return self.discard(pool, staging).await;
+        }
+        btrfs(&["filesystem", "sync"], &[&staging]).await?;
+        // A snapshot appears whole, under its name and read-only.
+        btrfs(&["subvolume", "snapshot", "-r"], &[&staging, &tree]).await?;
+        btrfs(&["filesystem", "sync"], &[&tree]).await?;
+        self.discard(pool, staging).await
+    }
+
+    async fn has_image(&self, pool: &Pool, image: &Fingerprint) -> Result<bool> {
+        Ok(self.layout(pool).image(image).is_dir())
+    }
+
+    async fn remove_image(&self, pool: &Pool, image: &Fingerprint, _used: bool) -> Result<()> {
+        let layout = self.layout(pool);
+        self.discard(pool, layout.staging(image)).await?;
+        self.discard(pool, layout.image(image)).await
+    }
+
+    async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
+        let layout = self.layout(pool);
+        let root = make_instance(&layout, instance)?;
+        match image {
+            _ if root.is_dir() => Ok(()),
+            None => btrfs(&["subvolume", "create"], &[&root]).await,
+            Some(image) if !layout.image(image).is_dir() => {
+                Err(Error::new(Kind::NoSuchImage, format!("image {} is not in the pool", image.short())))
+            }
+            Some(image) => btrfs(&["subvolume", "snapshot"], &[&layout.image(image), &root]).await,
+        }
+    }
+
+    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let root = make_instance(&layout, to)?;
+        if root.is_dir() {
+            return Ok(());
+        }
+        btrfs(&["subvolume", "snapshot"], &[&layout.instance(from).join(ROOT), &root]).await
+    }
+
+    async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        self.discard(pool, layout.instance(instance).join(ROOT)).await?;
+        let bin = blocking("remove the root", move || place::throw_away(&layout, &layout.instance(instance))).await?;
+        place::delete(bin).await;
+        Ok(())
+    }
+
+    fn root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>) -> RootSpec {
+        RootSpec::Tree { path: self.layout(pool).instance(instance).join(ROOT) }
+    }
+
+    async fn prepare_root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
+        let beside = self.layout(pool).instance(instance);
+        prepare::run(&beside, &prepare::Root { top: &beside.join(ROOT), below: None }, instance, hostname)
+    }
+
+    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
+        let (layout, yaml) = (self.layout(pool), yaml.to_owned());
+        blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
+    }
+
+    async fn usage(&self, pool: &Pool) -> Result<Usage> {
+        place::usage(&self.layout(pool))
+    }
+}
+
+impl Btrfs {
+    /// Deletes a subvolume: at once by the tool, or moved aside and file by file when a guest has put
+    /// subvolumes of its own into it (rmdir(2) removes empty ones, Linux 4.18).
+    async fn discard(&self, pool: &Pool, path: PathBuf) -> Result<()> {
+        if path.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let Err(error) = btrfs(&["subvolume", "delete"], &[&path]).await else { return Ok(()) };
+        tracing::debug!(%error, "a subvolume is deleted file by file");
+        // One that is read-only can neither be moved nor emptied.
+        make_writable(&path).await;
+        let layout = self.layout(pool);
+        let bin = blocking("remove the subvolume", move || place::throw_away(&layout, &path)).await?;
+        place::delete(bin).await;
+        Ok(())
+    }
+}
+
+/// Lets a subvolume be changed. One that is writable, or no subvolume at all, stays as it is.
+async fn make_writable(subvolume: &Path) {
+    let path = subvolume.to_string_lossy().into_owned();
+    let mut command = tokio::process::Command::new(BTRFS);
+    command.args(["property", "set", "-t", "subvol", "--", &path, "ro", "false"]);
+    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+}
+
+/// The instance's directory, made; and where its root goes.
+fn make_instance(layout: &Layout, instance: ObjectId) -> Result<PathBuf> {
+    let dir = layout.instance(instance);
+    place::make_dir(&dir, 0o700).map_err(|e| Error::io(format!("make the root of instance {instance}"), &e))?;
+    Ok(dir.join(ROOT))
+}
+
+/// The pool has to lie on btrfs; the nearest directory that exists tells.
+fn check_place(layout: &Layout) -> Result<()> {
+    let there = layout.source.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
+    let stat = rustix::fs::statfs(there).map_err(|e| Error::io(there.display(), &e.into()))?;
+    #[allow(clippy::unnecessary_cast)] // The field's type differs between architectures.
+    let magic = stat.f_type as i64;
+    if magic != MAGIC {
+        let message = format!("{} is not on btrfs; use driver overlay or dir", layout.source.display());
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    if !has_tool() {
+        return Err(Error::new(Kind::Unsupported, "the btrfs command is not installed (Debian: apt install btrfs-progs)"));
+    }
+    Ok(())
+}
+
+/// Runs the tool on paths of ours.
+async fn btrfs(words: &[&str], paths: &[&Path]) -> Result<()> {
+    let what = || format!("btrfs {}", words.join(" "));
+    let mut command = tokio::process::Command::new(BTRFS);
+    command.args(words).arg("--").args(paths).env("LC_ALL", "C").kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let output = command.output().await.map_err(|e: io::Error| Error::io(what(), &e))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: String = said.lines().last().unwrap_or("failed").chars().filter(|c| !c.is_control()).take(300).collect();
+    let kind = if last.contains("No space left on device") { Kind::NoSpace } else { Kind::Failed };
+    Err(Error::new(kind, format!("{}: {last}", what())))
+}
