@@ -127,7 +127,8 @@ pub fn receive(socket: impl AsFd) -> Result<Received, ChannelError> {
             descriptors.extend(rights);
         }
     }
-    if got.flags.contains(ReturnFlags::CTRUNC) {
+    // The control buffer is rounded up: one more than the limit may have fitted.
+    if got.flags.contains(ReturnFlags::CTRUNC) || descriptors.len() > MAX_DESCRIPTORS {
         return Err(ChannelError::TooManyDescriptors);
     }
     if got.flags.contains(ReturnFlags::TRUNC) {

@@ -52,6 +52,7 @@ macro_rules! messages {
     ($(#[$meta:meta])* pub enum $name:ident { $( $(#[$mmeta:meta])* $kind:literal => $message:ident ),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq)]
+        #[allow(clippy::large_enum_variant, reason = "a launch comes once in a monitor's life")]
         pub enum $name { $( $(#[$mmeta])* $message($message), )* }
 
         impl $name {

@@ -3,6 +3,7 @@
 //!
 //! Single-threaded, no async runtime, little memory: it lives as long as its container, longer than the daemon.
 
+mod addresses;
 mod console;
 mod exec;
 mod failure;

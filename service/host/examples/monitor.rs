@@ -111,6 +111,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         run(&monitor, &mut events, 5, &["systemctl", "is-system-running"], false).await?;
         run(&monitor, &mut events, 6, &["systemctl", "--failed", "--no-pager"], false).await?;
     }
+    let idle = std::fs::read_to_string(format!("/proc/{}/status", created.monitor_pid))?;
+    println!("idle {:?}", idle.lines().filter(|l| l.starts_with("VmRSS")).collect::<Vec<_>>());
     let mut times = Vec::new();
     for id in 100..300 {
         let begin = Instant::now();
@@ -127,6 +129,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", created.monitor_pid))?;
     println!("{}", status.lines().filter(|l| l.starts_with("VmRSS") || l.starts_with("Rss")).collect::<Vec<_>>().join("\n"));
     println!("fds: {}", std::fs::read_dir(format!("/proc/{}/fd", created.monitor_pid))?.count());
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let rest = std::fs::read_to_string(format!("/proc/{}/status", created.monitor_pid))?;
+    println!("at rest {:?}", rest.lines().filter(|l| l.starts_with("VmRSS") || l.starts_with("Rss")).collect::<Vec<_>>());
+    println!("{}", std::fs::read_to_string(format!("/proc/{}/smaps", created.monitor_pid))?);
     let begin = Instant::now();
     monitor.freeze().await?;
     println!("frozen after {:?}", begin.elapsed());

@@ -1,6 +1,8 @@
 //! systemd-machined: optional, and never on the path of a start. With it `machinectl`, `systemctl -M` and
 //! `journalctl -M` know our containers.
 
+#![allow(clippy::too_many_arguments, reason = "the method of the bus has seven")]
+
 use zbus::proxy;
 
 /// `org.freedesktop.machine1.Manager`, as far as we need it (org.freedesktop.machine1(5)).

@@ -43,7 +43,7 @@ impl Maps {
             // Lives until the namespace is open: the only writer of the pipe is then the parent's copy.
             let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
             loop {
-                let _ = rustix::event::pause();
+                rustix::event::pause();
             }
         })
         .during("user namespace")?;

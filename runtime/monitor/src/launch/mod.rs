@@ -20,6 +20,7 @@ use rustix::process::getpid;
 pub(crate) use cgroup::Cgroup;
 pub(crate) use payload::settle;
 
+use crate::addresses::Addresses;
 use crate::failure::{During, Failure};
 use crate::launch::payload::{Payload, word};
 use crate::launch::root::Owner;
@@ -36,6 +37,7 @@ pub(crate) struct Launched {
     pub(crate) cgroup: Cgroup,
     pub(crate) init: Child,
     pub(crate) pts: OwnedFd,
+    pub(crate) addresses: Addresses,
     pub(crate) notify: OwnedFd,
 }
 
@@ -73,7 +75,7 @@ fn run(daemon: &Channel, launch: Launch) -> Result<(Launched, OwnedFd), Failure>
     let born = Payload { launch: &launch, hand: &theirs, host: host.as_fd() };
     let init = Undone(Some(child(birth, || born.run()).during("clone the payload")?));
     drop(theirs);
-    let (console, pts) = prepare(daemon, &hand, &stage, &launch, &maps, init.get()?)?;
+    let Prepared { console, pts, addresses } = prepare(daemon, &hand, &stage, &launch, &maps, init.get()?)?;
 
     let Request::Go(_) = expect(daemon)? else { return Err(Failure::new("go message", Errno::PROTO)) };
     set_limits(&launch, init.get()?)?;
@@ -83,7 +85,7 @@ fn run(daemon: &Channel, launch: Launch) -> Result<(Launched, OwnedFd), Failure>
     dir.remove_stage();
     let init = init.keep()?;
     tell(daemon, Started { pid: init.pid.as_raw_nonzero().get() as u32 }, &[init.pidfd.as_fd()])?;
-    Ok((Launched { launch: forget_paths(launch), dir, cgroup, init, pts, notify }, console))
+    Ok((Launched { launch: forget_paths(launch), dir, cgroup, init, pts, addresses, notify }, console))
 }
 
 fn prepare(
@@ -93,17 +95,26 @@ fn prepare(
     launch: &Launch,
     maps: &ids::Maps,
     init: &Child,
-) -> Result<(OwnedFd, OwnedFd), Failure> {
+) -> Result<Prepared, Failure> {
     maps.write(init.pid)?;
     say(hand, word::MAPPED)?;
     tell(daemon, PayloadCreated { pid: init.pid.as_raw_nonzero().get() as u32 }, &[init.pidfd.as_fd()])?;
     kernel::mount_kernel(stage, launch, init, maps.root)?;
     say(hand, word::STAGED)?;
     let mut sent = listen(hand, Some(word::WAITING))?.into_iter();
-    match (sent.next(), sent.next()) {
-        (Some(console), Some(pts)) => Ok((console, pts)),
+    match (sent.next(), sent.next(), sent.next(), sent.next()) {
+        (Some(console), Some(pts), Some(changes), Some(questions)) => {
+            Ok(Prepared { console, pts, addresses: Addresses::new(changes, questions) })
+        }
         _ => Err(Failure::new("console", Errno::BADF)),
     }
+}
+
+/// What the payload has opened for us inside, before the init ran.
+struct Prepared {
+    console: OwnedFd,
+    pts: OwnedFd,
+    addresses: Addresses,
 }
 
 /// The payload while the launch may still fail: killed and reaped when dropped.

@@ -30,7 +30,7 @@ pub(crate) mod word {
     pub(crate) const MAPPED: u8 = b'm';
     /// Monitor: the stage is complete.
     pub(crate) const STAGED: u8 = b's';
-    /// Payload: I wait; beside it the console's master and the directory of devpts.
+    /// Payload: I wait; beside it the console's master, the directory of devpts, and two route sockets.
     pub(crate) const WAITING: u8 = b'w';
     /// Monitor: become the init.
     pub(crate) const GO: u8 = b'g';
@@ -71,8 +71,10 @@ impl Payload<'_> {
         let devices = self.enter_root()?;
         self.mount_own(&devices)?;
         let (master, slave, pts) = self.console()?;
-        self.hand.send(&[word::WAITING], &[master.as_fd(), pts.as_fd()]).map_err(|_| Failure::new("hand", Errno::PIPE))?;
-        drop((master, pts));
+        let (changes, questions) = crate::addresses::open().during("route sockets")?;
+        let ours = [master.as_fd(), pts.as_fd(), changes.as_fd(), questions.as_fd()];
+        self.hand.send(&[word::WAITING], &ours).map_err(|_| Failure::new("hand", Errno::PIPE))?;
+        drop((master, pts, changes, questions));
         self.wait(word::GO)?;
         self.exec(&slave)
     }

@@ -6,8 +6,8 @@ mod request;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lxhost_contract::{Channel, Event, Failed, Message, Phase, Ready, Reply, Stopping};
-use rustix::event::{PollFd, PollFlags, poll};
+use lxhost_contract::{Addresses, Channel, Event, Failed, Message, Phase, Ready, Reply, Stopping};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use self::connection::Connection;
@@ -16,11 +16,14 @@ use crate::exec::{Asker, Sessions};
 use crate::failure::Failure;
 use crate::launch::Launched;
 use crate::notify::{self, Word};
-use crate::sys::signals;
+use crate::sys::{memory, signals};
 
 const MOST_CONNECTIONS: usize = 16;
 /// Datagrams of the guest taken in one round, so that it cannot keep the loop to itself.
 const WORDS_IN_A_ROUND: usize = 8;
+
+/// After this long without anything to do a monitor gives its program text back to the page cache.
+const REST: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// What a descriptor in the poll set stands for.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +31,7 @@ enum Source {
     Signals,
     Listener,
     Notify,
+    Addresses,
     Console,
     Cgroup,
     Connection(usize),
@@ -108,6 +112,7 @@ impl Server {
                     }
                     Source::Listener => self.on_connect(),
                     Source::Notify => self.on_notify(),
+                    Source::Addresses => self.on_addresses(),
                     Source::Cgroup => self.on_cgroup(),
                     Source::Connection(index) => {
                         if !self.on_message(index) {
@@ -130,10 +135,17 @@ impl Server {
         }
     }
 
+    /// Waits for something to happen; after a moment of rest the text that got here is forgotten.
     fn wait(&self) -> Result<Vec<(Source, PollFlags)>, Failure> {
         let interests = self.interests();
         let mut set: Vec<PollFd<'_>> = interests.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        match poll(&mut set, None) {
+        let mut polled = poll(&mut set, Some(&REST));
+        if polled == Ok(0) {
+            // Only a smaller memory is lost when the kernel says no.
+            let _ = memory::forget_text();
+            polled = poll(&mut set, None);
+        }
+        match polled {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(Failure::new("poll", errno)),
         }
@@ -147,6 +159,7 @@ impl Server {
             (Source::Signals, self.signals.as_fd(), input),
             (Source::Listener, self.of.dir.listener().as_fd(), input),
             (Source::Notify, self.of.notify.as_fd(), input),
+            (Source::Addresses, self.of.addresses.changes().as_fd(), input),
             (Source::Console, self.console.master().as_fd(), self.console.interest()),
         ];
         if let Some(freeze) = &self.freeze {
@@ -213,6 +226,12 @@ impl Server {
                     }
                 }
             }
+        }
+    }
+
+    fn on_addresses(&mut self) {
+        if self.of.addresses.refresh() {
+            self.broadcast(Addresses { list: self.of.addresses.list.clone() });
         }
     }
 

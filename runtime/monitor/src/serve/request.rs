@@ -127,7 +127,7 @@ impl Server {
             sessions: self.sessions.rows(),
             started_usec: self.started_usec,
             cgroup: self.of.cgroup.path().to_owned(),
-            addresses: Vec::new(),
+            addresses: self.of.addresses.list.clone(),
         };
         let descriptor = rustix::io::fcntl_dupfd_cloexec(&self.of.init.pidfd, 3).ok();
         Answer { asker, reply: welcome.into(), descriptor }

@@ -7,6 +7,7 @@
 pub(crate) mod birth;
 pub(crate) mod descriptors;
 pub(crate) mod identity;
+pub(crate) mod memory;
 pub(crate) mod mounts;
 pub(crate) mod program;
 pub(crate) mod signals;

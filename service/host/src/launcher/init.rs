@@ -11,27 +11,27 @@ const SIGPWR: u32 = 30;
 /// The signal for the init with this process id. One that handles none of them is ended at once: the kernel does not
 /// deliver to a namespace's init what it does not handle, and waiting would be for nothing.
 pub(super) fn stop_signal(leader: u32) -> u32 {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{leader}/{name}")).unwrap_or_default();
     let program = std::fs::read_link(format!("/proc/{leader}/exe")).unwrap_or_default();
-    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let status = std::fs::read_to_string(format!("/proc/{leader}/status")).unwrap_or_default();
-    choose(&name, handled(&status))
+    let program = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // Signals that a thread waits for in sigtimedwait(2) are neither caught nor, for that moment, blocked.
+    let handled = if read("wchan").contains("sigtimedwait") { u64::MAX } else { handled(&read("status")) };
+    choose(&program, read("comm").trim(), handled)
 }
 
-fn choose(program: &str, handled: u64) -> u32 {
+fn choose(program: &str, name: &str, handled: u64) -> u32 {
+    if program == "systemd" {
+        // Even one that has not come so far yet: it will.
+        return SYSTEMD;
+    }
+    if program.starts_with("busybox") && matches!(name, "init" | "linuxrc") {
+        return SIGUSR2;
+    }
     let wanted: &[u32] = match program {
-        "systemd" => &[SYSTEMD],
-        // BusyBox' init: power off.
-        "busybox" | "busybox.static" => &[SIGUSR2, SIGPWR, SIGTERM],
-        "init" | "openrc-init" | "runit-init" | "s6-svscan" | "dumb-init" | "tini" => &[SIGPWR, SIGTERM, SIGINT],
+        "init" | "openrc-init" | "runit-init" => &[SIGPWR, SIGTERM, SIGINT],
         _ => &[SIGTERM, SIGINT],
     };
-    let found = wanted.iter().copied().find(|signal| handled & (1 << (signal - 1)) != 0);
-    match (found, program) {
-        (Some(signal), _) => signal,
-        // It has not come so far yet; it will.
-        (None, "systemd") => SYSTEMD,
-        (None, _) => SIGKILL,
-    }
+    wanted.iter().copied().find(|signal| handled & (1 << (signal - 1)) != 0).unwrap_or(SIGKILL)
 }
 
 /// Signals caught by a handler, or blocked: then a signalfd(2) or sigwait(3) takes them.
@@ -50,19 +50,25 @@ mod tests {
 
     #[test]
     fn systemd_gets_its_own_signal_even_while_it_starts() {
-        assert_eq!(choose("systemd", 0), SYSTEMD);
+        assert_eq!(choose("systemd", "systemd", 0), SYSTEMD);
     }
 
     #[test]
     fn a_program_that_handles_nothing_is_killed() {
-        assert_eq!(choose("sleep", 0), SIGKILL);
-        assert_eq!(choose("nginx", 1 << (SIGTERM - 1)), SIGTERM);
+        assert_eq!(choose("sleep", "sleep", 0), SIGKILL);
+        assert_eq!(choose("nginx", "nginx", 1 << (SIGTERM - 1)), SIGTERM);
+    }
+
+    #[test]
+    fn busybox_is_an_init_only_under_that_name() {
+        assert_eq!(choose("busybox", "init", 0), SIGUSR2);
+        assert_eq!(choose("busybox", "sleep", 0), SIGKILL);
     }
 
     #[test]
     fn blocked_signals_count_as_handled() {
-        let status = "SigBlk:\t0000000000000800\nSigIgn:\tffffffffffffffff\nSigCgt:\t0000000000004000\n";
-        assert_eq!(handled(status), 1 << (SIGUSR2 - 1) | 1 << (SIGTERM - 1));
-        assert_eq!(choose("busybox", handled(status)), SIGUSR2);
+        let status = "SigBlk:\t0000000000000002\nSigIgn:\tffffffffffffffff\nSigCgt:\t0000000000004000\n";
+        assert_eq!(handled(status), 1 << (SIGINT - 1) | 1 << (SIGTERM - 1));
+        assert_eq!(choose("daemon", "daemon", handled(status)), SIGTERM);
     }
 }
