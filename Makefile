@@ -78,7 +78,7 @@ check-quick:
 LAB ?= lab
 
 lab:
-	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-bench
+	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-ports --bin lxhost-bench
 
 try: setup deb lab
 	target/debug/lxhost-lab try

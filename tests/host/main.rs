@@ -3,13 +3,14 @@
 //! tests whose `suite: sentence` contains one of them.
 
 mod harness;
+mod images;
 mod package;
 
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host;
 use lxhost_tests::runner::{self, Suite};
 
-const SUITES: &[Suite] = &[package::SUITE, harness::SUITE];
+const SUITES: &[Suite] = &[package::SUITE, harness::SUITE, images::SUITE];
 
 fn main() {
     host::keeper::run_if_asked();

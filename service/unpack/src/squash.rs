@@ -21,7 +21,8 @@ pub(crate) fn run(target: &std::ffi::OsStr, limits: &Limits) -> Result<Counts> {
     let mut command = Command::new(PROGRAM);
     command.args(["-no-progress", "-quiet", "-force", "-ignore-errors", "-no-exit-code", "-dest"]);
     command.arg(target).arg(INPUT);
-    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().map_err(|e| Error::io(PROGRAM, e))?;
+    command.stdin(Stdio::inherit()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let output = command.output().map_err(|e| Error::io(PROGRAM, e))?;
     if output.status.success() {
         return Ok(counts);
     }

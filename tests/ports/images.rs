@@ -1,7 +1,4 @@
-//! Images and pools on a real host: the sandbox of PID 1, the unpacker, and trees on disk. Needs root
-//! and systemd: run in the test host. `LXHOST_UNPACK` names the unpacker if it is not installed.
-
-#![allow(clippy::unwrap_used)]
+//! Images and pools: the sandbox of PID 1, the unpacker of the package, and trees on disk.
 
 use lxhost_drivers::image::FilesStore;
 use lxhost_drivers::storage::Pools;
@@ -40,8 +37,7 @@ impl Host {
     }
 
     fn store(&self) -> FilesStore {
-        let program = std::env::var("LXHOST_UNPACK").unwrap_or("/usr/libexec/lxhost/lxhost-unpack".into());
-        FilesStore::new(self.state.path(), program.into(), self.sandbox.clone())
+        FilesStore::new(self.state.path(), "/usr/libexec/lxhost/lxhost-unpack".into(), self.sandbox.clone())
     }
 
     /// Packs metadata and the tree at `root`; returns the two files.
@@ -101,11 +97,9 @@ fn same(left: &[String], right: &[String]) {
     assert_eq!(left.len(), right.len());
 }
 
-#[tokio::test]
-#[ignore = "run by another test, in a host"]
-async fn a_debian_tree_is_taken_in_unpacked_and_used_from_every_pool() {
+pub(crate) async fn a_tree_is_taken_in_unpacked_and_used_from_every_pool() {
     let host = Host::new().await;
-    let source = PathBuf::from(std::env::var("LXHOST_TREE").unwrap_or("/".into()));
+    let source = PathBuf::from("/usr/bin");
     let (meta, rootfs) = host.pack(&source, "--zstd");
     let (store, told) = (host.store(), Told::default());
     let start = Instant::now();
@@ -162,9 +156,7 @@ async fn a_debian_tree_is_taken_in_unpacked_and_used_from_every_pool() {
     assert!(told.0.lock().unwrap().iter().any(|phase| phase == "unpacking"));
 }
 
-#[tokio::test]
-#[ignore = "run by another test, in a host"]
-async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
+pub(crate) async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
     let host = Host::new().await;
     let run = |argv: &[&str], writable: Vec<PathBuf>| {
         let spec = SandboxSpec {
@@ -226,9 +218,7 @@ async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
     assert_eq!(String::from_utf8_lossy(&units.stdout), "");
 }
 
-#[tokio::test]
-#[ignore = "run by another test, in a host"]
-async fn what_is_no_image_is_refused_and_leaves_nothing() {
+pub(crate) async fn what_is_no_image_is_refused_and_leaves_nothing() {
     let host = Host::new().await;
     let (store, told) = (host.store(), Told::default());
     let make = |name: &str, bytes: &[u8]| -> PathBuf {
@@ -256,9 +246,7 @@ async fn what_is_no_image_is_refused_and_leaves_nothing() {
     assert_eq!(fs::read_dir(host.state.path().join("images")).unwrap().count(), 0);
 }
 
-#[tokio::test]
-#[ignore = "run by another test, in a host"]
-async fn a_debian_is_built_from_the_host_s_mirror_and_a_busybox_from_the_host() {
+pub(crate) async fn a_debian_is_built_from_the_host_s_mirror_and_a_busybox_from_the_host() {
     let host = Host::new().await;
     let (store, told) = (host.store(), Told::default());
     let sandbox: Arc<dyn Sandbox> = host.sandbox.clone();
@@ -281,11 +269,46 @@ async fn a_debian_is_built_from_the_host_s_mirror_and_a_busybox_from_the_host() 
         eprintln!("{}: unpack: {:?}", source.name(), start.elapsed());
         let tree = host.state.path().join("pools/default/images").join(image.fingerprint.as_str());
         assert!(tree.join("sbin/init").symlink_metadata().is_ok());
-        if let Ok(to) = std::env::var("LXHOST_KEEP") {
-            assert!(Command::new("cp").arg("-a").arg(&tree).arg(Path::new(&to).join(source.name())).status().unwrap().success());
-        }
     }
     eprintln!("{:?}", told.0.lock().unwrap());
     let left: Vec<_> = fs::read_dir(host.state.path().join("images")).unwrap().flatten().map(|e| e.file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
+}
+
+pub(crate) async fn every_packing_gives_the_same_tree() {
+    let host = Host::new().await;
+    let (store, told) = (host.store(), Told::default());
+    let source = host.state.path().join("source");
+    let sh = |script: &str| {
+        let status = Command::new("sh").arg("-ec").arg(script).arg(&source).status().unwrap();
+        assert!(status.success(), "{script}");
+    };
+    sh("mkdir -p \"$0/bin\" \"$0/dev\"; cd \"$0\"; cp /bin/true bin/tool; chmod 4755 bin/tool; ln bin/tool bin/other; ln -s /etc/shadow link
+        mkfifo pipe; chown -h 1000:2000 link pipe; chmod 1777 dev; setfattr -n user.x -v 1 bin/tool 2>/dev/null || true
+        for n in $(seq 200); do echo $n >file$n; done");
+    let (meta, plain) = host.pack(&source, "--no-auto-compress");
+    let packed = |name: &str| host.state.path().join(name);
+    sh(&format!("cd {0}; gzip -k rootfs.tar; xz -k -T1 rootfs.tar; zstd -q -k rootfs.tar; mksquashfs source root.sq -quiet -no-progress >/dev/null
+        mkdir u; cp metadata.yaml u/; cp -a source u/rootfs; tar -C u --numeric-owner -cJf unified.tar.xz metadata.yaml rootfs", host.state.path().display()));
+    // The device is not in the others: it is left out of every tree.
+    let names = ["rootfs.tar.gz", "rootfs.tar.xz", "rootfs.tar.zst", "root.sq", "unified.tar.xz"];
+    for (n, path) in std::iter::once(plain).chain(names.map(packed)).enumerate() {
+        let unified = path.ends_with("unified.tar.xz");
+        let files = if unified {
+            ImageFiles { meta: open(&path), rootfs: None }
+        } else {
+            ImageFiles { meta: open(&meta), rootfs: Some(open(&path)) }
+        };
+        let image = store.take_in(files, &told).await.unwrap();
+        let target = host.state.path().join(format!("target{n}"));
+        fs::create_dir(&target).unwrap();
+        store.unpack(&image.fingerprint, image.split, target.clone(), &told).await.unwrap();
+        // Times of tar in its own format are whole seconds.
+        let whole = |lines: Vec<String>| lines.iter().map(|line| line.rsplit_once('.').unwrap().0.to_owned()).collect::<Vec<_>>();
+        same(&whole(listing(&target)), &whole(listing(&source)));
+    }
+    let squash = fs::read(packed("root.sq")).unwrap();
+    fs::write(packed("cut.sq"), &squash[..squash.len() / 2]).unwrap();
+    let error = store.take_in(ImageFiles { meta: open(&meta), rootfs: Some(open(&packed("cut.sq"))) }, &told).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Untrusted, "{error}");
 }
