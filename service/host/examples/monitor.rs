@@ -31,7 +31,11 @@ fn launch_of(root: Root, argv: &[String], runtime_dir: &Path) -> Result<Launch, 
         root,
         nodes: ["null", "zero", "full", "random", "urandom", "tty", "fuse", "net/tun"].map(node).to_vec(),
         argv: argv.iter().map(Into::into).collect(),
-        env: vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(), "container=lxhost".into(), "TERM=xterm".into()],
+        env: vec![
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
+            "container=lxhost".into(),
+            "TERM=xterm".into(),
+        ],
         seccomp: Bytes(compile(Allowed::default())?),
         capabilities: dropped.iter().fold((1u64 << 41) - 1, |kept, bit| kept & !(1 << bit)),
         masked: ["/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/timer_list", "/sys/firmware"].map(PathBuf::from).to_vec(),
@@ -51,7 +55,12 @@ async fn run(monitor: &Monitor, events: &mut Events, id: u64, argv: &[&str], pty
     };
     match monitor.exec(exec, &streams).await {
         Ok((started, master)) => {
-            println!("{argv:?}: pid {} terminal {:?} master {master:?} after {:?}", started.pid, started.terminal, begin.elapsed());
+            println!(
+                "{argv:?}: pid {} terminal {:?} master {master:?} after {:?}",
+                started.pid,
+                started.terminal,
+                begin.elapsed()
+            );
             while let Some(incoming) = events.next().await {
                 println!("  event {:?} after {:?}", incoming.event, begin.elapsed());
                 if let Event::ExecExited(end) = incoming.event {
@@ -62,7 +71,9 @@ async fn run(monitor: &Monitor, events: &mut Events, id: u64, argv: &[&str], pty
             if let Some(master) = master {
                 let mut bytes = [0; 4096];
                 while let Ok(read) = rustix::io::read(&master, &mut bytes) {
-                    if read == 0 { break; }
+                    if read == 0 {
+                        break;
+                    }
                     print!("  tty: {}", String::from_utf8_lossy(&bytes[..read]));
                 }
             }
@@ -90,7 +101,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let mut launching = Launching::begin(Path::new(&options[0]), launch).await?;
     let unit = "lxhost-try.scope";
-    let scope = ScopeSpec { unit: unit.to_owned(), description: "try".to_owned(), pid: launching.pid(), stop_timeout: 20, ..ScopeSpec::default() };
+    let scope = ScopeSpec {
+        unit: unit.to_owned(),
+        description: "try".to_owned(),
+        pid: launching.pid(),
+        stop_timeout: 20,
+        ..ScopeSpec::default()
+    };
     units.start_scope(&scope).await?;
     println!("scope after {:?}", begin.elapsed());
     let created = launching.scope_ready(&cgroup_of_scope(unit)).await?;
@@ -100,10 +117,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if wait {
         while let Some(incoming) = events.next().await {
             println!("event {:?} after {:?}", incoming.event, begin.elapsed());
-            if matches!(incoming.event, Event::Ready(_) | Event::Exited(_)) { break; }
+            if matches!(incoming.event, Event::Ready(_) | Event::Exited(_)) {
+                break;
+            }
         }
     }
-    run(&monitor, &mut events, 1, &["sh", "-c", "id; cat /proc/self/status | grep -E 'Cap|Seccomp|NoNew'; cat /proc/self/cgroup; ls -l /proc/self/fd; mount; exit 3"], false).await?;
+    run(
+        &monitor,
+        &mut events,
+        1,
+        &[
+            "sh",
+            "-c",
+            "id; cat /proc/self/status | grep -E 'Cap|Seccomp|NoNew'; cat /proc/self/cgroup; ls -l /proc/self/fd; mount; exit 3",
+        ],
+        false,
+    )
+    .await?;
     run(&monitor, &mut events, 2, &["true"], false).await?;
     run(&monitor, &mut events, 3, &["nothing-there"], false).await?;
     run(&monitor, &mut events, 4, &["sh", "-c", "tty; stty size; ps ax | head -5; kill -9 $$"], true).await?;
@@ -119,7 +149,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let exec = Exec { id, argv: vec!["true".into()], ..Exec::default() };
         monitor.exec(exec, &[]).await?;
         while let Some(incoming) = events.next().await {
-            if matches!(incoming.event, Event::ExecExited(_)) { break; }
+            if matches!(incoming.event, Event::ExecExited(_)) {
+                break;
+            }
         }
         times.push(begin.elapsed());
         monitor.exec_acknowledge(id).await?;
@@ -139,7 +171,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     run(&monitor, &mut events, 7, &["true"], false).await?;
     monitor.thaw().await?;
     let begin = Instant::now();
-    if wait { monitor.signal(37).await?; } else { monitor.kill().await?; }
+    if wait {
+        monitor.signal(37).await?;
+    } else {
+        monitor.kill().await?;
+    }
     while let Some(incoming) = events.next().await {
         println!("event {:?} after {:?}", incoming.event, begin.elapsed());
     }

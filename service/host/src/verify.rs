@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_status_says_filters_and_bounds() {
-        let status = Status::parse("Name:\tx\nState:\tS (sleeping)\nCapBnd:\t00000000a80425fb\nSeccomp:\t2\nSeccomp_filters:\t3\n");
+        let status =
+            Status::parse("Name:\tx\nState:\tS (sleeping)\nCapBnd:\t00000000a80425fb\nSeccomp:\t2\nSeccomp_filters:\t3\n");
         assert_eq!(status, Status { is_zombie: false, filters: 3, bounding: 0xa804_25fb });
         assert_eq!(Status::parse("Seccomp:\t2\n").filters, 1);
         assert_eq!(Status::parse("").bounding, u64::MAX, "what cannot be read is not trusted");

@@ -158,9 +158,9 @@ impl HostLauncher {
 }
 
 async fn patiently<T>(work: impl Future<Output = std::result::Result<T, MonitorError>>) -> std::result::Result<T, MonitorError> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| {
-        Err(MonitorError::Io { what: "wait for the monitor".to_owned(), source: ErrorKind::TimedOut.into() })
-    })
+    timeout(PATIENCE, work)
+        .await
+        .unwrap_or_else(|_| Err(MonitorError::Io { what: "wait for the monitor".to_owned(), source: ErrorKind::TimedOut.into() }))
 }
 
 fn make_runtime_dir(dir: &Path) -> Result<()> {

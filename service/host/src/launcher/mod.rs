@@ -17,9 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lxhost_engine::ports::launcher::{
-    Counters, Exec, LaunchSpec, Launcher, LauncherEvent, Running, Streams, Whom,
-};
+use lxhost_engine::ports::launcher::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, Running, Streams, Whom};
 use lxhost_model::{Error, ObjectId, Result};
 use lxhost_netlink::Handle;
 
@@ -57,11 +55,11 @@ impl HostLauncher {
     /// `Units`, `Seccomp`.
     pub async fn new(
         connection: &zbus::Connection,
+        units: Units,
         netlink: Handle,
         program: PathBuf,
         run_dir: PathBuf,
     ) -> std::result::Result<Self, LauncherFailure> {
-        let units = Units::new(connection).await?;
         let table = Arc::new(Table::new());
         let mut requests = units.stop_requests().await?;
         let to = Arc::clone(&table);

@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::process::{Child, Command};
 
+use super::MonitorError;
 use super::link::{Events, Incoming, Link};
 use super::running::{Monitor, Started};
-use super::MonitorError;
 
 /// How long the last words of a monitor that is gone may be under way.
 const LAST_WORDS: Duration = Duration::from_millis(100);

@@ -126,16 +126,15 @@ async fn read(shared: Arc<Shared>, events: mpsc::UnboundedSender<Incoming>) {
         if shared.socket.readable().await.is_err() {
             break;
         }
-        let received: Received =
-            match attempt(&shared.socket, Interest::READABLE, || lxhost_contract::receive(&shared.socket)) {
-                Ok(received) => received,
-                Err(ChannelError::WouldBlock) => continue,
-                Err(ChannelError::Closed) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "message of a monitor");
-                    continue;
-                }
-            };
+        let received: Received = match attempt(&shared.socket, Interest::READABLE, || lxhost_contract::receive(&shared.socket)) {
+            Ok(received) => received,
+            Err(ChannelError::WouldBlock) => continue,
+            Err(ChannelError::Closed) => break,
+            Err(error) => {
+                tracing::warn!(%error, "message of a monitor");
+                continue;
+            }
+        };
         match Message::from_bytes(&received.bytes) {
             Ok(Message::Reply(serial, reply)) => {
                 let waiting = shared.with_pending(|pending| pending.remove(&serial)).flatten();

@@ -4,14 +4,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use lxhost_contract::{
-    CONTRACT_MAJOR, CONTRACT_MINOR, ConsoleAttach, ConsoleLog, ConsoleResize, Exec, ExecAck, ExecResize, ExecSignal,
-    ExecStarted, Freeze, Hello, Kill, Reply, Request, SOCKET_NAME, Signal, Thaw, Welcome,
+    CONTRACT_MAJOR, CONTRACT_MINOR, ConsoleAttach, ConsoleLog, ConsoleResize, Exec, ExecAck, ExecResize, ExecSignal, ExecStarted,
+    Freeze, Hello, Kill, Reply, Request, SOCKET_NAME, Signal, Thaw, Welcome,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use super::link::{Events, Link};
 use super::MonitorError;
+use super::link::{Events, Link};
 
 /// The init of a container that has just been let go.
 #[derive(Debug)]

@@ -35,7 +35,8 @@ async fn users_groups_and_directories_are_those_of_the_container() {
     let Some(program) = runtime() else { return };
     let guest = Guest::start(&program, &IDLE).await;
     let argv = |line: &str| vec!["sh".to_owned(), "-c".to_owned(), line.to_owned()];
-    let exec = Exec { session: 1, argv: argv("id -u; id -G; pwd; echo $HOME $USER"), user: Some("ada".into()), ..Exec::default() };
+    let exec =
+        Exec { session: 1, argv: argv("id -u; id -G; pwd; echo $HOME $USER"), user: Some("ada".into()), ..Exec::default() };
     let (out, _, _) = guest.command(exec, b"").await;
     assert_eq!(out, "1000\n1000 50\n/tmp\n/tmp ada\n");
     let exec = Exec {
@@ -94,12 +95,7 @@ async fn a_terminal_is_the_containers_own_and_follows_its_size() {
     let Some(program) = runtime() else { return };
     let guest = Guest::start(&program, &IDLE).await;
     let line = "tty; stty size; read go; stty size; exit 3";
-    let exec = Exec {
-        session: 1,
-        argv: vec!["sh".into(), "-c".into(), line.into()],
-        pty: Some((33, 99)),
-        ..Exec::default()
-    };
+    let exec = Exec { session: 1, argv: vec!["sh".into(), "-c".into(), line.into()], pty: Some((33, 99)), ..Exec::default() };
     let (_, master, path) = guest.launcher.exec_pty(guest.id, exec).await.unwrap();
     let mut terminal = std::fs::File::from(master);
     let mut seen = read_until(&mut terminal, "33 99");

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use lxhost_engine::ports::launcher::{ExecResult, Launcher, LauncherEvent, Whom};
-use lxhost_model::instance::ExitReason;
 use lxhost_model::Kind;
+use lxhost_model::instance::ExitReason;
 
 use crate::host::{Guest, make_tree, runtime};
 

@@ -7,17 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use lxhost_engine::ports::launcher::{
-    Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, RootSpec, Running, Streams,
-};
+use lxhost_engine::ports::launcher::{Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, RootSpec, Running, Streams};
 use lxhost_host::launcher::HostLauncher;
 use lxhost_model::instance::ExitReason;
 use lxhost_model::{IdRange, ObjectId};
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 const APPLETS: [&str; 22] = [
-    "sh", "true", "false", "cat", "sleep", "id", "pwd", "env", "stty", "tty", "mount", "umount", "reboot", "poweroff",
-    "mknod", "ls", "grep", "wc", "dd", "init", "kill", "head",
+    "sh", "true", "false", "cat", "sleep", "id", "pwd", "env", "stty", "tty", "mount", "umount", "reboot", "poweroff", "mknod",
+    "ls", "grep", "wc", "dd", "init", "kill", "head",
 ];
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -49,7 +47,15 @@ impl Guest {
     pub(crate) async fn launcher(program: &Path) -> HostLauncher {
         let connection = zbus::Connection::system().await.unwrap();
         let netlink = lxhost_netlink::Handle::open().unwrap();
-        HostLauncher::new(&connection, netlink, program.to_owned(), "/run/lxhost/instances".into()).await.unwrap()
+        HostLauncher::new(
+            &connection,
+            lxhost_host::units::Units::new(&connection).await.unwrap(),
+            netlink,
+            program.to_owned(),
+            "/run/lxhost/instances".into(),
+        )
+        .await
+        .unwrap()
     }
 
     /// Where a container of this number lives, and what it is launched with.

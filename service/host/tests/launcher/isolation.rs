@@ -36,11 +36,14 @@ async fn the_init_has_what_the_container_interface_says() {
     let guest = Guest::start(&program, &init).await;
     let environment = std::fs::read(format!("/proc/{}/environ", guest.running.leader)).unwrap();
     let environment: Vec<String> = environment.split(|b| *b == 0).map(|v| String::from_utf8_lossy(v).into_owned()).collect();
-    for wanted in ["container=lxhost", "NOTIFY_SOCKET=/run/host/notify", "FROM_CONFIG=yes", &format!("container_uuid={}", guest.id.uuid())] {
+    for wanted in
+        ["container=lxhost", "NOTIFY_SOCKET=/run/host/notify", "FROM_CONFIG=yes", &format!("container_uuid={}", guest.id.uuid())]
+    {
         assert!(environment.iter().any(|found| found == wanted), "{wanted} is not in {environment:?}");
     }
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", guest.running.leader)).unwrap();
-    let files: Vec<&str> = limits.lines().filter(|line| line.starts_with("Max open files")).flat_map(str::split_whitespace).collect();
+    let files: Vec<&str> =
+        limits.lines().filter(|line| line.starts_with("Max open files")).flat_map(str::split_whitespace).collect();
     let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX);
     // A test host without CAP_SYS_RESOURCE cannot raise its own limit.
     let hard = if can_raise_limits() { 524_288 } else { most.min(524_288) };

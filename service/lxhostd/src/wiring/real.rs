@@ -28,7 +28,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
     let surroundings =
         Surroundings { links: links.clone(), units: services, run_dir: runtime.to_owned(), state_dir: state.to_owned() };
     let monitor = libexec.join("lxhost-runtime");
-    let launcher = HostLauncher::new(&client, links, monitor, runtime.join("instances")).await;
+    let launcher = HostLauncher::new(&client, units, links, monitor, runtime.join("instances")).await;
     Ok(Ports {
         store: Arc::new(store),
         launcher: Arc::new(launcher.map_err(|e| Error::failed(e.to_string()))?),
