@@ -12,6 +12,7 @@ use crate::{Error, Kind, Result, run};
 use lxhost_model::job::JobId;
 use lxhost_model::{Instance, ObjectId};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) live: LiveTable,
     pub(crate) sessions: Sessions,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Whether somebody listens to the launcher.
+    pub(crate) following: AtomicBool,
 }
 
 /// Events a slow subscriber may fall behind before it has to read everything anew.
@@ -58,7 +61,8 @@ impl Engine {
     pub fn new(ports: Ports) -> Self {
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let sessions = Sessions::new(ports.host.now());
-        Engine { core: Arc::new(Core { ports, jobs: Jobs::default(), live: LiveTable::default(), sessions, events }) }
+        let (jobs, live, following) = (Jobs::default(), LiveTable::default(), AtomicBool::new(false));
+        Engine { core: Arc::new(Core { ports, jobs, live, sessions, events, following }) }
     }
 
     /// Adopts what runs, undoes or finishes what a crash interrupted, and follows the launcher's

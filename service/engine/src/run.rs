@@ -63,11 +63,20 @@ async fn enter(core: &Arc<Core>, job: &JobHandle, verb: &dyn Verb, pending: &[Wr
 
 /// Has everything made that `verb` needs.
 async fn satisfy(core: &Arc<Core>, job: &JobHandle, verb: &dyn Verb) -> Result<()> {
-    for _ in 0..MAX_NEEDS {
+    let mut made = 0;
+    while made < MAX_NEEDS {
         let Some(need) = verb.needs(&core.view(core.state())).await? else { return Ok(()) };
-        let _turn = core.jobs.turn(need.key()).await;
-        // Somebody else may have made it while we waited for our turn.
+        let key = need.key();
+        let _turn = tokio::select! {
+            turn = core.jobs.turn(key.clone()) => turn,
+            () = job.canceled() => return job.refuse_if_canceled(),
+        };
+        // Somebody else may have made it while we waited for our turn, and something else is missing now.
         let Some(need) = verb.needs(&core.view(core.state())).await? else { return Ok(()) };
+        if need.key() != key {
+            continue;
+        }
+        made += 1;
         job.phase(need.name());
         let child = core.open(job.uid(), need)?;
         let output = core.jobs.follow(child, job).await?;

@@ -9,12 +9,14 @@ use crate::live::SubState;
 use crate::ports::LauncherEvent;
 use lxhost_model::{ObjectId, Status};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// User id under which the daemon acts by itself.
 const SELF: u32 = 0;
 
 /// Follows the launcher's events until there are no more.
 pub(crate) async fn run(core: Arc<Core>) {
+    core.following.store(true, Ordering::Relaxed);
     while let Some(event) = core.ports.launcher.next_event().await {
         handle(&core, event);
     }

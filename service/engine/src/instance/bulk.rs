@@ -8,7 +8,7 @@ use crate::ports::{Caller, Row, State, Write};
 use crate::{Engine, Error, Kind, Result};
 use lxhost_model::job::JobId;
 use lxhost_model::{Action, Instance, ObjectId, Status};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Volatile key that remembers, over a reboot of the host, that an instance ran.
@@ -69,11 +69,11 @@ impl Bulk {
         }
     }
 
-    fn suits(&self, instance: &Instance) -> bool {
+    fn suits(&self, state: &State, instance: &Instance) -> bool {
         let runs = matches!(instance.status, Status::Running | Status::Frozen);
         match self.verb {
             BulkVerb::Start { boot: false } => instance.status == Status::Stopped,
-            BulkVerb::Start { boot: true } => instance.status == Status::Stopped && starts_at_boot(instance),
+            BulkVerb::Start { boot: true } => instance.status == Status::Stopped && starts_at_boot(state, instance),
             BulkVerb::Stop { .. } => runs,
             BulkVerb::Restart { .. } | BulkVerb::Freeze => instance.status == Status::Running,
             BulkVerb::Thaw => instance.status == Status::Frozen,
@@ -90,10 +90,11 @@ impl Bulk {
         };
         let named = self.instances.iter().map(|id| crate::core::instance_of(state, *id));
         let meant: Vec<Arc<Instance>> = match self.instances.is_empty() {
-            true => state.instances.values().filter(|instance| self.suits(instance)).cloned().collect(),
+            true => state.instances.values().filter(|instance| self.suits(state, instance)).cloned().collect(),
             false => named.collect::<Result<_>>()?,
         };
-        for instance in meant {
+        let mut seen = BTreeSet::new();
+        for instance in meant.into_iter().filter(|instance| seen.insert(instance.id)) {
             let priority = super::expand(state, &instance).config.get(key).and_then(|v| v.parse().ok()).unwrap_or(0);
             waves.entry(std::cmp::Reverse(priority)).or_default().push(instance.id);
         }
@@ -112,8 +113,8 @@ impl Bulk {
     }
 }
 
-fn starts_at_boot(instance: &Instance) -> bool {
-    match instance.config.get("boot.autostart") {
+fn starts_at_boot(state: &State, instance: &Instance) -> bool {
+    match super::expand(state, instance).config.get("boot.autostart") {
         Some(value) => lxhost_model::config::parse_bool(value) == Some(true),
         None => instance.volatile.contains_key(RAN),
     }
@@ -151,6 +152,7 @@ async fn run(core: &Arc<Core>, job: &JobHandle, bulk: &Bulk, waves: Vec<Vec<Obje
     let mut ended = 0usize;
     let mut errors = vec![];
     for wave in waves {
+        job.refuse_if_canceled()?;
         let jobs: Vec<_> = wave.iter().map(|id| (*id, bulk.one(core, job.uid(), *id))).collect();
         for (id, child) in jobs {
             let name = core.instance(id).map(|instance| instance.name.to_string()).unwrap_or_else(|_| id.to_string());

@@ -68,6 +68,7 @@ impl Create {
         if spec.config.len() > lxhost_model::config::MAX_KEYS {
             return Err(Error::new(Kind::InvalidConfig, "too many configuration keys"));
         }
+        lxhost_model::config::check_text("description", &spec.description)?;
         spec.config.iter().try_for_each(|(key, value)| check_instance(key, value))?;
         let cell = OnceLock::new();
         if let Some(name) = name {
@@ -166,6 +167,15 @@ impl Create {
     }
 }
 
+/// What a copy is made of: an instance that stands still.
+fn original(state: &State, from: ObjectId) -> Result<Arc<Instance>> {
+    let instance = crate::core::instance_of(state, from)?;
+    match instance.status {
+        Status::Stopped => Ok(instance),
+        status => Err(Error::new(Kind::InvalidState, format!("instance {} is {status}; stop it first", instance.name))),
+    }
+}
+
 /// The lowest free block of ids that belongs to nobody.
 fn free_ids(state: &State, taken: &[IdRange]) -> Result<IdRange> {
     // systemd's range for containers (UIDS-GIDS.md): 524288 to 1879048191.
@@ -219,10 +229,10 @@ impl Verb for Create {
         {
             return Err(Error::new(Kind::NoSuchPool, format!("pool {pool} does not exist")));
         }
-        if let Source::Image(reference) = &self.source
-            && !reference.contains(':')
-        {
-            crate::image::find(state, &self.project, reference)?;
+        match &self.source {
+            Source::Image(reference) if !reference.contains(':') => drop(crate::image::find(state, &self.project, reference)?),
+            Source::Copy(from) => drop(original(state, *from)?),
+            Source::Image(_) | Source::Empty => {}
         }
         let unknown =
             self.profiles().into_iter().find(|p| p.as_str() != defaults::DEFAULT && state.profile(&self.project, p).is_none());
@@ -267,16 +277,7 @@ impl Verb for Create {
         crate::step::nics(state, &record, &super::expand(state, &record))?;
         let mut writes = vec![Write::Insert(Row::Instance(record.clone()))];
         let root = match &self.source {
-            Source::Copy(from) => {
-                let source = crate::core::instance_of(state, *from)?;
-                if source.status != Status::Stopped {
-                    return Err(Error::new(
-                        Kind::InvalidState,
-                        format!("instance {} is {}; stop it first", source.name, source.status),
-                    ));
-                }
-                Step::CopyRoot { pool, from: *from, to: record.id }
-            }
+            Source::Copy(from) => Step::CopyRoot { pool, from: *from, to: record.id },
             _ => Step::CreateRoot { pool, instance: record.id, image: record.image.clone() },
         };
         if let Some(image) = record.image.as_ref().and_then(|fingerprint| state.image(&self.project, fingerprint)) {

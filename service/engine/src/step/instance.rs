@@ -9,8 +9,11 @@ use lxhost_model::device::Device;
 use lxhost_model::instance::Expanded;
 use lxhost_model::{Instance, Network, ObjectId, size};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// How long the end of what was killed may take to be told.
+const TOLD: Duration = Duration::from_secs(2);
 /// Most processes of an instance when nothing says otherwise.
 const TASKS: u64 = 32_768;
 
@@ -44,7 +47,14 @@ pub(super) async fn shut_down(context: &mut Context<'_>, id: ObjectId, seconds: 
 }
 
 pub(super) async fn kill(context: &Context<'_>, ran: &Ran) -> Result<()> {
-    context.core.ports.launcher.kill(ran.instance, &ran.machine).await
+    let core = context.core;
+    core.ports.launcher.kill(ran.instance, &ran.machine).await?;
+    // The end of this run is told as an event. Heard later, it would be taken for the end of the next run.
+    let ran_on = core.live.get(ran.instance).is_some_and(|live| live.leader != 0);
+    if ran_on && core.following.load(Ordering::Relaxed) && core.live.ended(ran.instance, Some(TOLD)).await.is_err() {
+        tracing::warn!(LXHOST_INSTANCE = %ran.machine, "it was killed, and its end was not told");
+    }
+    Ok(())
 }
 
 /// Leaves the networks and forgets the run. Every network is left, whatever one of them says.
