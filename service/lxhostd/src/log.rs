@@ -1,7 +1,7 @@
 //! Where log lines go: the journal with our fields, or standard error where there is no journal. The
 //! level can be changed while the daemon runs (`systemctl service-log-level`).
 
-use crate::bus::LogLevel;
+use crate::bus::{LogLevel, syslog};
 use std::sync::{Arc, RwLock};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -21,7 +21,7 @@ pub(crate) fn start(level: &str) -> Result<LogLevel, String> {
         let level: LevelFilter = level.parse().map_err(|_| "unknown log level".to_owned())?;
         handle.modify(|filter| *filter = level).map_err(|e| e.to_string())
     };
-    Ok(LogLevel { set: Arc::new(set), target, level: Arc::new(RwLock::new(level.to_owned())) })
+    Ok(LogLevel { set: Arc::new(set), target, level: Arc::new(RwLock::new(syslog(level).to_owned())) })
 }
 
 fn output() -> (Box<dyn Layer<Registry> + Send + Sync>, &'static str) {

@@ -65,6 +65,7 @@ fn main() -> ExitCode {
 /// Serves until a signal or the end of the bus.
 async fn run(args: Args, log: bus::LogLevel) -> Result<()> {
     let connection = connect(args.address.as_deref()).await?;
+    refuse_second(&connection).await?;
     let ports = match args.sim {
         true => wiring::sim(&args.state)?,
         false => wiring::real(&args.state, &args.runtime, &args.libexec, connect(args.address.as_deref()).await?).await?,
@@ -74,9 +75,10 @@ async fn run(args: Args, log: bus::LogLevel) -> Result<()> {
     bus::Bus::serve(engine.clone(), &connection, log).await.map_err(on_bus)?;
     // Last of all: whoever activated us is answered with everything in place.
     let flags = zbus::fdo::RequestNameFlags::DO_NOT_QUEUE;
-    let owned = connection.request_name_with_flags(lxhost_dbus::BUS_NAME, flags).await.map_err(on_bus)?;
-    if owned != zbus::fdo::RequestNameReply::PrimaryOwner {
-        return Err(Error::failed("another lxhostd owns org.lxhost1 already"));
+    match connection.request_name_with_flags(lxhost_dbus::BUS_NAME, flags).await {
+        Ok(zbus::fdo::RequestNameReply::PrimaryOwner) => {}
+        Ok(_) | Err(zbus::Error::NameTaken) => return Err(second()),
+        Err(error) => return Err(on_bus(error)),
     }
     notify::ready();
     let watchdog = tokio::spawn(notify::watchdog(connection.clone()));
@@ -86,6 +88,22 @@ async fn run(args: Args, log: bus::LogLevel) -> Result<()> {
     // Calls under way are answered by a gone name; instances and their monitors go on.
     let _ = connection.release_name(lxhost_dbus::BUS_NAME).await;
     ended
+}
+
+/// Looks for another daemon before anything is touched. Whoever comes between this and the request for the
+/// name is met there, and by the lock of the records.
+async fn refuse_second(connection: &Connection) -> Result<()> {
+    let bus = zbus::fdo::DBusProxy::new(connection).await.map_err(on_bus)?;
+    let name = zbus::names::BusName::try_from(lxhost_dbus::BUS_NAME).map_err(|e| Error::failed(format!("D-Bus: {e}")))?;
+    match bus.name_has_owner(name).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(second()),
+        Err(error) => Err(Error::failed(format!("D-Bus: {error}"))),
+    }
+}
+
+fn second() -> Error {
+    Error::failed("another lxhostd owns org.lxhost1 already")
 }
 
 async fn connect(address: Option<&str>) -> Result<Connection> {

@@ -2,10 +2,12 @@
 
 use super::Bus;
 use super::error::Failure;
+use super::job::value;
 use lxhost_engine::ports::ExecResult;
 use lxhost_engine::{Result, exec::ExecView};
+use std::collections::HashMap;
 use zbus::message::Header;
-use zbus::wire::OwnedObjectPath;
+use zbus::wire::{OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Exec {
     pub(super) bus: Bus,
@@ -16,6 +18,15 @@ impl Exec {
     fn view(&self) -> Result<ExecView> {
         self.bus.engine.exec_view(self.session)
     }
+}
+
+/// Properties that change with a command's end.
+pub(super) fn ended(view: &ExecView) -> Result<HashMap<&'static str, OwnedVariant>> {
+    Ok(HashMap::from([("State", value(state(view))?), ("Result", value(words(view.result))?)]))
+}
+
+fn state(view: &ExecView) -> &'static str {
+    if view.result.is_none() { "running" } else { "ended" }
 }
 
 /// How a command ended, for the wire.
@@ -32,7 +43,9 @@ fn words(result: Option<ExecResult>) -> (String, i32) {
 
 #[zbus::interface(name = "org.lxhost1.Exec")]
 impl Exec {
-    async fn wait(&self, timeout_usec: u64) -> Result<(String, i32), Failure> {
+    #[zbus(out_args("result", "code"))]
+    async fn wait(&self, #[zbus(header)] header: Header<'_>, timeout_usec: u64) -> Result<(String, i32), Failure> {
+        let _call = self.bus.caller(&header).await?;
         Ok(words(self.bus.engine.exec_wait(self.session, super::job::timeout(timeout_usec)).await?))
     }
 
@@ -64,14 +77,14 @@ impl Exec {
         Ok(self.view()?.interactive)
     }
 
-    #[zbus(property)]
+    #[zbus(property(emits_changed_signal = "const"))]
     fn pid(&self) -> Result<u32, Failure> {
         Ok(self.view()?.pid)
     }
 
     #[zbus(property)]
     fn state(&self) -> Result<String, Failure> {
-        Ok(if self.view()?.result.is_none() { "running" } else { "ended" }.to_owned())
+        Ok(state(&self.view()?).to_owned())
     }
 
     #[zbus(property)]

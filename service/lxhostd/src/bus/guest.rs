@@ -4,7 +4,7 @@
 use super::error::Failure;
 use super::options::{self, Options};
 use super::rows::object;
-use super::{Bus, invalid};
+use super::{Bus, Call, invalid};
 use lxhost_dbus::wire::Values;
 use lxhost_engine::ports::{Exec, Streams};
 use lxhost_engine::{Error, Question, Result};
@@ -85,7 +85,15 @@ impl Guest {
     ) -> Result<(OwnedObjectPath, zbus::OwnedFd, String), Failure> {
         let caller = self.bus.caller(header).await?;
         let (session, master, path) = self.bus.engine.exec_pty(&caller, self.id, exec, detach).await?;
+        self.mind(&caller).await;
         Ok((object(self.bus.publisher.exec(&self.bus, session).await?)?, master.into(), path))
+    }
+
+    /// A caller that left while its command was being started was not there to be told from its command.
+    async fn mind(&self, caller: &Call) {
+        if !self.bus.callers.has(&caller.bus_name) {
+            self.bus.engine.caller_gone(&caller.bus_name).await;
+        }
     }
 
     async fn allow(&self, header: &Header<'_>, action: Action, verb: &str) -> Result<()> {
@@ -99,6 +107,7 @@ impl Guest {
 
 #[zbus::interface(name = "org.lxhost1.Guest")]
 impl Guest {
+    #[zbus(out_args("exec", "pipes"))]
     async fn exec(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -123,9 +132,11 @@ impl Guest {
             stderr: plumbing.stream("stderr", false)?,
         };
         let session = self.bus.engine.exec(&caller, self.id, exec, streams, detach).await?;
+        self.mind(&caller).await;
         Ok((object(self.bus.publisher.exec(&self.bus, session).await?)?, plumbing.back))
     }
 
+    #[zbus(out_args("exec", "master", "path"))]
     async fn exec_pty(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -139,6 +150,7 @@ impl Guest {
         self.pty(&header, exec, detach).await
     }
 
+    #[zbus(out_args("exec", "master", "path"))]
     async fn open_shell(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -158,6 +170,7 @@ impl Guest {
         self.pty(&header, exec, detach).await
     }
 
+    #[zbus(out_args("stream", "path"))]
     async fn open_console(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -173,6 +186,7 @@ impl Guest {
         Ok((stream.into(), "/dev/console".to_owned()))
     }
 
+    #[zbus(out_args("log"))]
     async fn get_console_log(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<zbus::OwnedFd, Failure> {
         options::none(options)?;
         self.allow(&header, Action::InstanceInspect, "instance.console-log").await?;

@@ -32,6 +32,12 @@ pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<Has
     if old.aliases != new.aliases {
         changed.insert("Aliases", value(aliases(new))?);
     }
+    if old.source != new.source {
+        changed.insert("Source", value(new.source.as_str())?);
+    }
+    if old.cached != new.cached {
+        changed.insert("Cached", value(new.cached)?);
+    }
     Ok(changed)
 }
 
@@ -44,6 +50,7 @@ impl Image {
 
 #[zbus::interface(name = "org.lxhost1.Image")]
 impl Image {
+    #[zbus(out_args("job"))]
     async fn export(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -58,6 +65,7 @@ impl Image {
         Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
     }
 
+    #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
         let caller = self.bus.caller(&header).await?;
@@ -114,7 +122,7 @@ impl Image {
         Ok(aliases(self.record()?.as_ref()))
     }
 
-    #[zbus(property)]
+    #[zbus(property(emits_changed_signal = "const"))]
     fn properties(&self) -> Result<BTreeMap<String, String>, Failure> {
         Ok(self.record()?.properties.clone())
     }

@@ -154,11 +154,13 @@ impl Instance {
 
 #[zbus::interface(name = "org.lxhost1.Instance")]
 impl Instance {
+    #[zbus(out_args("job"))]
     async fn start(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
         self.submit(&header, Start::new(self.id)).await
     }
 
+    #[zbus(out_args("job"))]
     async fn stop(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         let mut options = Options::new(options);
         let (force, seconds) = stop_options(&mut options)?;
@@ -166,6 +168,7 @@ impl Instance {
         self.submit(&header, Stop::new(self.id, force, seconds)).await
     }
 
+    #[zbus(out_args("job"))]
     async fn restart(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         let mut options = Options::new(options);
         let (force, seconds) = stop_options(&mut options)?;
@@ -173,16 +176,19 @@ impl Instance {
         self.submit(&header, Restart::new(self.id, force, seconds)).await
     }
 
+    #[zbus(out_args("job"))]
     async fn freeze(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
         self.submit(&header, Freeze::new(self.id)).await
     }
 
+    #[zbus(out_args("job"))]
     async fn thaw(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
         self.submit(&header, Thaw::new(self.id)).await
     }
 
+    #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         let mut options = Options::new(options);
         let force = options.flag("force")?;
@@ -206,6 +212,7 @@ impl Instance {
         Ok(self.bus.engine.ports().launcher.signal(self.id, whom, signal).await?)
     }
 
+    #[zbus(out_args("instance"))]
     async fn rename(&self, #[zbus(header)] header: Header<'_>, name: &str, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
         let caller = self.bus.caller(&header).await?;
@@ -213,6 +220,7 @@ impl Instance {
         Ok(object(path::instance(self.id))?)
     }
 
+    #[zbus(out_args("config", "devices", "profiles", "generation"))]
     async fn get_config(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -234,6 +242,7 @@ impl Instance {
         Ok((config, devices, record.profiles.iter().map(ToString::to_string).collect(), record.generation))
     }
 
+    #[zbus(out_args("generation", "job"))]
     async fn update_config(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -247,6 +256,7 @@ impl Instance {
         self.configure(&header, Change { set, unset, expected, ..Change::default() }).await
     }
 
+    #[zbus(out_args("generation", "job"))]
     async fn replace_config(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -270,6 +280,7 @@ impl Instance {
         self.configure(&header, change).await
     }
 
+    #[zbus(out_args("state"))]
     async fn get_state(&self, fields: Vec<String>, options: Values) -> Result<Values, Failure> {
         options::none(options)?;
         Ok(state(&self.bus.engine, self.id, &Fields::new(&fields)?).await?)
@@ -322,7 +333,7 @@ impl Instance {
         Ok((ids.base, ids.size))
     }
 
-    #[zbus(property)]
+    #[zbus(property(emits_changed_signal = "const"))]
     fn project(&self) -> Result<String, Failure> {
         Ok(self.record()?.project.to_string())
     }

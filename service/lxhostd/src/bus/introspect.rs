@@ -11,8 +11,8 @@ const HEAD: &str = "<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Int
 
 /// Which node it is.
 pub(super) enum Node {
-    /// A node above the Manager: one child.
-    Above(&'static str),
+    /// A node above the Manager, with its children.
+    Above(&'static [&'static str]),
     /// The Manager itself.
     Manager(super::manager::Manager),
     /// A collection.
@@ -31,7 +31,7 @@ impl Introspect {
         let mut xml = String::from(HEAD);
         xml.push_str("<node>\n");
         match &self.node {
-            Node::Above(child) => node(&mut xml, child),
+            Node::Above(children) => children.iter().for_each(|child| node(&mut xml, child)),
             Node::Manager(manager) => {
                 manager.introspect_to_writer(&mut xml, 2);
                 standard(&mut xml, false);

@@ -33,7 +33,13 @@ impl Job {
 
 #[zbus::interface(name = "org.lxhost1.Job")]
 impl Job {
-    async fn wait(&self, timeout_usec: u64) -> Result<(String, String, String, Values), Failure> {
+    #[zbus(out_args("result", "error", "message", "output"))]
+    async fn wait(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        timeout_usec: u64,
+    ) -> Result<(String, String, String, Values), Failure> {
+        let _call = self.bus.caller(&header).await?;
         let view = self.bus.engine.wait(self.id, timeout(timeout_usec)).await?;
         // What the job made is on the bus before its end is told.
         self.bus.publisher.settled().await;

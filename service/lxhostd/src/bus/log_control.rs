@@ -3,6 +3,7 @@
 use super::error::Failure;
 use super::{Bus, invalid};
 use lxhost_engine::Question;
+use lxhost_engine::ports::Caller;
 use lxhost_model::Action;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -26,6 +27,7 @@ pub(super) struct LogControl {
     pub(super) log: LogLevel,
 }
 
+/// Syslog's words for levels, and those of `tracing`.
 const LEVELS: &[(&str, &str)] = &[
     ("emerg", "error"),
     ("alert", "error"),
@@ -37,6 +39,12 @@ const LEVELS: &[(&str, &str)] = &[
     ("debug", "debug"),
 ];
 
+/// Syslog's word for a level of `tracing`.
+pub(crate) fn syslog(tracing: &str) -> &'static str {
+    let least = |(_, level): &&(&str, &str)| level.eq_ignore_ascii_case(tracing);
+    LEVELS.iter().rev().find(least).map_or("debug", |(word, _)| *word)
+}
+
 #[zbus::interface(name = "org.freedesktop.LogControl1")]
 impl LogControl {
     #[zbus(property)]
@@ -47,7 +55,9 @@ impl LogControl {
     #[zbus(property)]
     async fn set_log_level(&self, #[zbus(header)] header: Option<Header<'_>>, level: String) -> Result<(), Failure> {
         let header = header.ok_or_else(|| invalid("the message has no header"))?;
-        let caller = self.bus.caller(&header).await?;
+        // A property is set while the whole tree is locked: a dialog would hold up everybody.
+        let call = self.bus.caller(&header).await?;
+        let caller = Caller { interactive: false, ..Caller::clone(&call) };
         self.bus.engine.allow(&caller, Question { action: Action::DaemonDebug, details: vec![] }).await?;
         let (word, tracing) = LEVELS.iter().find(|(word, _)| *word == level).ok_or_else(|| invalid("unknown log level"))?;
         (self.log.set)(tracing).map_err(invalid)?;

@@ -105,6 +105,7 @@ fn project_filter(values: Values) -> Result<Option<ProjectName>> {
 
 #[zbus::interface(name = "org.lxhost1.Manager")]
 impl Manager {
+    #[zbus(out_args("instance"))]
     async fn get_instance(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
         let state = self.bus.engine.state();
         let gone = || Error::new(Kind::NoSuchInstance, not_found(&state, name));
@@ -115,12 +116,14 @@ impl Manager {
         Ok(object(path::instance(found.ok_or_else(gone)?.id))?)
     }
 
+    #[zbus(out_args("image"))]
     async fn get_image(&self, project: &str, alias_or_fingerprint: &str) -> Result<OwnedObjectPath, Failure> {
         let project = lookup(project, Kind::NoSuchProject, "project")?;
         let image = image::find(&self.bus.engine.state(), &project, alias_or_fingerprint)?;
         Ok(object(path::image(&image.fingerprint))?)
     }
 
+    #[zbus(out_args("network"))]
     async fn get_network(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
         let project = lookup(project, Kind::NoSuchProject, "project")?;
         let state = self.bus.engine.state();
@@ -129,6 +132,7 @@ impl Manager {
         Ok(object(path::network(network.id))?)
     }
 
+    #[zbus(out_args("profile"))]
     async fn get_profile(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
         let project = lookup(project, Kind::NoSuchProject, "project")?;
         let state = self.bus.engine.state();
@@ -137,6 +141,7 @@ impl Manager {
         Ok(object(path::profile(profile.id))?)
     }
 
+    #[zbus(out_args("pool"))]
     async fn get_pool(&self, name: &str) -> Result<OwnedObjectPath, Failure> {
         let state = self.bus.engine.state();
         let gone = || Error::new(Kind::NoSuchPool, format!("pool {} does not exist", lxhost_model::name::quoted(name)));
@@ -144,11 +149,13 @@ impl Manager {
         Ok(object(path::pool(pool.id))?)
     }
 
+    #[zbus(out_args("instances", "next"))]
     async fn list_instances(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<InstanceRow>, String), Failure> {
         let rows = rows::instances(&self.bus.engine, &InstanceFilter::new(filter)?)?;
         Ok(rows::page(rows, |row| format!("{}/{}", row.project, row.name), cursor, limit))
     }
 
+    #[zbus(out_args("images", "next"))]
     async fn list_images(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<ImageRow>, String), Failure> {
         let project = project_filter(filter)?;
         let state = self.bus.engine.state();
@@ -158,7 +165,9 @@ impl Manager {
         Ok(rows::page(rows, |row| row.fingerprint.clone(), cursor, limit))
     }
 
-    async fn list_remote_images(&self, remote: &str) -> Result<Vec<RemoteImageRow>, Failure> {
+    #[zbus(out_args("images"))]
+    async fn list_remote_images(&self, #[zbus(header)] header: Header<'_>, remote: &str) -> Result<Vec<RemoteImageRow>, Failure> {
+        let _call = self.bus.caller(&header).await?;
         let images = image::source(self.bus.engine.ports(), remote)?.list().await?;
         let rows = images.into_iter().map(|image| RemoteImageRow {
             alias: image.alias.to_string(),
@@ -169,6 +178,7 @@ impl Manager {
         Ok(rows.collect())
     }
 
+    #[zbus(out_args("networks", "next"))]
     async fn list_networks(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<NetworkRow>, String), Failure> {
         let project = project_filter(filter)?;
         let state = self.bus.engine.state();
@@ -183,6 +193,7 @@ impl Manager {
         Ok(rows::page(rows, |row| row.name.clone(), cursor, limit))
     }
 
+    #[zbus(out_args("profiles", "next"))]
     async fn list_profiles(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<ProfileRow>, String), Failure> {
         let project = project_filter(filter)?;
         let state = self.bus.engine.state();
@@ -193,6 +204,7 @@ impl Manager {
         Ok(rows::page(rows, |row| row.name.clone(), cursor, limit))
     }
 
+    #[zbus(out_args("pools"))]
     async fn list_pools(&self) -> Result<Vec<PoolRow>, Failure> {
         let state = self.bus.engine.state();
         let mut rows = state.pools.values().map(|pool| rows::pool(&state, pool)).collect::<Result<Vec<_>>>()?;
@@ -200,12 +212,14 @@ impl Manager {
         Ok(rows)
     }
 
+    #[zbus(out_args("jobs", "next"))]
     async fn list_jobs(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<JobRow>, String), Failure> {
         options::none(filter)?;
         let rows = self.bus.engine.jobs().iter().map(rows::job).collect::<Result<Vec<_>>>()?;
         Ok(rows::page(rows, |row| format!("{:010}", row.id), cursor, limit))
     }
 
+    #[zbus(out_args("states"))]
     async fn get_states(
         &self,
         instances: Vec<OwnedObjectPath>,
@@ -226,6 +240,7 @@ impl Manager {
         Ok(states)
     }
 
+    #[zbus(out_args("instance", "job"))]
     async fn create_instance(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -245,6 +260,7 @@ impl Manager {
         Ok((object(path::instance(id))?, self.job(job).await?))
     }
 
+    #[zbus(out_args("job"))]
     async fn import_image(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -267,6 +283,7 @@ impl Manager {
         Ok(self.job(job).await?)
     }
 
+    #[zbus(out_args("job"))]
     async fn pull_image(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -284,6 +301,7 @@ impl Manager {
         Ok(self.job(job).await?)
     }
 
+    #[zbus(out_args("network", "job"))]
     async fn create_network(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -301,6 +319,7 @@ impl Manager {
         Ok((object(path::network(id))?, self.job(job).await?))
     }
 
+    #[zbus(out_args("pool", "job"))]
     async fn create_pool(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -317,6 +336,7 @@ impl Manager {
         Ok((object(path::pool(id))?, self.job(job).await?))
     }
 
+    #[zbus(out_args("profile"))]
     async fn create_profile(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -347,6 +367,7 @@ impl Manager {
         Ok(object(path::profile(id))?)
     }
 
+    #[zbus(out_args("job"))]
     async fn bulk_operation(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -366,12 +387,14 @@ impl Manager {
         Ok(self.job(job).await?)
     }
 
+    #[zbus(out_args("permissions"))]
     async fn get_permissions(&self, #[zbus(header)] header: Header<'_>) -> Result<HashMap<String, String>, Failure> {
         let caller = self.bus.caller(&header).await?;
         let permissions = self.bus.engine.ports().authority.permissions(&caller).await?;
         Ok(permissions.into_iter().map(|(action, answer)| (action.id().to_owned(), answer.to_owned())).collect())
     }
 
+    #[zbus(out_args("info"))]
     async fn get_server_info(&self) -> Result<Values, Failure> {
         Ok(super::server::info(&self.bus.engine).await?)
     }

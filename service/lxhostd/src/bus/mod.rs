@@ -19,8 +19,7 @@ mod publish;
 mod rows;
 mod server;
 
-use caller::Callers;
-use lxhost_engine::ports::Caller;
+use caller::{Call, Callers};
 use lxhost_engine::{Engine, Error};
 use publish::Publisher;
 use std::sync::Arc;
@@ -28,7 +27,7 @@ use zbus::Connection;
 use zbus::message::Header;
 
 use error::Failure;
-pub(crate) use log_control::LogLevel;
+pub(crate) use log_control::{LogLevel, syslog};
 
 /// What every object of the API works with. Cloning is cheap.
 #[derive(Clone)]
@@ -53,7 +52,7 @@ impl Bus {
     }
 
     /// Who sent a message. Refuses senders that have too much under way.
-    async fn caller(&self, header: &Header<'_>) -> Result<Caller, Failure> {
+    async fn caller(&self, header: &Header<'_>) -> Result<Call, Failure> {
         Ok(self.callers.identify(header).await?)
     }
 }

@@ -26,6 +26,7 @@ impl Network {
 
 #[zbus::interface(name = "org.lxhost1.Network")]
 impl Network {
+    #[zbus(out_args("config", "generation"))]
     async fn get_config(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<(Config, u64), Failure> {
         options::none(options)?;
         let caller = self.bus.caller(&header).await?;
@@ -35,6 +36,7 @@ impl Network {
         Ok((record.config.clone(), record.generation))
     }
 
+    #[zbus(out_args("leases"))]
     async fn list_leases(&self) -> Result<Vec<LeaseRow>, Failure> {
         let record = self.record()?;
         let leases = self.bus.engine.ports().networks.driver(&record.kind)?.leases(&record).await?;
@@ -47,6 +49,7 @@ impl Network {
         Ok(leases.into_iter().map(row).collect())
     }
 
+    #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
         let caller = self.bus.caller(&header).await?;

@@ -26,6 +26,7 @@ impl Pool {
 
 #[zbus::interface(name = "org.lxhost1.Pool")]
 impl Pool {
+    #[zbus(out_args("config", "generation"))]
     async fn get_config(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<(Config, u64), Failure> {
         options::none(options)?;
         let caller = self.bus.caller(&header).await?;
@@ -35,12 +36,14 @@ impl Pool {
         Ok((record.config.clone(), record.generation))
     }
 
+    #[zbus(out_args("total", "free"))]
     async fn get_usage(&self) -> Result<(u64, u64), Failure> {
         let record = self.record()?;
         let usage = self.bus.engine.ports().pools.driver(&record.driver)?.usage(&record).await?;
         Ok((usage.total, usage.free))
     }
 
+    #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
         let caller = self.bus.caller(&header).await?;

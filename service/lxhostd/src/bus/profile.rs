@@ -2,20 +2,36 @@
 
 use super::Bus;
 use super::error::Failure;
+use super::job::value;
 use super::options::{self, Options};
 use super::rows::object;
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
+use lxhost_engine::ports::State;
 use lxhost_engine::profile::{Delete, Replace};
 use lxhost_engine::{Error, Kind, Question, Result};
 use lxhost_model::{Action, ObjectId, Profile as Record};
+use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::wire::OwnedObjectPath;
+use zbus::wire::{OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Profile {
     pub(super) bus: Bus,
     pub(super) id: ObjectId,
+}
+
+/// Properties that changed with a commit.
+pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
+    let (Some(old), Some(new)) = (before.profiles.get(&id), after.profiles.get(&id)) else { return Ok(HashMap::new()) };
+    let mut changed = HashMap::new();
+    if old.description != new.description {
+        changed.insert("Description", value(new.description.as_str())?);
+    }
+    if old.generation != new.generation {
+        changed.insert("Generation", value(new.generation)?);
+    }
+    Ok(changed)
 }
 
 impl Profile {
@@ -27,6 +43,7 @@ impl Profile {
 
 #[zbus::interface(name = "org.lxhost1.Profile")]
 impl Profile {
+    #[zbus(out_args("config", "devices", "generation"))]
     async fn get_config(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<(Config, Devices, u64), Failure> {
         options::none(options)?;
         let caller = self.bus.caller(&header).await?;
@@ -36,6 +53,7 @@ impl Profile {
         Ok((record.config.clone(), options::devices_out(&record.devices), record.generation))
     }
 
+    #[zbus(out_args("generation"))]
     async fn replace_config(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -54,6 +72,7 @@ impl Profile {
         Ok(self.record()?.generation)
     }
 
+    #[zbus(out_args("instances"))]
     async fn list_users(&self) -> Result<Vec<OwnedObjectPath>, Failure> {
         let record = self.record()?;
         let state = self.bus.engine.state();
@@ -73,12 +92,12 @@ impl Profile {
         self.id.to_string()
     }
 
-    #[zbus(property)]
+    #[zbus(property(emits_changed_signal = "const"))]
     fn project(&self) -> Result<String, Failure> {
         Ok(self.record()?.project.to_string())
     }
 
-    #[zbus(property)]
+    #[zbus(property(emits_changed_signal = "const"))]
     fn name(&self) -> Result<String, Failure> {
         Ok(self.record()?.name.to_string())
     }

@@ -63,8 +63,8 @@ impl Publisher {
         for collection in path::COLLECTIONS {
             server.at(format!("{}/{collection}", path::MANAGER), ObjectManager).await?;
         }
-        self.flatten("/", Node::Above("org")).await?;
-        self.flatten("/org", Node::Above("lxhost1")).await?;
+        self.flatten("/", Node::Above(&["org"])).await?;
+        self.flatten("/org", Node::Above(&["freedesktop", "lxhost1"])).await?;
         self.flatten(path::MANAGER, Node::Manager(manager)).await?;
         for collection in path::COLLECTIONS {
             self.flatten(&format!("{}/{collection}", path::MANAGER), Node::Collection(collection)).await?;
@@ -179,6 +179,28 @@ impl Publisher {
         Ok(())
     }
 
+    /// Removes the objects of what is there no more.
+    async fn prune(&self, state: &State) -> zbus::Result<()> {
+        let mut there: HashMap<&str, BTreeSet<String>> = HashMap::new();
+        for (collection, name) in keys(state).into_iter().filter_map(|key| place(state, key)) {
+            there.entry(collection).or_default().insert(name);
+        }
+        there.insert("job", self.engine.jobs().iter().map(|job| job.id.to_string()).collect());
+        there.insert("exec", self.engine.execs().iter().map(|exec| exec.session.to_string()).collect());
+        let server = self.connection.object_server();
+        for collection in path::COLLECTIONS {
+            let left = there.remove(collection).unwrap_or_default();
+            for name in self.children(collection).into_iter().filter(|name| !left.contains(name)) {
+                let at = format!("{}/{collection}/{name}", path::MANAGER);
+                for interface in interfaces(collection) {
+                    server.remove_named(at.as_str(), InterfaceName::from_static_str_unchecked(interface)).await?;
+                }
+                self.forget(collection, &name);
+            }
+        }
+        Ok(())
+    }
+
     /// One `PropertiesChanged` for everything that changed on an object.
     async fn changed(
         &self,
@@ -223,8 +245,8 @@ impl Publisher {
                 self.changed(at, "org.lxhost1.Image", changed).await
             }
             RowKey::Profile(id) => {
-                let generation = after.profiles.get(&id).map_or(0, |profile| profile.generation);
-                self.changed(at, "org.lxhost1.Profile", HashMap::from([("Generation", value(generation).map_err(failed)?)])).await
+                let changed = profile::changes(before, after, id).map_err(failed)?;
+                self.changed(at, "org.lxhost1.Profile", changed).await
             }
             RowKey::Network(_) | RowKey::Pool(_) | RowKey::Job(_) => Ok(()),
         }
@@ -272,7 +294,11 @@ impl Publisher {
                 self.connection.object_server().remove::<job::Job, _>(path::job(id)).await.map(drop)
             }
             Event::ExecNew(session) => self.exec(bus, session).await.map(drop).map_err(|e| zbus::Error::Failure(e.message)),
-            Event::ExecEnded(_) => Ok(()),
+            Event::ExecEnded(session) => {
+                let Ok(view) = self.engine.exec_view(session) else { return Ok(()) };
+                let changed = exec::ended(&view).map_err(|e| zbus::Error::Failure(e.message))?;
+                self.changed(path::exec(session), "org.lxhost1.Exec", changed).await
+            }
             Event::ExecForgotten(session) => {
                 self.forget("exec", &session.to_string());
                 self.connection.object_server().remove::<exec::Exec, _>(path::exec(session)).await.map(drop)
@@ -294,6 +320,7 @@ impl Publisher {
         let Ok(view) = self.engine.job(id) else { return Ok(()) };
         let failed = |e: lxhost_engine::Error| zbus::Error::Failure(e.message);
         let changed = HashMap::from([
+            ("State", value(view.state.as_str()).map_err(failed)?),
             ("Phase", value(view.phase.as_str()).map_err(failed)?),
             ("Progress", value(view.progress).map_err(failed)?),
         ]);
@@ -314,6 +341,20 @@ impl Publisher {
         let path = zbus::wire::OwnedObjectPath::try_from(path::job(id))?;
         let emitter = SignalEmitter::new(&self.connection, path::MANAGER)?;
         emitter.job_removed(id, path.into_inner(), result.as_str(), error).await
+    }
+}
+
+/// Interfaces of the objects in a collection.
+fn interfaces(collection: &str) -> &'static [&'static str] {
+    match collection {
+        "instance" => &["org.lxhost1.Guest", "org.lxhost1.Instance"],
+        "image" => &["org.lxhost1.Image"],
+        "network" => &["org.lxhost1.Network"],
+        "profile" => &["org.lxhost1.Profile"],
+        "pool" => &["org.lxhost1.Pool"],
+        "job" => &["org.lxhost1.Job"],
+        "exec" => &["org.lxhost1.Exec"],
+        _ => &[],
     }
 }
 
@@ -360,7 +401,8 @@ async fn follow(publisher: Publisher, bus: Bus, mut events: broadcast::Receiver<
     }
 }
 
-/// After missed events: everything there is is added again, which is fine for what is there already.
+/// After missed events: what is gone is removed, and everything there is is added again, which is fine for
+/// what is there already.
 async fn resync(publisher: &Publisher, bus: &Bus, missed: u64) {
     tracing::warn!("{missed} events were missed; objects are published anew");
     let state = publisher.engine.state();
@@ -368,5 +410,8 @@ async fn resync(publisher: &Publisher, bus: &Bus, missed: u64) {
         if let Err(error) = publisher.add(bus, &state, key).await {
             tracing::debug!("an object could not be added: {error}");
         }
+    }
+    if let Err(error) = publisher.prune(&state).await {
+        tracing::debug!("an object could not be removed: {error}");
     }
 }
