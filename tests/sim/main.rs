@@ -1,0 +1,19 @@
+//! The whole API of the daemon over a bus of its own, on a machine that is only simulated: no root, no
+//! containers. Run by `cargo test --workspace`; uses dbus-daemon(1), setpriv(1) and the daemon's binary
+//! (`LXHOSTD` names another than the one of this build).
+
+// Clippy sees tests in functions with #[test] only, not in what they share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bulk;
+mod client;
+mod daemon;
+mod guest;
+mod input;
+mod introspection;
+mod jobs;
+mod options;
+mod races;
+mod road;
+mod scale;
+mod world;
