@@ -97,9 +97,7 @@ impl Value for String {
         out.extend_from_slice(self.as_bytes());
     }
     fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        std::str::from_utf8(bytes)
-            .map(str::to_owned)
-            .map_err(|_| WireError::Value { wanted: "UTF-8 text", found: bytes.len() })
+        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| WireError::Value { wanted: "UTF-8 text", found: bytes.len() })
     }
 }
 

@@ -19,12 +19,12 @@ pub use exec::{Exec, ExecAck, ExecResize, ExecSignal};
 pub use field::{Bytes, Field, Value};
 pub use launch::{IdRange, Launch, Mount, MountKind, Node, Overlay, Rlimit, Root};
 pub use message::{
-    ConsoleAttach, ConsoleDetach, ConsoleLog, ConsoleResize, Event, Freeze, Go, Hello, Kill, Message, Reply, Request,
-    ScopeReady, Signal, Thaw,
+    ConsoleAttach, ConsoleDetach, ConsoleLog, ConsoleResize, Event, Freeze, Go, Hello, Kill, Message, Reply, Request, ScopeReady,
+    Signal, Thaw,
 };
 pub use report::{
-    Addresses, ConsoleAttached, Done, End, ExecExited, ExecStarted, Exited, Failed, InterfaceAddress, LaunchFailed, Phase, PayloadCreated, Ready,
-    Refusal, Refused, ScopeEntered, Session, Started, Stopping, Welcome,
+    Addresses, ConsoleAttached, Done, End, ExecExited, ExecStarted, Exited, Failed, InterfaceAddress, LaunchFailed,
+    PayloadCreated, Phase, Ready, Refusal, Refused, ScopeEntered, Session, Started, Stopping, Welcome,
 };
 pub use wire::{Head, MAX_MESSAGE, Record, WireError};
 

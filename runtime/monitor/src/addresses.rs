@@ -7,9 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use lxhost_contract::{Bytes, InterfaceAddress};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netdevice, recv, send, socket_with,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netdevice, recv, send, socket_with};
 
 /// RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR.
 const GROUPS: u32 = 0x10 | 0x100;

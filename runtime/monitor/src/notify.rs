@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use lxhost_contract::Launch;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, chownat, openat};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind,
-    recvmsg, socket_with, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, recvmsg,
+    socket_with, sockopt,
 };
 use rustix::process::Pid;
 

@@ -8,9 +8,7 @@ mod users;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lxhost_contract::{
-    Channel, Exec, ExecExited, ExecStarted, Launch, Record, Refusal, Refused, Reply, Session as Row, Value,
-};
+use lxhost_contract::{Channel, Exec, ExecExited, ExecStarted, Launch, Record, Refusal, Refused, Reply, Session as Row, Value};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitStatus, pidfd_open};
 
@@ -218,13 +216,8 @@ fn begin(place: Place<'_>, exec: &Exec, streams: &[OwnedFd], asker: Asker) -> Re
     let slave = pty.as_ref().map(|pty| pty.slave.as_fd());
     let stream = |n: usize| slave.or_else(|| streams.get(n).map(AsFd::as_fd)).unwrap_or(null.as_fd());
     let cgroup = place.cgroup.sessions().map_err(fail("cgroup"))?;
-    let entry = Entry {
-        exec,
-        launch: place.launch,
-        init: place.init,
-        report: &theirs,
-        streams: [stream(0), stream(1), stream(2)],
-    };
+    let entry =
+        Entry { exec, launch: place.launch, init: place.init, report: &theirs, streams: [stream(0), stream(1), stream(2)] };
     let birth = Birth { cgroup: Some(cgroup.as_fd()), ..Birth::default() };
     child(birth, || entry.enter()).map_err(fail("clone"))?;
     let (master, terminal) = pty.map_or((None, None), |pty| (Some(pty.master), Some(pty.number)));

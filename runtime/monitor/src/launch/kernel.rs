@@ -59,10 +59,7 @@ fn report(pipe: &std::os::fd::OwnedFd, result: Result<(), Failure>) -> i32 {
 
 fn mount_all(stage: &Stage, launch: &Launch, owner: (u32, u32)) -> Result<(), Failure> {
     let safe = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    for (kind, path, attributes) in [
-        ("proc", "/proc", safe),
-        ("sysfs", "/sys", safe | MountAttrFlags::MOUNT_ATTR_RDONLY),
-    ] {
+    for (kind, path, attributes) in [("proc", "/proc", safe), ("sysfs", "/sys", safe | MountAttrFlags::MOUNT_ATTR_RDONLY)] {
         let what = || format!("mount {path}");
         let tree = new_mount(kind, &[("source", kind)], attributes).during(what())?;
         let target = stage.make_in_root(Path::new(path), owner, false).during(what())?;

@@ -10,9 +10,7 @@ use std::path::Path;
 use lxhost_contract::{Mount, MountKind, Overlay, Root};
 use rustix::fs::{CWD, StatVfsMountFlags};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
 
 use crate::failure::{During, Failure};
 use crate::launch::stage::{ROOT, Stage, clone_tree, new_mount, onto};

@@ -9,8 +9,8 @@ use std::path::{Component, Path};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-    fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_change, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, mount, mount_change, move_mount, open_tree,
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
@@ -87,10 +87,8 @@ impl Stage {
     /// As `in_root`, making missing directories (and at the end a file, if `file`) as the container's root.
     pub(crate) fn make_in_root(&self, path: &Path, owner: (u32, u32), file: bool) -> Result<OwnedFd, Errno> {
         let mut at = self.open(ROOT)?;
-        let parts: Vec<&std::ffi::OsStr> = path
-            .components()
-            .filter_map(|part| if let Component::Normal(name) = part { Some(name) } else { None })
-            .collect();
+        let parts: Vec<&std::ffi::OsStr> =
+            path.components().filter_map(|part| if let Component::Normal(name) = part { Some(name) } else { None }).collect();
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let mut walked = std::path::PathBuf::new();
         for (n, name) in parts.iter().enumerate() {

@@ -49,9 +49,7 @@ impl Server {
     fn carry_out_simple(&mut self, request: Request) -> Result<(), Refused> {
         let failed = |subject: &'static str| move |errno| refuse(Refusal::Failed, errno, subject);
         match request {
-            Request::Signal(signal) => {
-                signals::send(&self.of.init.pidfd, signal.signal).map_err(failed("signal"))
-            }
+            Request::Signal(signal) => signals::send(&self.of.init.pidfd, signal.signal).map_err(failed("signal")),
             Request::Kill(_) => self.of.cgroup.kill().map_err(failed("cgroup.kill")),
             Request::ConsoleResize(size) => self.console.resize(size.rows, size.columns).map_err(failed("console")),
             Request::ConsoleDetach(detach) => {
@@ -59,9 +57,7 @@ impl Server {
                 found.then_some(()).ok_or_else(|| refuse(Refusal::NoSuchSession, Errno::NOENT, "attachment"))
             }
             Request::ExecSignal(signal) => self.sessions.signal(signal.id, signal.signal),
-            Request::ExecResize(size) => {
-                self.sessions.resize(self.of.pts.as_fd(), size.id, size.rows, size.columns)
-            }
+            Request::ExecResize(size) => self.sessions.resize(self.of.pts.as_fd(), size.id, size.rows, size.columns),
             Request::ExecAck(ack) => {
                 let found = self.sessions.acknowledge(ack.id);
                 found.then_some(()).ok_or_else(|| refuse(Refusal::NoSuchSession, Errno::SRCH, "session"))

@@ -13,9 +13,9 @@ use lxhost_model::instance::ExitReason;
 use lxhost_model::{IdRange, ObjectId};
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
-const APPLETS: [&str; 22] = [
+const APPLETS: [&str; 23] = [
     "sh", "true", "false", "cat", "sleep", "id", "pwd", "env", "stty", "tty", "mount", "umount", "reboot", "poweroff", "mknod",
-    "ls", "grep", "wc", "dd", "init", "kill", "head",
+    "ls", "grep", "wc", "dd", "init", "kill", "head", "ip",
 ];
 const LONGEST: Duration = Duration::from_secs(30);
 

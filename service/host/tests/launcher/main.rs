@@ -8,4 +8,5 @@ mod commands;
 mod endings;
 mod host;
 mod isolation;
+mod outside;
 mod survival;
