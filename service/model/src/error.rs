@@ -53,6 +53,10 @@ kinds! {
     NoSuchJob => "org.lxhost1.Error.NoSuchJob", 3;
     /// The exec session is unknown or was collected.
     NoSuchExec => "org.lxhost1.Error.NoSuchExec", 3;
+    /// The guest has no such command; the exit status is a shell's.
+    NoSuchCommand => "org.lxhost1.Error.NoSuchCommand", 127;
+    /// The guest's command is there and cannot be run; the exit status is a shell's.
+    NotExecutable => "org.lxhost1.Error.NotExecutable", 126;
     /// No project of that name.
     NoSuchProject => "org.lxhost1.Error.NoSuchProject", 3;
     /// The name is taken.

@@ -176,7 +176,7 @@ async fn a_program_that_is_not_there_is_named() {
     let exec = Exec { argv: vec!["no-such-program".into()], ..Exec::default() };
     let streams = Streams { stdin: nothing(), stdout: nothing(), stderr: nothing() };
     let error = world.engine.exec(&root(), id, exec, streams, false).await.unwrap_err();
-    assert_eq!(error.kind, Kind::InvalidArgs);
+    assert_eq!(error.kind, Kind::NoSuchCommand);
     assert!(error.message.contains("no-such-program"), "{error}");
 }
 

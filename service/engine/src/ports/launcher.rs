@@ -214,6 +214,9 @@ pub trait Launcher: Send + Sync {
     /// also cleans up after a launch that a crash interrupted.
     async fn kill(&self, id: ObjectId, machine: &str) -> Result<()>;
 
+    /// Removes what outlives a run: console log and recorded exit. For an instance that is being deleted. Idempotent.
+    async fn forget(&self, id: ObjectId) -> Result<()>;
+
     /// Freezes all its processes and waits until they are. Idempotent.
     async fn freeze(&self, id: ObjectId) -> Result<()>;
 
@@ -223,8 +226,8 @@ pub trait Launcher: Send + Sync {
     /// Runs a command with the caller's file descriptors. Returns its pid once it is running.
     ///
     /// # Errors
-    /// `NotRunning`, `InvalidState` (frozen), `InvalidArgs` (no such user, directory or program; the
-    /// message says which).
+    /// `NotRunning`, `InvalidState` (frozen), `NoSuchCommand`, `NotExecutable`, `InvalidArgs` (no such user,
+    /// group or directory; the message says which).
     async fn exec(&self, id: ObjectId, exec: Exec, streams: Streams) -> Result<u32>;
 
     /// Runs a command on a new terminal of the guest; returns pid, the terminal's master and its

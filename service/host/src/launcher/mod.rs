@@ -101,6 +101,16 @@ impl Launcher for HostLauncher {
         self.remove(id, machine).await
     }
 
+    async fn forget(&self, id: ObjectId) -> Result<()> {
+        let dir = self.runtime_dir(id);
+        match std::fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(format!("remove {}", dir.display()), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn freeze(&self, id: ObjectId) -> Result<()> {
         let live = self.table.get(id)?;
         live.monitor.freeze().await.map_err(|error| live.error(error))

@@ -61,17 +61,17 @@ async fn what_is_not_there_is_named_and_changes_nothing() {
         exec
     };
     let wrong = [
-        (with(&|e| e.argv = vec!["nothing-there".into()]), "nothing-there: command not found"),
-        (with(&|e| e.argv = vec!["/etc/passwd".into()]), "/etc/passwd: Permission denied"),
-        (with(&|e| e.user = Some("nobody-here".into())), "there is no user nobody-here inside"),
-        (with(&|e| e.group = Some("no-group".into())), "there is no group no-group inside"),
-        (with(&|e| e.cwd = Some("/no/such".into())), "there is no directory /no/such inside"),
+        (with(&|e| e.argv = vec!["nothing-there".into()]), Kind::NoSuchCommand, "nothing-there: command not found"),
+        (with(&|e| e.argv = vec!["/etc/passwd".into()]), Kind::NotExecutable, "/etc/passwd: Permission denied"),
+        (with(&|e| e.user = Some("nobody-here".into())), Kind::InvalidArgs, "there is no user nobody-here inside"),
+        (with(&|e| e.group = Some("no-group".into())), Kind::InvalidArgs, "there is no group no-group inside"),
+        (with(&|e| e.cwd = Some("/no/such".into())), Kind::InvalidArgs, "there is no directory /no/such inside"),
     ];
-    for (exec, message) in wrong {
+    for (exec, kind, message) in wrong {
         let mut exec = exec;
         exec.pty = Some((24, 80));
         let error = guest.launcher.exec_pty(guest.id, exec).await.unwrap_err();
-        assert_eq!(error.kind, Kind::InvalidArgs);
+        assert_eq!(error.kind, kind);
         assert!(error.message.contains(message), "{}", error.message);
     }
     let (_, _, result) = guest.sh(1, "true").await;

@@ -73,6 +73,10 @@ impl Publisher {
         for key in keys(&state) {
             self.add(bus, &state, key).await?;
         }
+        // Commands that outlived the last daemon: their callers are waiting for this path.
+        for exec in self.engine.execs() {
+            self.exec(bus, exec.session).await.map_err(|e| zbus::Error::Failure(e.message))?;
+        }
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(queue) = queue {
             tokio::spawn(follow(self.clone(), bus.clone(), events, queue));

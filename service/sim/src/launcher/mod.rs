@@ -199,6 +199,10 @@ impl Launcher for SimLauncher {
         Ok(())
     }
 
+    async fn forget(&self, _id: ObjectId) -> Result<()> {
+        self.faults.pass("launcher.forget")
+    }
+
     async fn freeze(&self, id: ObjectId) -> Result<()> {
         self.faults.pass("launcher.freeze")?;
         self.with(id, |guest| {

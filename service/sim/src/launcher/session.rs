@@ -68,7 +68,7 @@ pub(super) fn check(exec: &Exec) -> Result<()> {
     }
     match find(program, &variable(exec, "PATH", PATH)) {
         Some(_) => Ok(()),
-        None => Err(Error::new(Kind::InvalidArgs, format!("there is no program {}", quoted(program)))),
+        None => Err(Error::new(Kind::NoSuchCommand, format!("there is no program {}", quoted(program)))),
     }
 }
 
