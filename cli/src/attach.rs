@@ -112,7 +112,8 @@ fn status(result: &str, code: i32) -> Result<u8, Failure> {
         "failed" => {
             Err(Failure::of(Kind::Failed, format!("the command could not be run: {}", std::io::Error::from_raw_os_error(code))))
         }
-        other => Err(Failure::of(Kind::Interrupted, format!("the command's end is not known ({other})"))),
+        "lost" => Err(Failure::of(Kind::Interrupted, "how the command ended is not known: its instance ended first")),
+        other => Err(Failure::of(Kind::Interrupted, format!("how the command ended is not known ({other})"))),
     }
 }
 

@@ -43,9 +43,6 @@ pub(crate) enum Network {
         /// Keys, as an option
         #[arg(short, long = "config", value_name = "KEY=VALUE")]
         config: Vec<Pair>,
-        /// One line about it
-        #[arg(long, value_name = "TEXT")]
-        description: Option<String>,
     },
     /// Delete networks that no instance uses
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl network delete lab")]

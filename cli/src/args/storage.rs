@@ -50,9 +50,6 @@ pub(crate) enum Storage {
         /// Keys
         #[arg(value_name = "KEY=VALUE")]
         keys: Vec<Pair>,
-        /// One line about it
-        #[arg(long, value_name = "TEXT")]
-        description: Option<String>,
     },
     /// Delete pools that hold nothing
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl storage delete fast")]

@@ -37,13 +37,10 @@ pub(crate) async fn log(session: &Session, path: &OwnedObjectPath) -> Result<(),
 /// Attaches the user's terminal to the console until the escape or its end.
 pub(crate) async fn attach(session: &Session, path: &OwnedObjectPath) -> Result<u8, Failure> {
     let guest: GuestProxy<'static> = session.object(path).await?;
-    let mut options = Options::new();
-    if let Some(size) = terminal::size() {
-        options.insert("rows", size.ws_row.into());
-        options.insert("cols", size.ws_col.into());
-    }
-    let (stream, _) = session.allowed(|| guest.open_console("console", &options)).await?;
+    let none = Options::new();
+    let (stream, _) = session.allowed(|| guest.open_console("console", &none)).await?;
     let stream = OwnedFd::from(stream);
+    resize(&stream);
     if !session.quiet {
         eprintln!("Ctrl-a q leaves the console");
     }
@@ -67,12 +64,14 @@ async fn attend(stream: &OwnedFd, pump: &mut Pump) -> Result<u8, Failure> {
         tokio::select! {
             end = pump.ended() => return Ok(if end == End::Orphaned { 129 } else { 0 }),
             number = signals.next() => return Ok(128 + u8::try_from(number).unwrap_or(0)),
-            _ = resized.recv() => {
-                if let Some(size) = terminal::size() {
-                    // A stream that is no terminal has no size.
-                    let _ = rustix::termios::tcsetwinsize(stream.as_fd(), size);
-                }
-            }
+            _ = resized.recv() => resize(stream),
         }
+    }
+}
+
+/// Gives the console the size of our terminal; a stream that is no terminal has none.
+fn resize(stream: &OwnedFd) {
+    if let Some(size) = terminal::size() {
+        let _ = rustix::termios::tcsetwinsize(stream.as_fd(), size);
     }
 }

@@ -24,9 +24,9 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             let (config, _) = session.allowed(|| network.get_config(&none)).await?;
             render::print(&format!("{}\n", config.get(key).map_or("", String::as_str)))
         }
-        Args::Create { name, keys, kind, config, description } => {
+        Args::Create { name, keys, kind, config } => {
             let config = pairs::config(config.iter().chain(keys));
-            create(session, name, kind, &config, description.as_deref()).await?;
+            create(session, name, kind, &config).await?;
             session.name_or(name, format!("Network {name} created"))
         }
         Args::Delete { names } => {
@@ -69,16 +69,10 @@ async fn show(session: &Session, name: &str) -> Result<(), Failure> {
 }
 
 /// Makes a network and waits until it is up.
-pub(crate) async fn create(
-    session: &Session,
-    name: &str,
-    kind: &str,
-    config: &Config,
-    description: Option<&str>,
-) -> Result<(), Failure> {
+pub(crate) async fn create(session: &Session, name: &str, kind: &str, config: &Config) -> Result<(), Failure> {
     let manager = session.manager().await?;
-    let options: Options<'_> = description.map(|d| ("description", d.into())).into_iter().collect();
-    let (_, job) = session.allowed(|| manager.create_network(&session.project, name, kind, config, &options)).await?;
+    let none = Options::new();
+    let (_, job) = session.allowed(|| manager.create_network(&session.project, name, kind, config, &none)).await?;
     progress::wait(session, &job, &format!("Creating network {name}"), OnInterrupt::Cancel).await.map(drop)
 }
 

@@ -24,8 +24,8 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             let (config, _) = session.allowed(|| pool.get_config(&none)).await?;
             render::print(&format!("{}\n", config.get(key).map_or("", String::as_str)))
         }
-        Args::Create { name, driver, keys, description } => {
-            create(session, name, driver, &pairs::config(keys), description.as_deref()).await?;
+        Args::Create { name, driver, keys } => {
+            create(session, name, driver, &pairs::config(keys)).await?;
             session.name_or(name, format!("Storage pool {name} created"))
         }
         Args::Delete { names } => {
@@ -88,16 +88,10 @@ async fn info(session: &Session, name: &str, exact: bool, format: Format) -> Res
 }
 
 /// Makes a pool; an empty driver lets the daemon choose.
-pub(crate) async fn create(
-    session: &Session,
-    name: &str,
-    driver: &str,
-    config: &Config,
-    description: Option<&str>,
-) -> Result<(), Failure> {
+pub(crate) async fn create(session: &Session, name: &str, driver: &str, config: &Config) -> Result<(), Failure> {
     let manager = session.manager().await?;
-    let options: Options<'_> = description.map(|d| ("description", d.into())).into_iter().collect();
-    let (_, job) = session.allowed(|| manager.create_pool(name, driver, config, &options)).await?;
+    let none = Options::new();
+    let (_, job) = session.allowed(|| manager.create_pool(name, driver, config, &none)).await?;
     progress::wait(session, &job, &format!("Creating storage pool {name}"), OnInterrupt::Cancel).await.map(drop)
 }
 

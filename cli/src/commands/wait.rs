@@ -57,8 +57,11 @@ async fn until(session: &Session, path: &OwnedObjectPath, args: &Wait) -> Result
             Ok(properties) if reached(args.what, &properties, first)? => return Ok(()),
             Ok(_) => (),
             // An ephemeral instance that stopped is gone.
-            Err(_) if args.what == WaitFor::Stopped && !exists(session, args).await => return Ok(()),
-            Err(failure) => return Err(failure),
+            Err(failure) => match (exists(session, args).await, args.what) {
+                (true, _) => return Err(failure),
+                (false, WaitFor::Stopped) => return Ok(()),
+                (false, _) => return Err(Failure::of(Kind::NoSuchInstance, format!("{} was deleted", args.name))),
+            },
         }
         first = false;
         if events.next().await.is_none() {

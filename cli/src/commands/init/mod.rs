@@ -71,11 +71,11 @@ fn suited(existing: &Existing, driver: &str) -> Preseed {
 async fn apply(session: &Session, wanted: &Preseed) -> Result<(), Failure> {
     let existing = Existing::read(session).await?;
     for pool in wanted.storage_pools.iter().filter(|pool| !existing.pools.contains(&pool.name)) {
-        super::storage::create(session, &pool.name, &pool.driver, &pool.config, some(&pool.description)).await?;
+        super::storage::create(session, &pool.name, &pool.driver, &pool.config).await?;
         session.say(format!("Storage pool {} created", pool.name));
     }
     for network in wanted.networks.iter().filter(|network| !existing.networks.contains(&network.name)) {
-        super::network::create(session, &network.name, network.kind(), &network.config, some(&network.description)).await?;
+        super::network::create(session, &network.name, network.kind(), &network.config).await?;
         session.say(format!("Network {} created", network.name));
     }
     for profile in &wanted.profiles {
@@ -83,10 +83,6 @@ async fn apply(session: &Session, wanted: &Preseed) -> Result<(), Failure> {
         merge(session, name, &profile.config, &profile.devices, profile.description.as_deref()).await?;
     }
     Ok(())
-}
-
-fn some(description: &str) -> Option<&str> {
-    Some(description).filter(|d| !d.is_empty())
 }
 
 /// Adds keys and devices to a profile, making it when it is missing.

@@ -23,8 +23,9 @@ pub(crate) struct Preseed {
 pub(crate) struct PoolSeed {
     pub(crate) name: String,
     pub(crate) driver: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) description: String,
+    /// Read so that LXD's preseeds parse; pools and networks have none yet.
+    #[serde(skip_serializing)]
+    pub(crate) description: Option<String>,
     #[serde(deserialize_with = "scalars")]
     pub(crate) config: Config,
 }
@@ -36,8 +37,9 @@ pub(crate) struct NetworkSeed {
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) description: String,
+    /// Read so that LXD's preseeds parse; pools and networks have none yet.
+    #[serde(skip_serializing)]
+    pub(crate) description: Option<String>,
     #[serde(deserialize_with = "scalars")]
     pub(crate) config: Config,
     /// LXD's project of the network; `default` alone.
