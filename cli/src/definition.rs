@@ -90,8 +90,10 @@ impl Definition {
     }
 }
 
+/// What a YAML error says first; the excerpt that follows it is not for one line.
 pub(crate) fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line)
 }
 
 #[cfg(test)]

@@ -119,7 +119,6 @@ fn hint(error: &Error) -> Option<String> {
         Kind::NoSuchPool => "lxctl storage list shows the pools",
         Kind::NoSuchProfile => "lxctl profile list shows the profiles",
         Kind::NoSuchJob => "lxctl operation list shows what is under way",
-        Kind::NotRunning => "lxctl start starts it",
         Kind::GenerationMismatch => "somebody else changed it meanwhile: look at it and try again",
         Kind::Busy => "lxctl operation list shows what is under way",
         Kind::AccessDenied | Kind::InteractiveAuthorizationRequired => return Some(authority(&error.message)),

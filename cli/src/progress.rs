@@ -32,7 +32,8 @@ pub(crate) async fn wait(
     what: &str,
     interrupt: OnInterrupt,
 ) -> Result<Values, Failure> {
-    if job.as_str() == path::NONE {
+    // What was finished at once names no job, or the object that it changed.
+    if !job.as_str().starts_with(&format!("{}/job/", path::MANAGER)) {
         return Ok(Values::new());
     }
     let proxy: JobProxy<'static> = session.object(job).await?;

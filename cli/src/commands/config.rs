@@ -106,9 +106,10 @@ async fn edit(session: &Session, name: &str) -> Result<(), Failure> {
         let new = Definition::parse(text)?;
         let profiles = new.profiles.as_ref().or(before.profiles.as_ref()).map_or_else(Vec::new, Clone::clone);
         let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
-        let none = Options::new();
-        let (_, job) =
-            session.allowed(|| instance.replace_config(&new.config, &new.devices, &profiles, generation, &none)).await?;
+        let described = new.description.as_deref().map(|d| ("description", d.into()));
+        let options: Options<'_> = described.into_iter().collect();
+        let call = || instance.replace_config(&new.config, &new.devices, &profiles, generation, &options);
+        let (_, job) = session.allowed(call).await?;
         progress::wait(session, &job, &format!("Configuring {name}"), OnInterrupt::Leave).await.map(drop)
     })
     .await

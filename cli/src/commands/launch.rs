@@ -10,7 +10,7 @@ use crate::reference;
 use lxhost_dbus::proxy::InstanceProxy;
 use lxhost_dbus::{Config, Devices, Options};
 use lxhost_model::Kind;
-use lxhost_model::name::quoted;
+use lxhost_model::name::{InstanceName, quoted};
 use std::path::Path;
 
 /// Makes an instance, and starts it when `start`.
@@ -35,15 +35,23 @@ pub(crate) async fn run(session: &Session, args: &NewInstance, start: bool) -> R
     let manager = session.manager().await?;
     let none = Options::new();
     let (instance, job) = session.allowed(|| manager.create_instance(&session.project, name, &source, &spec, &none)).await?;
-    let made = if name.is_empty() {
-        let proxy: InstanceProxy<'static> = session.object(&instance).await?;
-        let made = proxy.name().await?;
-        session.say(format!("{doing} {made}"));
-        made
-    } else {
-        name.to_owned()
+    let proxy: InstanceProxy<'static> = session.object(&instance).await?;
+    // A generated name is known once the record is there, which an image to be fetched comes before.
+    let early = if name.is_empty() { proxy.name().await.ok() } else { None };
+    if let Some(name) = &early {
+        session.say(format!("{doing} {name}"));
+    }
+    let shown = early.as_deref().unwrap_or(if name.is_empty() { image } else { name });
+    progress::wait(session, &job, &format!("{doing} {shown}"), OnInterrupt::Cancel).await?;
+    let made = match early {
+        Some(name) => name,
+        None if name.is_empty() => {
+            let name = proxy.name().await?;
+            session.say(format!("{} {name}", if start { "Launched" } else { "Created" }));
+            name
+        }
+        None => name.to_owned(),
     };
-    progress::wait(session, &job, &format!("{doing} {made}"), OnInterrupt::Cancel).await?;
     if session.quiet {
         crate::render::line(&made);
     }
@@ -60,7 +68,11 @@ fn image_and_name(args: &NewInstance) -> Result<(&str, &str), Failure> {
         (true, name, None) => ("", name.as_deref().unwrap_or_default()),
         (_, image, name) => (image.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default()),
     };
-    Ok((reference::image(image)?, reference::local(name)?))
+    let name = reference::local(name)?;
+    if !name.is_empty() {
+        name.parse::<InstanceName>()?;
+    }
+    Ok((reference::image(image)?, name))
 }
 
 /// The definition of standard input with the command line over it.

@@ -26,6 +26,7 @@ mod wait;
 use crate::args::{Cli, Command};
 use crate::bus::Session;
 use crate::failure::Failure;
+use lxhost_model::Kind;
 
 /// Runs a parsed command line; gives the exit status.
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
@@ -39,9 +40,9 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     let session = Session::open(&global).await?;
     let s = &session;
     match cli.command {
-        Command::Exec(args) => return exec::run(s, &args).await,
-        Command::Shell(args) => return shell::run(s, &args).await,
-        Command::Console(args) => return console::run(s, &args).await,
+        Command::Exec(args) => return exec::run(s, &args).await.map_err(|f| not_running(f, &args.name)),
+        Command::Shell(args) => return shell::run(s, &args).await.map_err(|f| not_running(f, &args.name)),
+        Command::Console(args) => return console::run(s, &args).await.map_err(|f| not_running(f, &args.name)),
         Command::Launch(args) => launch::run(s, &args, true).await,
         Command::Create(args) => launch::run(s, &args, false).await,
         Command::Init(args) => init::run(s, args).await,
@@ -65,4 +66,12 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Generate(_) | Command::Version(_) | Command::Doctor(_) => Ok(()),
     }
     .map(|()| 0)
+}
+
+/// What helps those who want to get into an instance that does not run.
+fn not_running(failure: Failure, name: &str) -> Failure {
+    match (failure.kind, &failure.hint) {
+        (Some(Kind::NotRunning), None) => failure.hint(format!("lxctl start {name}")),
+        _ => failure,
+    }
 }

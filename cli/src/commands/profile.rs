@@ -13,6 +13,7 @@ use lxhost_dbus::{Config, Options};
 use lxhost_model::Kind;
 use lxhost_model::name::quoted;
 use serde_json::json;
+use zbus::wire::OwnedObjectPath;
 
 /// Runs a verb of `profile`.
 pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
@@ -76,13 +77,15 @@ async fn read(session: &Session, name: &str) -> Result<(Definition, u64), Failur
     let profile = session.profile(name).await?;
     let none = Options::new();
     let (config, devices, generation) = session.allowed(|| profile.get_config(&none)).await?;
-    let (description, users) = tokio::join!(profile.description(), profile.list_users());
+    let (description, users) = tokio::try_join!(profile.description(), profile.list_users())?;
+    let rows = if users.is_empty() { Vec::new() } else { pages::instances(session, None).await? };
+    let name_of = |path: &OwnedObjectPath| rows.iter().find(|row| row.path == *path).map(|row| row.name.clone());
     let definition = Definition {
         name: Some(crate::reference::local(name)?.to_owned()),
-        description: Some(description?),
+        description: Some(description),
         config,
         devices,
-        used_by: users?.iter().map(|path| path.to_string()).collect(),
+        used_by: users.iter().filter_map(name_of).collect(),
         ..Definition::default()
     };
     Ok((definition, generation))
