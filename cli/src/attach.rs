@@ -17,11 +17,12 @@ use zbus::wire::OwnedObjectPath;
 /// Time a restarting daemon gets, and the pause between attempts.
 const PATIENCE: u32 = 150;
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long a call that starts a command takes at most when nobody is asked.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Waits for a command that has our own descriptors; our signals go to it. Gives its exit status.
-pub(crate) async fn plain(session: &Session, path: &OwnedObjectPath) -> Result<u8, Failure> {
+pub(crate) async fn plain(session: &Session, path: &OwnedObjectPath, mut signals: Signals) -> Result<u8, Failure> {
     let exec: ExecProxy<'static> = session.object(path).await?;
-    let mut signals = Signals::new()?;
     let end = wait(&exec);
     tokio::pin!(end);
     loop {
@@ -37,20 +38,24 @@ pub(crate) async fn plain(session: &Session, path: &OwnedObjectPath) -> Result<u
 }
 
 /// Runs the user's terminal on `master` until the command ends. Gives its exit status.
-pub(crate) async fn on_terminal(session: &Session, path: &OwnedObjectPath, master: OwnedFd) -> Result<u8, Failure> {
+pub(crate) async fn on_terminal(
+    session: &Session,
+    path: &OwnedObjectPath,
+    master: OwnedFd,
+    mut signals: Signals,
+) -> Result<u8, Failure> {
     let exec: ExecProxy<'static> = session.object(path).await?;
     let io = |e: std::io::Error| Failure::io("copy to the terminal", &e);
     let size = master.try_clone().map_err(io)?;
     let raw = Raw::enter()?;
     let mut pump = Pump::start(master, Escape::None).map_err(io)?;
-    let end = attend(&exec, &size, &mut pump).await;
+    let end = attend(&exec, &size, &mut pump, &mut signals).await;
     pump.finish();
     drop(raw);
     end
 }
 
-async fn attend(exec: &ExecProxy<'static>, master: &OwnedFd, pump: &mut Pump) -> Result<u8, Failure> {
-    let mut signals = Signals::new()?;
+async fn attend(exec: &ExecProxy<'static>, master: &OwnedFd, pump: &mut Pump, signals: &mut Signals) -> Result<u8, Failure> {
     let mut resized = listen(SignalKind::window_change())?;
     let end = wait(exec);
     tokio::pin!(end);
@@ -117,19 +122,41 @@ fn status(result: &str, code: i32) -> Result<u8, Failure> {
     }
 }
 
-/// Signals that ask lxctl to end.
-pub(crate) struct Signals(Vec<(i32, Signal)>);
+/// Signals that ask lxctl to end. Listened to before a command is started: it may run, and be
+/// signalled, before its name is known here.
+pub(crate) struct Signals {
+    streams: Vec<(i32, Signal)>,
+    held: Option<i32>,
+}
 
 impl Signals {
     pub(crate) fn new() -> Result<Self, Failure> {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
-        kinds.into_iter().map(|kind| Ok((kind.as_raw_value(), listen(kind)?))).collect::<Result<_, Failure>>().map(Signals)
+        let streams = kinds.into_iter().map(|kind| Ok((kind.as_raw_value(), listen(kind)?))).collect::<Result<_, Failure>>()?;
+        Ok(Signals { streams, held: None })
+    }
+
+    /// The end of `call`. A signal meanwhile is held for the command if the call is answered soon,
+    /// and ends lxctl if it is not: then somebody is being asked for a password.
+    pub(crate) async fn during<T>(&mut self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::pin!(call);
+        let number = tokio::select! {
+            biased;
+            answer = &mut call => return answer,
+            number = self.next() => number,
+        };
+        self.held = Some(number);
+        let ended = |_| Failure::said(128 + u8::try_from(number).unwrap_or(0));
+        tokio::time::timeout(SOON, call).await.map_err(ended)?
     }
 
     /// Number of the next one.
     pub(crate) async fn next(&mut self) -> i32 {
+        if let Some(number) = self.held.take() {
+            return number;
+        }
         std::future::poll_fn(|context| {
-            for (number, signal) in &mut self.0 {
+            for (number, signal) in &mut self.streams {
                 if signal.poll_recv(context).is_ready() {
                     return std::task::Poll::Ready(*number);
                 }

@@ -183,6 +183,8 @@ impl Copying {
             Ok(0) => self.end_of_input(),
             Ok(n) => {
                 if self.typed(&buffer[..n]) {
+                    // What was typed before the escape is still meant for the console.
+                    self.send();
                     return Some(End::Left);
                 }
             }
@@ -292,8 +294,9 @@ mod tests {
     #[test]
     fn the_escape_leaves_and_can_be_typed() {
         let (end, output) = pump(b"x\x01\x01y\x01bz\x01q", Escape::CtrlA, |mut far| {
-            let mut got = vec![0; 6];
-            let _ = far.read(&mut got);
+            let mut got = [0; 6];
+            far.read_exact(&mut got).unwrap();
+            assert_eq!(&got, b"x\x01y\x01bz");
         });
         assert_eq!(end, End::Left);
         assert!(output.is_empty());

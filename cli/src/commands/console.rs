@@ -41,12 +41,13 @@ pub(crate) async fn attach(session: &Session, path: &OwnedObjectPath) -> Result<
     let (stream, _) = session.allowed(|| guest.open_console("console", &none)).await?;
     let stream = OwnedFd::from(stream);
     resize(&stream);
-    if !session.quiet {
-        eprintln!("Ctrl-a q leaves the console");
-    }
     let io = |e: std::io::Error| Failure::io("copy to the terminal", &e);
     let size = stream.try_clone().map_err(io)?;
     let raw = Raw::enter()?;
+    if !session.quiet {
+        // A raw terminal does not return the carriage by itself.
+        eprint!("Ctrl-a q leaves the console{}", if raw.is_some() { "\r\n" } else { "\n" });
+    }
     let mut pump = Pump::start(stream, Escape::CtrlA).map_err(io)?;
     let end = attend(&size, &mut pump).await;
     pump.finish();

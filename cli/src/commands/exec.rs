@@ -1,7 +1,7 @@
 //! `exec`.
 
 use crate::args::{Exec, Mode};
-use crate::attach;
+use crate::attach::{self, Signals};
 use crate::bus::Session;
 use crate::failure::Failure;
 use crate::pairs;
@@ -17,10 +17,12 @@ pub(crate) async fn run(session: &Session, args: &Exec) -> Result<u8, Failure> {
     let guest: GuestProxy<'static> = session.object(&session.instance(&args.name).await?).await?;
     let argv: Vec<&str> = args.command.iter().map(String::as_str).collect();
     let mut options = options(args);
+    let mut signals = Signals::new()?;
     if wants_terminal(args, terminal::is_interactive()) {
         terminal_options(&mut options);
-        let (exec, master, _) = session.allowed(|| guest.exec_pty(&argv, &options)).await?;
-        return attach::on_terminal(session, &exec, master.into()).await;
+        let call = session.allowed(|| guest.exec_pty(&argv, &options));
+        let (exec, master, _) = signals.during(call).await?;
+        return attach::on_terminal(session, &exec, master.into(), signals).await;
     }
     if args.disable_stdin {
         options.insert("null", vec!["stdin"].into());
@@ -30,8 +32,8 @@ pub(crate) async fn run(session: &Session, args: &Exec) -> Result<u8, Failure> {
     if !args.disable_stdin {
         fds.insert("stdin", Fd::from(stdin.as_fd()));
     }
-    let (exec, _) = session.allowed(|| guest.exec(&argv, &fds, &options)).await?;
-    attach::plain(session, &exec).await
+    let (exec, _) = signals.during(session.allowed(|| guest.exec(&argv, &fds, &options))).await?;
+    attach::plain(session, &exec, signals).await
 }
 
 /// Whether the command gets a terminal.

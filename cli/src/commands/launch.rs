@@ -111,7 +111,11 @@ async fn merged(session: &Session, args: &NewInstance, given: Option<Definition>
 /// The device `name` as the last of `profiles` that has it defines it.
 async fn of_profiles(session: &Session, profiles: &[String], name: &str) -> Result<Config, Failure> {
     for profile in profiles.iter().rev() {
-        let proxy = session.profile(profile).await?;
+        let proxy = match session.profile(profile).await {
+            // It comes with the first launch, which this may be.
+            Err(failure) if failure.kind == Some(Kind::NoSuchProfile) && profile == "default" => return first(name),
+            other => other?,
+        };
         let none = Options::new();
         let (_, mut devices, _) = session.allowed(|| proxy.get_config(&none)).await?;
         if let Some(device) = devices.remove(name) {
@@ -119,6 +123,16 @@ async fn of_profiles(session: &Session, profiles: &[String], name: &str) -> Resu
         }
     }
     Err(Failure::usage(format!("device {}: no profile has it, so it needs type=…", quoted(name))))
+}
+
+/// A device of the profile `default` as the first launch makes it.
+fn first(name: &str) -> Result<Config, Failure> {
+    let keys: &[(&str, &str)] = match name {
+        "root" => &[("type", "disk"), ("path", "/"), ("pool", "default")],
+        "eth0" => &[("type", "nic"), ("name", "eth0"), ("network", "lxbr0")],
+        _ => return Err(Failure::usage(format!("device {}: no profile has it, so it needs type=…", quoted(name)))),
+    };
+    Ok(keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
 }
 
 /// `-d NAME,KEY=VALUE,…` by device.

@@ -1,7 +1,7 @@
 //! `shell`.
 
 use crate::args::Shell;
-use crate::attach;
+use crate::attach::{self, Signals};
 use crate::bus::Session;
 use crate::failure::Failure;
 use lxhost_dbus::Options;
@@ -18,6 +18,7 @@ pub(crate) async fn run(session: &Session, args: &Shell) -> Result<u8, Failure> 
         options.insert("cwd", cwd.as_str().into());
     }
     super::exec::terminal_options(&mut options);
-    let (exec, master, _) = session.allowed(|| guest.open_shell(&args.user, &options)).await?;
-    attach::on_terminal(session, &exec, master.into()).await
+    let mut signals = Signals::new()?;
+    let (exec, master, _) = signals.during(session.allowed(|| guest.open_shell(&args.user, &options))).await?;
+    attach::on_terminal(session, &exec, master.into(), signals).await
 }

@@ -50,7 +50,7 @@ impl Handle {
 /// Checks what can be checked before anything is started.
 ///
 /// # Errors
-/// `InvalidArgs` for no or an unknown program or a directory that is none; `Unsupported` for
+/// `NoSuchCommand`; `InvalidArgs` for no program or a directory that is none; `Unsupported` for
 /// another user.
 pub(super) fn check(exec: &Exec) -> Result<()> {
     let Some(program) = exec.argv.first() else {

@@ -1,0 +1,13 @@
+//! lxctl as a whole, against `lxhostd --sim` on a bus of its own: no root, no containers. Commands
+//! "in" a simulated instance run on this machine, so their data and ends are real.
+
+// The functions that tests share are tests too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod daemon;
+mod terminal;
+
+mod exec;
+mod images;
+mod life;
+mod outlook;
