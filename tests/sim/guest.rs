@@ -233,7 +233,7 @@ async fn what_cannot_be_run_is_refused_and_named() {
     let run = async |argv: &[&str], wanted: &Options<'_>| guest.exec(argv, &HashMap::new(), wanted).await;
     refused(run(&[], &none()).await, Kind::InvalidArgs);
     refused(run(&[""], &none()).await, Kind::InvalidArgs);
-    assert!(refused(run(&["no-such-program"], &none()).await, Kind::InvalidArgs).contains("no-such-program"));
+    assert!(refused(run(&["no-such-program"], &none()).await, Kind::NoSuchCommand).contains("no-such-program"));
     refused(run(&["true"], &options([("cwd", "/no/such".into())])).await, Kind::InvalidArgs);
     refused(run(&["true"], &options([("environment", Variant::from(HashMap::from([("A=B", "1")])))])).await, Kind::InvalidArgs);
     refused(run(&["true"], &options([("null", Variant::from(vec!["stdlog"]))])).await, Kind::InvalidArgs);
