@@ -27,11 +27,14 @@ pub(crate) fn up(cache: &Cache, name: &str) -> Result<()> {
     if running(cache, name).is_ok() {
         bail!("the host {name} is running: lxhost-lab sh {name} enters it, lxhost-lab down {name} ends it");
     }
+    let log = record_path(cache, name)?.with_extension("log");
     let mut owner = Command::new("setsid")
         .arg(std::env::current_exe()?)
         .args(["serve", name])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // Not ours: whoever reads our output would wait for a host that stays.
+        .stderr(fs::File::create(&log).with_context(|| format!("making {}", log.display()))?)
         .spawn()
         .context("starting setsid")?;
     let mut said = String::new();
@@ -39,7 +42,7 @@ pub(crate) fn up(cache: &Cache, name: &str) -> Result<()> {
         BufReader::new(out).read_line(&mut said)?;
     }
     if said != "up\n" {
-        bail!("the host {name} did not come up");
+        bail!("the host {name} did not come up:\n{}", fs::read_to_string(&log).unwrap_or_default());
     }
     println!("the host {name} is up");
     Ok(())
