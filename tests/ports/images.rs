@@ -181,7 +181,7 @@ pub(crate) async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
     for script in [
         "test ! -e /etc/shadow && test ! -e /var/lib && test ! -e /home/x && test ! -e /work && test ! -e /share",
         "! touch /x && ! touch /usr/x && ! mkdir /var",
-        "test $(ls /sys/class/net 2>/dev/null | wc -l) -le 1",
+        "test $(wc -l </proc/self/net/dev) -eq 3",
         "! unshare -U true && ! mknod /dev/x c 1 3 && ! mount -t tmpfs x /usr",
         "grep -q 'NoNewPrivs:.1' /proc/self/status && grep -q 'Seccomp:.2' /proc/self/status",
     ] {

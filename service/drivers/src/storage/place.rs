@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Configuration keys of pools.
 const KEYS: &[&str] = &["source"];
 /// How long a deletion is waited for; it goes on behind the caller's back.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Places that no pool may be.
 const SYSTEM: &[&str] =
     &["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr"];
