@@ -61,7 +61,7 @@ impl Sandbox for SystemdSandbox {
         let (mut listener, stderr) = Listener::new(spec.builds).map_err(|e| Error::io(format!("unit {unit}"), &e))?;
         let root = Root::new(&self.roots, &unit)?;
         // From here on, whatever happens, the unit is stopped and released.
-        let guard = Guard { manager: Some(self.manager.clone()), unit: unit.clone() };
+        let guard = Guard { manager: Some(self.manager.clone()), units: self.units.clone(), unit: unit.clone() };
         let started = async {
             let properties = properties::of(&spec, &root.0, &stderr);
             self.units.start_transient(&unit, &properties).await
@@ -141,6 +141,7 @@ const CLD_DUMPED: i32 = 3;
 /// Stops the unit when the call is dropped before its end.
 struct Guard {
     manager: Option<ManagerProxy<'static>>,
+    units: Units,
     unit: String,
 }
 
@@ -158,11 +159,11 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(manager) = self.manager.take() else { return };
-        let unit = std::mem::take(&mut self.unit);
+        let (unit, units) = (std::mem::take(&mut self.unit), self.units.clone());
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            if let Err(error) = manager.stop_unit(&unit, "replace").await {
-                tracing::debug!(unit, %error, "a sandbox was not there to be stopped");
+            if let Err(error) = units.stop(&unit).await {
+                tracing::debug!(unit, %error, "a sandbox was not stopped");
             }
             let _ = manager.reset_failed_unit(&unit).await;
             let _ = manager.unref_unit(&unit).await;
