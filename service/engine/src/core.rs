@@ -43,10 +43,14 @@ pub(crate) struct Core {
     pub(crate) live: LiveTable,
     pub(crate) sessions: Sessions,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Held from a plan's look at the records to its commit.
+    pub(crate) planning: tokio::sync::Mutex<()>,
     /// Whether somebody listens to the launcher.
     pub(crate) following: AtomicBool,
 }
 
+/// How long after a failed job its instance is settled.
+const UNSETTLED: Duration = Duration::from_millis(500);
 /// Events a slow subscriber may fall behind before it has to read everything anew.
 const EVENT_BACKLOG: usize = 4096;
 
@@ -62,7 +66,9 @@ impl Engine {
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let sessions = Sessions::new(ports.host.now());
         let (jobs, live, following) = (Jobs::default(), LiveTable::default(), AtomicBool::new(false));
-        Engine { core: Arc::new(Core { ports, jobs, live, sessions, events, following }) }
+        Engine {
+            core: Arc::new(Core { ports, jobs, live, sessions, events, planning: tokio::sync::Mutex::default(), following }),
+        }
     }
 
     /// Adopts what runs, undoes or finishes what a crash interrupted, and follows the launcher's
@@ -109,8 +115,8 @@ impl Engine {
     /// Those of the authority; `Busy` when another job holds the object; whatever the verb's own
     /// early check says. Later failures are the job's result.
     pub async fn submit(&self, caller: &Caller, verb: impl Verb) -> Result<JobId> {
-        self.core.authorize(caller, &verb).await?;
-        self.core.open(caller.uid, Box::new(verb))
+        let granted = self.core.authorize(caller, &verb).await?;
+        self.core.open_granted(caller.uid, Box::new(verb), Some(granted))
     }
 
     /// As [`Engine::submit`], and waits for the end of the job: for what is done in no time.
@@ -191,8 +197,11 @@ impl Core {
         View { state, ports: &self.ports, now: self.ports.host.now() }
     }
 
-    pub(crate) async fn authorize(&self, caller: &Caller, verb: &dyn Verb) -> Result<()> {
-        self.ask(caller, verb.questions(&self.state())).await
+    /// Asks what `verb` asks now; returns the questions. They may be others after a long dialog: see `run.rs`.
+    async fn authorize(&self, caller: &Caller, verb: &dyn Verb) -> Result<Vec<crate::Question>> {
+        let questions = verb.questions(&self.state());
+        self.ask(caller, questions.clone()).await?;
+        Ok(questions)
     }
 
     pub(crate) async fn ask(&self, caller: &Caller, questions: Vec<crate::Question>) -> Result<()> {
@@ -206,15 +215,20 @@ impl Core {
         Ok(())
     }
 
-    /// Opens a job for `verb`, whoever asked for it, and starts it.
+    /// Opens a job for `verb`, which the daemon itself wants, and starts it.
     pub(crate) fn open(self: &Arc<Self>, uid: u32, verb: Box<dyn Verb>) -> Result<JobId> {
+        self.open_granted(uid, verb, None)
+    }
+
+    /// Opens a job for `verb`, for which a caller was `granted` this, and starts it.
+    fn open_granted(self: &Arc<Self>, uid: u32, verb: Box<dyn Verb>, granted: Option<Vec<crate::Question>>) -> Result<JobId> {
         let state = self.state();
         verb.check(&state)?;
-        let job = self.jobs.open(self, uid, verb.name(), verb.object())?;
+        let job = self.jobs.open(self, uid, verb.name(), verb.object(), verb.shares())?;
         let core = self.clone();
         let id = job.id();
         tokio::spawn(async move {
-            let result = run::run(&core, &job, verb).await;
+            let result = run::run(&core, &job, verb, granted).await;
             core.end(job, result);
         });
         Ok(id)
@@ -225,11 +239,18 @@ impl Core {
         if let Err(error) = &result {
             tracing::warn!(LXHOST_JOB = job.id(), verb = job.verb(), "{error}");
         }
-        let object = job.object();
+        let (object, failed) = (job.object(), result.is_err());
         self.jobs.close(self, job, result);
-        if let Some(id) = object {
-            crate::supervise::settle(self, id);
+        let Some(id) = object else { return };
+        if !failed {
+            return crate::supervise::settle(self, id);
         }
+        // What failed may have been the attempt to settle: the next one has to wait, or there is no end of them.
+        let core = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(UNSETTLED).await;
+            crate::supervise::settle(&core, id);
+        });
     }
 
     /// The record of an instance.

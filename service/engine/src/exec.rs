@@ -21,6 +21,8 @@ const RETENTION: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 /// Most commands under way in all instances.
 const MAX_SESSIONS: usize = 4096;
+/// Most ended commands kept.
+const MAX_ENDED: usize = 1000;
 const SIGHUP: i32 = 1;
 const SIGKILL: i32 = 9;
 
@@ -66,7 +68,7 @@ impl Sessions {
 
     fn open(&self, instance: ObjectId, uid: u32, owner: Option<String>, interactive: bool) -> Result<u32> {
         let mut entries = self.locked();
-        if entries.len() >= MAX_SESSIONS {
+        if entries.values().filter(|entry| entry.view.borrow().result.is_none()).count() >= MAX_SESSIONS {
             return Err(Error::new(Kind::TooManyOperations, format!("{MAX_SESSIONS} commands are under way already")));
         }
         let session = self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
@@ -91,6 +93,7 @@ impl Sessions {
             return;
         }
         core.emit(Event::ExecEnded(session));
+        core.sessions.trim(core);
         let core = Arc::downgrade(core);
         tokio::spawn(async move {
             tokio::time::sleep(RETENTION).await;
@@ -111,6 +114,13 @@ impl Sessions {
             .map(|v| v.session)
             .collect();
         lost.into_iter().for_each(|session| Sessions::end(core, session, ExecResult::Lost));
+    }
+
+    /// Forgets the oldest ended ones beyond what is kept.
+    fn trim(&self, core: &Core) {
+        let ended: Vec<u32> =
+            self.locked().iter().filter(|(_, entry)| entry.view.borrow().result.is_some()).map(|(session, _)| *session).collect();
+        ended.into_iter().rev().skip(MAX_ENDED).for_each(|session| self.forget(core, session));
     }
 
     fn forget(&self, core: &Core, session: u32) {

@@ -8,7 +8,7 @@ use crate::verb::Plan;
 use crate::{Error, Kind, Result};
 use lxhost_model::job::{JobId, JobResult, JobRow, JobState};
 use lxhost_model::{ObjectId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -66,6 +66,14 @@ pub struct JobView {
     pub result: Option<JobResult>,
     /// What it made.
     pub output: Output,
+    /// Whether it can be stopped.
+    pub cancelable: bool,
+}
+
+/// Who holds an object: one job for itself, or several that only look at it.
+struct Hold {
+    jobs: BTreeSet<JobId>,
+    shared: bool,
 }
 
 struct Entry {
@@ -84,7 +92,7 @@ pub(crate) struct Jobs {
 struct Table {
     last: JobId,
     entries: BTreeMap<JobId, Entry>,
-    held: BTreeMap<ObjectId, JobId>,
+    held: BTreeMap<ObjectId, Hold>,
 }
 
 /// A job under way, as its runner holds it.
@@ -106,17 +114,20 @@ impl Jobs {
         table.last = table.last.max(last);
     }
 
-    /// Opens a job that holds `object`.
-    pub(crate) fn open(&self, core: &Arc<Core>, uid: u32, verb: &'static str, object: Option<ObjectId>) -> Result<JobHandle> {
+    /// Opens a job that holds `object`, and `shares` with jobs that do no more than that.
+    pub(crate) fn open(
+        &self,
+        core: &Arc<Core>,
+        uid: u32,
+        verb: &'static str,
+        object: Option<ObjectId>,
+        shares: Vec<ObjectId>,
+    ) -> Result<JobHandle> {
         let handle = {
             let mut table = locked(&self.table);
-            if let Some(holder) = object.and_then(|o| table.held.get(&o)).and_then(|job| table.entries.get(job)) {
-                let verb = holder.view.borrow().verb;
-                return Err(Error::new(
-                    Kind::Busy,
-                    format!("another operation ({verb}) is under way on it; try again when it has ended"),
-                ));
-            }
+            let wanted: Vec<(ObjectId, bool)> =
+                object.into_iter().map(|id| (id, false)).chain(shares.into_iter().map(|id| (id, true))).collect();
+            wanted.iter().try_for_each(|(id, shared)| table.is_free(*id, *shared))?;
             table.last = table.last.wrapping_add(1).max(1);
             let id = table.last;
             let view = JobView {
@@ -130,12 +141,13 @@ impl Jobs {
                 progress: -1.0,
                 result: None,
                 output: Output::default(),
+                cancelable: true,
             };
             let (view, _) = watch::channel(view);
             let (cancel, canceled) = watch::channel(false);
             table.entries.insert(id, Entry { view: view.clone(), cancel });
-            if let Some(object) = object {
-                table.held.insert(object, id);
+            for (object, shared) in wanted {
+                table.held.entry(object).or_insert(Hold { jobs: BTreeSet::new(), shared }).jobs.insert(id);
             }
             JobHandle { view, cancel: canceled, core: Arc::downgrade(core), notes: Mutex::default() }
         };
@@ -156,9 +168,10 @@ impl Jobs {
         };
         {
             let mut table = locked(&self.table);
-            if let Some(object) = job.object() {
-                table.held.remove(&object);
-            }
+            table.held.retain(|_, hold| {
+                hold.jobs.remove(&id);
+                !hold.jobs.is_empty()
+            });
             let ended = table.entries.iter().filter(|(_, e)| e.view.borrow().result.is_some()).map(|(id, _)| *id);
             let excess: Vec<JobId> = ended.rev().skip(MAX_ENDED).collect();
             for id in excess {
@@ -201,6 +214,9 @@ impl Jobs {
         let entry = table.entries.get(&id).ok_or_else(|| no_such_job(id))?;
         if entry.view.borrow().result.is_some() {
             return Err(Error::new(Kind::InvalidState, format!("job {id} has ended already")));
+        }
+        if !entry.view.borrow().cancelable {
+            return Err(Error::new(Kind::InvalidState, format!("job {id} cannot be stopped any more")));
         }
         entry.view.send_modify(|view| view.state = JobState::Canceling);
         entry.cancel.send_replace(true);
@@ -274,6 +290,17 @@ impl Jobs {
     }
 }
 
+impl Table {
+    /// Refuses what another job holds.
+    fn is_free(&self, object: ObjectId, shared: bool) -> Result<()> {
+        let Some(hold) = self.held.get(&object).filter(|hold| !(hold.shared && shared)) else { return Ok(()) };
+        let holder = hold.jobs.first().and_then(|job| self.entries.get(job));
+        let verb = holder.map_or("", |holder| holder.view.borrow().verb);
+        let what = format!("another operation ({verb}) is under way on it; try again when it has ended");
+        Err(Error::new(Kind::Busy, what))
+    }
+}
+
 fn no_such_job(id: JobId) -> Error {
     Error::new(Kind::NoSuchJob, format!("job {id} does not exist, or ended more than a minute ago"))
 }
@@ -311,6 +338,11 @@ impl JobHandle {
         if cancel.wait_for(|canceled| *canceled).await.is_err() {
             std::future::pending().await
         }
+    }
+
+    /// Says whether the job can be stopped from now on.
+    pub(crate) fn may_be_canceled(&self, cancelable: bool) {
+        self.view.send_modify(|view| view.cancelable = cancelable);
     }
 
     pub(crate) fn refuse_if_canceled(&self) -> Result<()> {

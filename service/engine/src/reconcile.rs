@@ -1,10 +1,11 @@
 //! Start of the daemon: what runs is adopted, what a crash interrupted is undone or finished, and the
 //! records are made to say what is true.
 
+use crate::Result;
 use crate::core::Core;
 use crate::instance::Exited;
 use crate::network::Up;
-use crate::ports::Write;
+use crate::ports::{RowKey, State, Write};
 use crate::verb::Plan;
 use lxhost_model::instance::{Exit, ExitReason};
 use lxhost_model::{Instance, Status, Trigger};
@@ -17,6 +18,10 @@ pub(crate) async fn run(core: &Arc<Core>) {
     for instance in state.instances.values().filter(|instance| instance.status.is_live()) {
         adopt(core, instance).await;
     }
+    // Before the jobs are forgotten which say that something was left.
+    if let Err(error) = sweep(core, &state).await {
+        tracing::warn!("leftovers of image imports: {error}");
+    }
     for job in state.jobs.values() {
         match serde_json::from_str::<Plan>(&job.plan) {
             Ok(plan) => {
@@ -25,16 +30,33 @@ pub(crate) async fn run(core: &Arc<Core>) {
                     tracing::error!(LXHOST_JOB = job.id, "{} could not be recovered: {error}", job.verb);
                 }
             }
-            Err(error) => tracing::error!(LXHOST_JOB = job.id, "{}: its plan is unreadable: {error}", job.verb),
+            Err(error) => {
+                tracing::error!(LXHOST_JOB = job.id, "{}: its plan is unreadable: {error}", job.verb);
+                if let Err(error) = core.commit(vec![Write::Delete(RowKey::Job(job.id))]).await {
+                    tracing::error!(LXHOST_JOB = job.id, "{error}");
+                }
+            }
         }
-    }
-    if let Err(error) = core.ports.images.sweep().await {
-        tracing::warn!("leftovers of image imports: {error}");
     }
     for instance in core.state().instances.values() {
         correct(core, instance).await;
     }
     networks(core);
+}
+
+/// Removes what imports left that a crash interrupted. Without such an import, files without a record stay:
+/// then it is the records that were lost.
+async fn sweep(core: &Arc<Core>, before: &State) -> Result<()> {
+    core.ports.images.sweep().await?;
+    if !before.jobs.values().any(|job| matches!(job.verb.as_str(), "image.import" | "image.pull")) {
+        return Ok(());
+    }
+    for fingerprint in core.ports.images.kept().await? {
+        if !crate::image::is_recorded(&core.state(), &fingerprint) {
+            core.ports.images.remove(&fingerprint).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Has every network brought up, in jobs of their own.
@@ -66,9 +88,8 @@ async fn adopt(core: &Arc<Core>, instance: &Instance) {
 async fn correct(core: &Arc<Core>, instance: &Instance) {
     let running = core.live.get(instance.id);
     let result = match (instance.status, running) {
-        (Status::Creating | Status::Deleting, _) => {
-            core.commit(vec![Write::Transition(instance.id, Trigger::Broken)]).await.map(drop)
-        }
+        // One that is half deleted can be deleted again, and nothing else.
+        (Status::Creating, _) => core.commit(vec![Write::Transition(instance.id, Trigger::Broken)]).await.map(drop),
         (status, None) if status.is_live() => {
             let exit = Exit { reason: ExitReason::Lost, status: 0 };
             core.open(0, Box::new(Exited::new(instance.id, exit))).map(drop)

@@ -8,57 +8,115 @@ use crate::core::Core;
 use crate::job::{JobHandle, Output};
 use crate::ports::{Row, RowKey, State, Write};
 use crate::step::{Context, Outcome, Step};
-use crate::verb::{Finish, Plan, Recovery, Verb};
+use crate::verb::{Finish, Plan, Question, Recovery, Verb};
 use crate::{Error, Kind, Result};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Prerequisites one verb may have made, one after the other, before we call it a loop.
 const MAX_NEEDS: usize = 16;
+/// When a transaction that ends a failed verb is tried again, should the disk not take it.
+const AGAIN: [Duration; 3] = [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)];
 
-/// Runs `verb`, and what follows it, to the end.
-pub(crate) async fn run(core: &Arc<Core>, job: &JobHandle, verb: Box<dyn Verb>) -> Result<Output> {
-    let mut verb = verb;
+/// A verb whose steps are done and whose end is not written yet.
+struct Acted {
+    verb: Box<dyn Verb>,
+    plan: Plan,
+    outcome: Outcome,
+    /// Whether the job has a record.
+    recorded: bool,
+}
+
+/// Runs `verb`, and what follows it, to the end. `granted` is what its caller was allowed; `None` for the
+/// daemon's own doing.
+pub(crate) async fn run(
+    core: &Arc<Core>,
+    job: &JobHandle,
+    verb: Box<dyn Verb>,
+    mut granted: Option<Vec<Question>>,
+) -> Result<Output> {
     let mut output = Output::default();
-    // Last writes of a verb that another one follows: they go into the follower's first transaction.
-    let mut pending: Vec<Write> = vec![];
-    loop {
-        let (plan, outcome) = match enter(core, job, verb.as_ref(), &pending).await {
-            Ok(entered) => entered,
+    let mut next = Some(verb);
+    // Its last writes go into the first transaction of the verb that follows.
+    let mut acted: Option<Acted> = None;
+    while let Some(verb) = next {
+        let plan = match enter(core, job, verb.as_ref(), acted.as_ref(), granted.take()).await {
+            Ok((plan, before)) => {
+                output.merge(before);
+                plan
+            }
             Err(error) => {
-                pending.push(Write::Delete(RowKey::Job(job.id())));
-                core.commit(pending).await?;
+                // What was done stays done, whatever becomes of what was to follow.
+                if let Some(acted) = acted {
+                    conclude(core, job, acted).await?;
+                }
                 return Err(error);
             }
         };
-        let finish = match act(core, job, verb.as_ref(), &plan, outcome).await {
-            Ok(finish) => finish,
-            Err(error) => return Err(give_up(core, job, &plan, error).await),
-        };
-        output.merge(finish.output);
-        pending = finish.writes;
-        match verb.then() {
-            Some(next) => verb = next,
-            None => break,
+        let mut outcome = verb.carry();
+        if let Err(error) = act(core, job, &plan, &mut outcome).await {
+            return Err(give_up(core, job, &plan, outcome, error).await);
         }
+        next = verb.then();
+        let recorded = acted.is_some() || !plan.steps.is_empty();
+        acted = Some(Acted { verb, plan, outcome, recorded });
     }
-    pending.push(Write::Delete(RowKey::Job(job.id())));
-    core.commit(pending).await?;
+    if let Some(acted) = acted {
+        output.merge(conclude(core, job, acted).await?);
+    }
     Ok(output)
 }
 
-/// Needs, plan, commit. An error means that nothing was changed by this verb.
-async fn enter(core: &Arc<Core>, job: &JobHandle, verb: &dyn Verb, pending: &[Write]) -> Result<(Plan, Outcome)> {
+/// Needs, plan, commit; the commit ends what was `acted` before, too. An error means that nothing was changed.
+async fn enter(
+    core: &Arc<Core>,
+    job: &JobHandle,
+    verb: &dyn Verb,
+    acted: Option<&Acted>,
+    granted: Option<Vec<Question>>,
+) -> Result<(Plan, Output)> {
     satisfy(core, job, verb).await?;
     job.refuse_if_canceled()?;
-    let state = preview(&core.state(), pending)?;
-    let plan = verb.plan(&core.view(state)).await?;
-    let mut writes = pending.to_vec();
+    // What a plan has seen is still so when it is committed.
+    let _planning = core.planning.lock().await;
+    let state = core.state();
+    if let Some(granted) = granted
+        && verb.questions(&state).iter().any(|question| !granted.contains(question))
+    {
+        return Err(Error::new(Kind::Conflict, format!("{}: what it is about has changed meanwhile; try again", verb.name())));
+    }
+    let before = match acted {
+        Some(acted) => acted.verb.finish(&acted.plan, &acted.outcome, &state)?,
+        None => Finish::default(),
+    };
+    let plan = verb.plan(&core.view(preview(&state, &before.writes)?)).await?;
+    let mut writes = before.writes;
     writes.extend(plan.writes.clone());
-    if !plan.steps.is_empty() {
+    if !plan.steps.is_empty() || acted.is_some() {
         writes.push(Write::Update(Row::Job(job.row(&plan)?)));
     }
     core.commit(writes).await?;
-    Ok((plan, verb.carry()))
+    job.may_be_canceled(plan.recovery == Recovery::Undo);
+    Ok((plan, before.output))
+}
+
+/// The last transaction of a verb. If it is not to be had, the verb is undone.
+async fn conclude(core: &Arc<Core>, job: &JobHandle, acted: Acted) -> Result<Output> {
+    let Acted { verb, plan, outcome, recorded } = acted;
+    let ended = async {
+        let _planning = core.planning.lock().await;
+        let mut finish = verb.finish(&plan, &outcome, &core.state())?;
+        // What was one transaction has had it.
+        if recorded {
+            finish.writes.push(Write::Delete(RowKey::Job(job.id())));
+        }
+        core.commit(finish.writes).await?;
+        Ok(finish.output)
+    };
+    match ended.await {
+        Ok(output) => Ok(output),
+        Err(error) => Err(give_up(core, job, &plan, outcome, error).await),
+    }
 }
 
 /// Has everything made that `verb` needs.
@@ -97,34 +155,50 @@ fn preview(state: &Arc<State>, pending: &[Write]) -> Result<Arc<State>> {
     Ok(Arc::new(next))
 }
 
-/// All steps, then the verb's end. On an error the caller undoes.
-async fn act(core: &Arc<Core>, job: &JobHandle, verb: &dyn Verb, plan: &Plan, outcome: Outcome) -> Result<Finish> {
-    let mut context = Context::new(core, Some(job), outcome);
+/// All steps. On an error the caller undoes.
+async fn act(core: &Arc<Core>, job: &JobHandle, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
+    let mut context = Context::new(core, Some(job), std::mem::take(outcome));
+    let mut acted = Ok(());
     for step in &plan.steps {
-        job.refuse_if_canceled()?;
         job.phase(step.phase());
-        tokio::select! {
-            done = step.act(&mut context) => done?,
-            () = job.canceled() => return Err(Error::new(Kind::Canceled, "the job was cancelled")),
+        acted = match plan.recovery {
+            // What cannot be undone goes on to its end.
+            Recovery::Resume => step.act(&mut context).await,
+            Recovery::Undo => tokio::select! {
+                biased;
+                () = job.canceled() => Err(Error::new(Kind::Canceled, "the job was cancelled")),
+                done = step.act(&mut context) => done,
+            },
+        };
+        if acted.is_err() {
+            break;
         }
     }
-    verb.finish(plan, &context.outcome, &core.state())
+    *outcome = context.outcome;
+    acted
 }
 
 /// Undoes a plan after `error`, and keeps every error met on the way.
-async fn give_up(core: &Arc<Core>, job: &JobHandle, plan: &Plan, error: Error) -> Error {
-    let mut errors = undo(core, &plan.steps).await;
+async fn give_up(core: &Arc<Core>, job: &JobHandle, plan: &Plan, outcome: Outcome, error: Error) -> Error {
+    let mut errors = undo(core, &plan.steps, outcome).await;
     let mut writes = plan.failed.clone();
     writes.push(Write::Delete(RowKey::Job(job.id())));
-    if let Err(e) = core.commit(writes).await {
-        errors.push(e);
+    let mut pauses = AGAIN.iter();
+    while let Err(error) = core.commit(writes.clone()).await {
+        match pauses.next().filter(|_| matches!(error.kind, Kind::Failed | Kind::NoSpace | Kind::QuotaExceeded)) {
+            Some(pause) => tokio::time::sleep(*pause).await,
+            None => {
+                errors.push(error);
+                break;
+            }
+        }
     }
     errors.iter().fold(error, |first, next| Error::new(first.kind, format!("{first}; and while undoing it: {next}")))
 }
 
 /// Undoes `steps` in reverse; an error does not keep the others from being undone.
-pub(crate) async fn undo(core: &Arc<Core>, steps: &[Step]) -> Vec<Error> {
-    let mut context = Context::new(core, None, Outcome::default());
+pub(crate) async fn undo(core: &Arc<Core>, steps: &[Step], outcome: Outcome) -> Vec<Error> {
+    let mut context = Context::new(core, None, outcome);
     let mut errors = vec![];
     for step in steps.iter().rev() {
         if let Err(error) = step.undo(&mut context).await {
@@ -134,18 +208,19 @@ pub(crate) async fn undo(core: &Arc<Core>, steps: &[Step]) -> Vec<Error> {
     errors
 }
 
-/// Finishes or undoes what a crash interrupted.
+/// Finishes or undoes what a crash interrupted. What cannot be finished ends as failed: its object can be
+/// handled again.
 pub(crate) async fn recover(core: &Arc<Core>, job: u32, plan: &Plan) -> Result<()> {
     let mut writes = match plan.recovery {
-        Recovery::Resume => {
-            let mut context = Context::new(core, None, Outcome::default());
-            for step in &plan.steps {
-                step.act(&mut context).await?;
+        Recovery::Resume => match resume(core, plan).await {
+            Ok(()) => plan.finish.clone(),
+            Err(error) => {
+                tracing::error!(LXHOST_JOB = job, "what a crash interrupted could not be finished: {error}");
+                plan.failed.clone()
             }
-            plan.finish.clone()
-        }
+        },
         Recovery::Undo => {
-            for error in undo(core, &plan.steps).await {
+            for error in undo(core, &plan.steps, Outcome::default()).await {
                 tracing::error!(LXHOST_JOB = job, "while undoing what a crash interrupted: {error}");
             }
             plan.failed.clone()
@@ -153,5 +228,13 @@ pub(crate) async fn recover(core: &Arc<Core>, job: u32, plan: &Plan) -> Result<(
     };
     writes.push(Write::Delete(RowKey::Job(job)));
     core.commit(writes).await?;
+    Ok(())
+}
+
+async fn resume(core: &Arc<Core>, plan: &Plan) -> Result<()> {
+    let mut context = Context::new(core, None, Outcome::default());
+    for step in &plan.steps {
+        step.act(&mut context).await?;
+    }
     Ok(())
 }

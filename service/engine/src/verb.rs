@@ -97,6 +97,11 @@ pub trait Verb: Send + Sync + 'static {
         None
     }
 
+    /// Objects that may not change meanwhile, and that other jobs may hold in the same way.
+    fn shares(&self) -> Vec<ObjectId> {
+        vec![]
+    }
+
     /// Refuses at once what cannot succeed, before a job is opened.
     ///
     /// # Errors

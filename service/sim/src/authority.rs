@@ -6,6 +6,7 @@ use lxhost_engine::ports::{Authority, Caller, Details};
 use lxhost_model::{Action, Error, Kind, Result};
 use std::collections::HashMap;
 use std::sync::Mutex;
+use tokio::sync::watch;
 
 /// What the table says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +27,19 @@ pub type Asked = (Caller, Action, Details);
 pub struct SimAuthority {
     rules: Mutex<HashMap<(u32, Action), Ruling>>,
     asked: Mutex<Vec<Asked>>,
+    /// Whether answers wait, as for somebody who looks for a password.
+    waits: watch::Sender<bool>,
 }
 
 impl SimAuthority {
     /// Sets what `uid` may do about `action`.
     pub fn rule(&self, uid: u32, action: Action, ruling: Ruling) {
         locked(&self.rules).insert((uid, action), ruling);
+    }
+
+    /// Lets answers wait from now on, or gives those that wait.
+    pub fn hold(&self, waits: bool) {
+        self.waits.send_replace(waits);
     }
 
     /// The questions so far, oldest first, and forgets them. Root is not asked about.
@@ -52,6 +60,8 @@ impl Authority for SimAuthority {
     async fn check(&self, caller: &Caller, action: Action, details: Details) -> Result<()> {
         if caller.uid != 0 {
             locked(&self.asked).push((caller.clone(), action, details));
+            // The sender lives as long as we do.
+            let _ = self.waits.subscribe().wait_for(|waits| !waits).await;
         }
         let id = action.id();
         match self.ruling(caller, action) {

@@ -45,8 +45,13 @@ impl ImageFilesStore for SimImages {
         self.faults.pass("images.take_in")?;
         progress.report("Copying", -1.0);
         let directory = self.directory.clone();
-        let taken = tokio::task::spawn_blocking(move || keep(&directory, files));
+        let arrival = Arrival::default();
+        let taken = tokio::task::spawn_blocking({
+            let arrival = Arc::clone(&arrival.0);
+            move || keep(&directory, files, &arrival)
+        });
         let image = taken.await.map_err(|e| Error::failed(format!("copy an image: {e}")))??;
+        *locked(&arrival.0) = Stage::Arrived;
         progress.report("Copying", 1.0);
         Ok(image)
     }
@@ -77,6 +82,15 @@ impl ImageFilesStore for SimImages {
         Ok(())
     }
 
+    async fn kept(&self) -> Result<Vec<Fingerprint>> {
+        let Ok(entries) = std::fs::read_dir(&self.directory) else { return Ok(vec![]) };
+        let fingerprint = |entry: std::fs::DirEntry| entry.file_name().to_str()?.split('.').next()?.parse().ok();
+        let mut kept: Vec<Fingerprint> = entries.flatten().filter_map(fingerprint).collect();
+        kept.sort();
+        kept.dedup();
+        Ok(kept)
+    }
+
     async fn sweep(&self) -> Result<()> {
         let Ok(entries) = std::fs::read_dir(&self.directory) else { return Ok(()) };
         for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("new-")) {
@@ -86,8 +100,34 @@ impl ImageFilesStore for SimImages {
     }
 }
 
+/// How far an import is. Whoever waits for it may give up while a thread copies.
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Copying,
+    /// The files that are new here are these.
+    Kept(Vec<PathBuf>),
+    Arrived,
+    Abandoned,
+}
+
+/// An import under way; dropped before it has arrived, it leaves nothing.
+#[derive(Debug, Default)]
+struct Arrival(Arc<Mutex<Stage>>);
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        let mut stage = locked(&self.0);
+        match std::mem::replace(&mut *stage, Stage::Abandoned) {
+            Stage::Kept(new) => new.iter().for_each(|path| drop(std::fs::remove_file(path))),
+            Stage::Arrived => *stage = Stage::Arrived,
+            Stage::Copying | Stage::Abandoned => {}
+        }
+    }
+}
+
 /// Copies the files under the hash over both, metadata first, as LXD computes it.
-fn keep(directory: &Path, files: ImageFiles) -> Result<ImportedImage> {
+fn keep(directory: &Path, files: ImageFiles, arrival: &Mutex<Stage>) -> Result<ImportedImage> {
     let io = |e: std::io::Error| Error::io(format!("keep an image in {}", directory.display()), &e);
     std::fs::create_dir_all(directory).map_err(io)?;
     let mut hash = Sha256::new();
@@ -106,9 +146,21 @@ fn keep(directory: &Path, files: ImageFiles) -> Result<ImportedImage> {
         parts.push((name, path));
     }
     let fingerprint: Fingerprint = hex::encode(hash.finalize()).parse()?;
-    for (name, path) in parts {
-        std::fs::rename(path, directory.join(format!("{fingerprint}.{name}"))).map_err(io)?;
+    let mut stage = locked(arrival);
+    if matches!(*stage, Stage::Abandoned) {
+        parts.iter().for_each(|(_, path)| drop(std::fs::remove_file(path)));
+        return Err(Error::new(Kind::Canceled, "nobody waits for the image any more"));
     }
+    let mut new = Vec::new();
+    for (name, path) in parts {
+        let kept = directory.join(format!("{fingerprint}.{name}"));
+        if !kept.exists() {
+            new.push(kept.clone());
+        }
+        std::fs::rename(path, kept).map_err(io)?;
+    }
+    *stage = Stage::Kept(new);
+    drop(stage);
     Ok(ImportedImage {
         fingerprint,
         architecture: rustix::system::uname().machine().to_string_lossy().into_owned(),

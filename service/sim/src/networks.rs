@@ -45,6 +45,11 @@ impl SimNetworks {
         cables.nics.iter().find(|((_, holder), _)| holder == mac).and_then(|(_, nic)| Some(nic.lease.as_ref()?.address))
     }
 
+    /// Networks that are up.
+    pub fn are_up(&self) -> BTreeSet<ObjectId> {
+        locked(&self.cables).up.clone()
+    }
+
     /// Instances that have an interface in any network.
     pub fn joined(&self) -> BTreeSet<ObjectId> {
         locked(&self.cables).nics.values().map(|nic| nic.instance).collect()

@@ -39,6 +39,16 @@ impl SimPools {
         locked(&self.pools).values().flat_map(|contents| contents.roots.keys().copied()).collect()
     }
 
+    /// Pools that are set up.
+    pub fn there(&self) -> Vec<ObjectId> {
+        locked(&self.pools).keys().copied().collect()
+    }
+
+    /// Images that are unpacked in any pool, and those that are on their way.
+    pub fn trees(&self) -> BTreeSet<Fingerprint> {
+        locked(&self.pools).values().flat_map(|contents| contents.images.iter().chain(&contents.staged).cloned()).collect()
+    }
+
     /// The definition written beside the instance's root.
     pub fn definition(&self, instance: ObjectId) -> Option<String> {
         locked(&self.pools).values().find_map(|contents| contents.definitions.get(&instance).cloned())

@@ -218,6 +218,24 @@ impl ImageFilesStore for FilesStore {
         .await
     }
 
+    async fn kept(&self) -> Result<Vec<Fingerprint>> {
+        let dir = self.dir.clone();
+        blocking("list images", move || {
+            let entries = match fs::read_dir(&dir) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+                entries => entries.map_err(|e| Error::io("list images", &e))?,
+            };
+            let mut kept: Vec<Fingerprint> = entries
+                .flatten()
+                .filter_map(|entry| entry.file_name().to_str()?.trim_end_matches(".rootfs").parse().ok())
+                .collect();
+            kept.sort();
+            kept.dedup();
+            Ok(kept)
+        })
+        .await
+    }
+
     async fn sweep(&self) -> Result<()> {
         let dir = self.dir.clone();
         blocking("sweep images", move || {

@@ -2,11 +2,11 @@
 
 use super::{by_id, questions};
 use crate::Result;
-use crate::ports::{RowKey, State, Write};
+use crate::ports::{Row, RowKey, State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
 use async_trait::async_trait;
-use lxhost_model::{Action, ObjectId, Pool};
+use lxhost_model::{Action, Image, ObjectId, Pool};
 
 /// Deletes an image.
 pub struct Delete {
@@ -43,6 +43,8 @@ impl Verb for Delete {
         // The record goes first: a new instance may not be planned on a tree that is about to go.
         let mut plan = Plan::writes(vec![Write::Delete(RowKey::Image(self.id))]);
         plan.recovery = Recovery::Resume;
+        // What is left of it after a failure can be deleted again.
+        plan.failed = vec![Write::Insert(Row::Image(Image::clone(&image)))];
         let elsewhere = view.state.images.values().any(|other| other.id != image.id && other.fingerprint == image.fingerprint);
         if elsewhere {
             return Ok(plan);

@@ -19,7 +19,7 @@ use crate::verb::Question;
 use crate::{Error, Kind, Ports, Result};
 use lxhost_model::config::{Config, nearest};
 use lxhost_model::name::{ImageAlias, ProjectName, quoted};
-use lxhost_model::{Action, Image, ObjectId};
+use lxhost_model::{Action, Fingerprint, Image, ObjectId};
 use std::sync::Arc;
 
 /// Shortest start of a fingerprint that is taken for one.
@@ -86,6 +86,11 @@ pub fn source<'a>(ports: &'a Ports, name: &str) -> Result<&'a Arc<dyn ImageSourc
         Error::new(Kind::NoSuchImage, format!("remote {} does not exist; there are {}", quoted(name), names.join(", ")))
     };
     ports.sources.iter().find(|source| source.name() == name).ok_or_else(unknown)
+}
+
+/// Whether any project has an image of that fingerprint.
+pub(crate) fn is_recorded(state: &State, fingerprint: &Fingerprint) -> bool {
+    state.images.values().any(|image| image.fingerprint == *fingerprint)
 }
 
 /// A question about `action` on an image called `image`.

@@ -135,7 +135,7 @@ impl Engine {
         for id in waves.iter().flatten() {
             self.core.ask(caller, questions(&state, *id, action, bulk.name())).await?;
         }
-        let job = self.core.jobs.open(&self.core, caller.uid, bulk.name(), None)?;
+        let job = self.core.jobs.open(&self.core, caller.uid, bulk.name(), None, vec![])?;
         let (core, id) = (self.core.clone(), job.id());
         tokio::spawn(async move {
             let result = run(&core, &job, &bulk, waves).await;

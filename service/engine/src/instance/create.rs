@@ -108,8 +108,11 @@ impl Create {
     }
 
     /// The record, but for the ids it is going to own.
-    fn record(&self, state: &State, view_now: u64, architecture: String) -> Result<Instance> {
-        let image = self.image(state)?;
+    fn record(&self, state: &State, now: u64, architecture: String) -> Result<Instance> {
+        self.record_of(state, self.image(state)?, now, architecture)
+    }
+
+    fn record_of(&self, state: &State, image: Option<Arc<Image>>, now: u64, architecture: String) -> Result<Instance> {
         let mut instance = Instance {
             id: self.id,
             project: self.project.clone(),
@@ -126,9 +129,9 @@ impl Create {
             volatile: Config::new(),
             ephemeral: self.spec.ephemeral,
             status: Status::Creating,
-            status_since: view_now,
+            status_since: now,
             ids: IdRange { base: 0, size: IdRange::SIZE },
-            created: view_now,
+            created: now,
             last_used: 0,
             last_exit: None,
             generation: 0,
@@ -162,7 +165,10 @@ impl Create {
         let root = expanded.devices.values().find(|device| device.is_root()).and_then(|device| device.get("pool"));
         match root {
             Some(pool) => pool.parse(),
-            None => defaults::DEFAULT.parse(),
+            None => match (state.pools.values().next(), state.pools.len()) {
+                (Some(only), 1) => Ok(only.name.clone()),
+                _ => defaults::DEFAULT.parse(),
+            },
         }
     }
 }
@@ -199,12 +205,10 @@ impl Verb for Create {
         if self.spec.start {
             questions.push(Question { action: Action::InstanceOperate, details: details.clone() });
         }
-        // The record may not be possible yet (no image, no profile); its own part is checked then.
-        let privileged = match self.record(state, 0, String::new()) {
-            Ok(record) => guard(state, &record, self.name()).is_some(),
-            Err(_) => self.spec.devices.values().any(lxhost_model::device::Device::reaches_host),
-        };
-        if privileged {
+        // The image may not be here yet; it has no say in this.
+        if let Ok(record) = self.record_of(state, None, 0, String::new())
+            && guard(state, &record, self.name()).is_some()
+        {
             questions.push(Question { action: Action::InstanceConfigurePrivileged, details });
         }
         questions
@@ -212,6 +216,13 @@ impl Verb for Create {
 
     fn object(&self) -> Option<ObjectId> {
         Some(self.id)
+    }
+
+    fn shares(&self) -> Vec<ObjectId> {
+        match self.source {
+            Source::Copy(from) => vec![from],
+            Source::Image(_) | Source::Empty => vec![],
+        }
     }
 
     fn check(&self, state: &State) -> Result<()> {

@@ -51,6 +51,9 @@ impl Verb for Delete {
         let mut steps = vec![];
         if instance.status.is_live() {
             writes.extend([Write::Transition(self.id, Trigger::Stop), Write::Transition(self.id, Trigger::Exited)]);
+        }
+        // A deletion that failed before may have left it running.
+        if instance.status != Status::Stopped {
             let ran = ran(&view.state, &instance);
             steps.extend([Step::Kill(ran.clone()), Step::Settle(ran)]);
         }

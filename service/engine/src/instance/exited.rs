@@ -59,7 +59,9 @@ impl Verb for Exited {
         }
         let finish = vec![Write::Transition(self.id, Trigger::Exited)];
         let steps = vec![Step::Kill(ran.clone()), Step::Settle(ran)];
-        Ok(Plan { writes, steps, failed: finish.clone(), finish, recovery: Recovery::Resume })
+        // What could not be cleaned up needs somebody's attention.
+        let failed = vec![Write::Transition(self.id, Trigger::Broken)];
+        Ok(Plan { writes, steps, finish, failed, recovery: Recovery::Resume })
     }
 
     fn finish(&self, _plan: &Plan, _outcome: &Outcome, state: &State) -> Result<Finish> {

@@ -75,8 +75,12 @@ impl Verb for Stop {
     }
 
     fn finish(&self, _plan: &Plan, outcome: &Outcome, state: &State) -> Result<Finish> {
-        let reason = if self.force || outcome.killed { ExitReason::Killed } else { ExitReason::Poweroff };
-        let writes = instance::exited::end_of_run(state, self.id, Exit { reason, status: 0 })?;
+        let exit = match (self.force || outcome.killed, &outcome.exit) {
+            (false, Some(exit)) => exit.clone(),
+            (false, None) => Exit { reason: ExitReason::Poweroff, status: 0 },
+            (true, _) => Exit { reason: ExitReason::Killed, status: 0 },
+        };
+        let writes = instance::exited::end_of_run(state, self.id, exit)?;
         Ok(Finish { writes, ..Finish::default() })
     }
 

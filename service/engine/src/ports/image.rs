@@ -44,7 +44,7 @@ pub struct ImportedImage {
 #[async_trait]
 pub trait ImageFilesStore: Send + Sync {
     /// Takes files in: copies, hashes, reads the metadata, keeps them under their fingerprint,
-    /// durably. Taking in what is there already is fine.
+    /// durably. Taking in what is there already is fine. Nothing is left when it fails or is dropped.
     ///
     /// # Errors
     /// `Untrusted` for what is no image or exceeds the caps (the message says what); `NoSpace`.
@@ -59,7 +59,10 @@ pub trait ImageFilesStore: Send + Sync {
     /// Removes the files. Idempotent.
     async fn remove(&self, image: &Fingerprint) -> Result<()>;
 
-    /// Removes what an interrupted `take_in` left.
+    /// Fingerprints of all images whose files are here.
+    async fn kept(&self) -> Result<Vec<Fingerprint>>;
+
+    /// Removes what an interrupted `take_in` left, when none is under way.
     async fn sweep(&self) -> Result<()>;
 }
 

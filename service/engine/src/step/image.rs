@@ -18,6 +18,15 @@ pub(super) async fn take_in(context: &mut Context<'_>, from: Option<&(String, St
     Ok(())
 }
 
+/// Undo of `take_in`: files without a record are removed. Those of an import that failed half way are gone.
+pub(super) async fn give_back(context: &Context<'_>) -> Result<()> {
+    let Some(imported) = &context.outcome.imported else { return Ok(()) };
+    match crate::image::is_recorded(&context.core.state(), &imported.fingerprint) {
+        true => Ok(()),
+        false => context.core.ports.images.remove(&imported.fingerprint).await,
+    }
+}
+
 pub(super) async fn unpack(context: &Context<'_>, pool: &Pool, image: &Fingerprint, split: bool) -> Result<()> {
     let driver = context.core.ports.pools.driver(&pool.driver)?;
     if driver.has_image(pool, image).await? {

@@ -42,7 +42,10 @@ pub(super) async fn shut_down(context: &mut Context<'_>, id: ObjectId, seconds: 
             context.outcome.killed = true;
             Ok(())
         }
-        ended => ended,
+        ended => {
+            context.outcome.exit = core.live.get(id).and_then(|live| live.exit);
+            ended
+        }
     }
 }
 
@@ -57,18 +60,24 @@ pub(super) async fn kill(context: &Context<'_>, ran: &Ran) -> Result<()> {
     Ok(())
 }
 
-/// Leaves the networks and forgets the run. Every network is left, whatever one of them says.
+/// Leaves the networks and forgets the run. A network that cannot be left, not even at a second try, does not keep
+/// a dead guest alive in the records: its next start or the network's removal makes up for it.
 pub(super) async fn settle(context: &Context<'_>, ran: &Ran) -> Result<()> {
     let core = context.core;
     let state = core.state();
-    let mut first = Ok(());
     for network in state.networks.values().filter(|network| ran.networks.contains(&network.name)) {
-        let left = core.ports.networks.driver(&network.kind)?.leave(network, ran.instance).await;
-        first = first.and(left);
+        let leave = async || core.ports.networks.driver(&network.kind)?.leave(network, ran.instance).await;
+        let left = match leave().await {
+            Ok(()) => Ok(()),
+            Err(_) => leave().await,
+        };
+        if let Err(error) = left {
+            tracing::warn!(LXHOST_INSTANCE = %ran.machine, "leaving network {}: {error}", network.name);
+        }
     }
     core.live.remove(ran.instance);
     core.emit(crate::Event::Live(ran.instance));
-    first
+    Ok(())
 }
 
 /// Everything the launcher needs, from the records; joins the networks on the way.

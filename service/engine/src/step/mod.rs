@@ -10,6 +10,7 @@ use crate::Result;
 use crate::core::Core;
 use crate::job::JobHandle;
 use crate::ports::{ImageFiles, ImportedImage, Progress, Running};
+use lxhost_model::instance::Exit;
 use lxhost_model::name::NetworkName;
 use lxhost_model::{Fingerprint, Network, ObjectId, Pool};
 use std::sync::Arc;
@@ -116,6 +117,8 @@ pub struct Outcome {
     pub imported: Option<ImportedImage>,
     /// The run that was started.
     pub running: Option<Running>,
+    /// How a guest ended that was asked to stop.
+    pub exit: Option<Exit>,
     /// Whether a guest did not stop in its time.
     pub killed: bool,
 }
@@ -202,7 +205,7 @@ impl Step {
                 instance::settle(context, ran).await
             }
             Step::Freeze(id) => context.core.ports.launcher.thaw(*id).await,
-            Step::TakeIn { .. } => context.core.ports.images.sweep().await,
+            Step::TakeIn { .. } => image::give_back(context).await,
             Step::TearDownPool(_)
             | Step::RemoveImageTree { .. }
             | Step::RemoveImageFiles(_)

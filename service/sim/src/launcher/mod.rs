@@ -73,6 +73,11 @@ impl SimLauncher {
         locked(&self.guests).get(&id).map(|guest| guest.spec.clone())
     }
 
+    /// Instances that run.
+    pub fn running(&self) -> Vec<ObjectId> {
+        locked(&self.guests).keys().copied().collect()
+    }
+
     fn tell(&self, event: LauncherEvent) {
         drop(self.events.send(event));
     }

@@ -1,0 +1,202 @@
+//! Everything that can be done to a machine, each with what has to be there first. What is proved of one
+//! is proved of all.
+
+use crate::world::World;
+use lxhost_engine::{Result, image, instance, network, pool, profile};
+use lxhost_model::instance::ExitReason;
+use lxhost_model::{ObjectId, Profile};
+use std::future::Future;
+use std::pin::Pin;
+
+type Step<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Something that can be done.
+pub(crate) struct Deed {
+    pub(crate) name: &'static str,
+    /// Whether its failure leaves everything as it was; else it can be done again.
+    pub(crate) undone: bool,
+    pub(crate) before: fn(World) -> Step<()>,
+    pub(crate) act: fn(World) -> Step<Result<()>>,
+    /// Whether it has been done, by the look of the machine.
+    pub(crate) done: fn(&World) -> bool,
+}
+
+macro_rules! deed {
+    ($name:literal, $undone:literal, |$b:ident| $before:expr, |$a:ident| $act:expr, $done:expr) => {
+        Deed {
+            name: $name,
+            undone: $undone,
+            before: |$b| {
+                Box::pin(async move {
+                    $before;
+                })
+            },
+            act: |$a| Box::pin(async move { $act.await.map(drop) }),
+            done: $done,
+        }
+    };
+}
+
+fn is(world: &World, name: &str, status: &str) -> bool {
+    world.status(name).is_some_and(|now| now.as_str() == status)
+}
+
+async fn stopped(world: &World, name: &str) {
+    world.perform(world.create(name, false)).await.unwrap();
+}
+
+fn id(world: &World) -> ObjectId {
+    world.id("c1").unwrap()
+}
+
+/// An image `i1` from a file, beside the one that the defaults of a launch bring.
+async fn import(world: &World, alias: &str, text: &str) -> Result<()> {
+    let aliases = vec![alias.parse().unwrap()];
+    let random = world.engine.host().random();
+    let import = image::Import::new(Default::default(), World::files(text), aliases, Default::default(), random)?;
+    world.perform(import).await.map(drop)
+}
+
+fn image(world: &World, alias: &str) -> Option<ObjectId> {
+    image::find(&world.state(), &Default::default(), alias).ok().map(|image| image.id)
+}
+
+async fn end(world: &World, reason: ExitReason) -> Result<()> {
+    world.sim.launcher.end(id(world), reason, 0)?;
+    world.until(|world| world.status("c1").is_none_or(|status| !status.is_live())).await;
+    world.rest().await;
+    Ok(())
+}
+
+async fn new_pool(world: &World, name: &str) -> Result<()> {
+    let create = pool::Create::new(world.engine.ports(), name.parse().unwrap(), "dir", Default::default()).await?;
+    world.perform(create).await.map(drop)
+}
+
+async fn new_network(world: &World, name: &str) -> Result<()> {
+    let create =
+        network::Create::new(world.engine.ports(), Default::default(), name.parse().unwrap(), "bridge", Default::default())?;
+    world.perform(create).await.map(drop)
+}
+
+fn new_profile(world: &World) -> profile::Create {
+    let profile = Profile {
+        id: ObjectId::from_random(world.engine.host().random()),
+        project: Default::default(),
+        name: "p1".parse().unwrap(),
+        description: String::new(),
+        config: Default::default(),
+        devices: Default::default(),
+        created: 0,
+        generation: 0,
+    };
+    profile::Create::new(profile).unwrap()
+}
+
+fn copy(world: &World) -> instance::Create {
+    let source = instance::Source::Copy(id(world));
+    let random = world.engine.host().random();
+    instance::Create::new(Default::default(), Some("c2".parse().unwrap()), source, Default::default(), random).unwrap()
+}
+
+fn set(world: &World) -> instance::Configure {
+    let change = instance::Change { set: [("user.a".to_owned(), "1".to_owned())].into(), ..Default::default() };
+    instance::Configure::new(id(world), change).unwrap()
+}
+
+fn pool_named(world: &World, name: &str) -> Option<ObjectId> {
+    world.state().pool(&name.parse().unwrap()).map(|pool| pool.id)
+}
+
+fn network_named(world: &World, name: &str) -> Option<ObjectId> {
+    world.state().network(&Default::default(), &name.parse().unwrap()).map(|network| network.id)
+}
+
+pub(crate) fn all() -> Vec<Deed> {
+    let mut deeds = on_instances();
+    deeds.extend(on_the_rest());
+    deeds
+}
+
+fn on_instances() -> Vec<Deed> {
+    vec![
+        deed!("first create", false, |w| w.rest().await, |w| w.perform(w.create("c1", false)), |w| is(w, "c1", "stopped")),
+        deed!("first launch", false, |w| w.rest().await, |w| w.perform(w.create("c1", true)), |w| is(w, "c1", "running")),
+        deed!("create", true, |w| w.launch("c0").await, |w| w.perform(w.create("c1", false)), |w| is(w, "c1", "stopped")),
+        deed!("launch", false, |w| w.launch("c0").await, |w| w.perform(w.create("c1", true)), |w| is(w, "c1", "running")),
+        deed!("copy", true, |w| stopped(&w, "c1").await, |w| w.perform(copy(&w)), |w| is(w, "c2", "stopped")),
+        deed!("start", true, |w| stopped(&w, "c1").await, |w| w.perform(instance::Start::new(id(&w))), |w| is(
+            w, "c1", "running"
+        )),
+        deed!("stop", false, |w| w.launch("c1").await, |w| w.perform(instance::Stop::new(id(&w), false, Some(5))), |w| is(
+            w, "c1", "stopped"
+        )),
+        deed!("stop by force", false, |w| w.launch("c1").await, |w| w.perform(instance::Stop::new(id(&w), true, None)), |w| is(
+            w, "c1", "stopped"
+        )),
+        deed!("restart", false, |w| w.launch("c1").await, |w| w.perform(instance::Restart::new(id(&w), true, None)), |w| is(
+            w, "c1", "running"
+        )),
+        deed!("freeze", true, |w| w.launch("c1").await, |w| w.perform(instance::Freeze::new(id(&w))), |w| is(w, "c1", "frozen")),
+        deed!(
+            "thaw",
+            true,
+            |w| {
+                w.launch("c1").await;
+                w.perform(instance::Freeze::new(id(&w))).await.unwrap();
+            },
+            |w| w.perform(instance::Thaw::new(id(&w))),
+            |w| is(w, "c1", "running")
+        ),
+        deed!("delete", false, |w| stopped(&w, "c1").await, |w| w.perform(instance::Delete::new(id(&w), false)), |w| w
+            .id("c1")
+            .is_none()),
+        deed!("delete by force", false, |w| w.launch("c1").await, |w| w.perform(instance::Delete::new(id(&w), true)), |w| w
+            .id("c1")
+            .is_none()),
+        deed!(
+            "rename",
+            true,
+            |w| stopped(&w, "c1").await,
+            |w| w.perform(instance::Rename::new(id(&w), "c2".parse().unwrap())),
+            |w| w.id("c2").is_some()
+        ),
+        deed!("configure", true, |w| w.launch("c1").await, |w| w.perform(set(&w)), |w| w.state().instances[&id(w)]
+            .config
+            .contains_key("user.a")),
+        deed!("power off inside", false, |w| w.launch("c1").await, |w| end(&w, ExitReason::Poweroff), |w| is(w, "c1", "stopped")),
+    ]
+}
+
+fn on_the_rest() -> Vec<Deed> {
+    vec![
+        deed!("import", true, |w| w.rest().await, |w| import(&w, "i1", "one"), |w| image(w, "i1").is_some()),
+        deed!(
+            "delete image",
+            false,
+            |w| {
+                stopped(&w, "c1").await;
+                w.perform(instance::Delete::new(id(&w), false)).await.unwrap();
+            },
+            |w| w.perform(image::Delete::new(image(&w, "sim:empty").unwrap())),
+            |w| w.state().images.is_empty()
+        ),
+        deed!("create pool", true, |w| w.rest().await, |w| new_pool(&w, "p1"), |w| pool_named(w, "p1").is_some()),
+        deed!(
+            "delete pool",
+            false,
+            |w| new_pool(&w, "p1").await.unwrap(),
+            |w| w.perform(pool::Delete::new(pool_named(&w, "p1").unwrap())),
+            |w| pool_named(w, "p1").is_none()
+        ),
+        deed!("create network", true, |w| w.rest().await, |w| new_network(&w, "n1"), |w| network_named(w, "n1").is_some()),
+        deed!(
+            "delete network",
+            false,
+            |w| new_network(&w, "n1").await.unwrap(),
+            |w| w.perform(network::Delete::new(network_named(&w, "n1").unwrap())),
+            |w| network_named(w, "n1").is_none()
+        ),
+        deed!("create profile", true, |w| w.rest().await, |w| w.perform(new_profile(&w)), |w| !w.state().profiles.is_empty()),
+    ]
+}

@@ -1,0 +1,14 @@
+//! The road of every verb, on a simulated machine: what fails is undone, what a crash interrupts is undone
+//! or finished, and callers who come at the same time do not harm each other.
+
+// Clippy sees tests in functions with #[test] only, not in what they share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cancel;
+mod crash;
+mod deeds;
+mod failure;
+mod guests;
+mod permission;
+mod together;
+mod world;

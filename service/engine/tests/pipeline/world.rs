@@ -1,0 +1,224 @@
+//! A simulated machine whose engine can die and come back, and what has to be true of it at rest.
+
+use lxhost_engine::ports::{Caller, ImageFiles, State};
+use lxhost_engine::{Engine, Output, Result, Verb, instance};
+use lxhost_model::instance::Exit;
+use lxhost_model::{Error, Instance, ObjectId, Status};
+use lxhost_sim::Sim;
+use std::collections::BTreeSet;
+use std::io::{Seek, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Root on the bus.
+pub(crate) fn root() -> Caller {
+    Caller { bus_name: ":1.1".into(), uid: 0, interactive: false }
+}
+
+/// Somebody whom Polkit is asked about.
+pub(crate) fn mia() -> Caller {
+    Caller { bus_name: ":1.2".into(), uid: 1000, interactive: false }
+}
+
+/// A machine without a daemon.
+pub(crate) struct Machine {
+    pub(crate) sim: Sim,
+    _dir: tempfile::TempDir,
+}
+
+/// A machine with a daemon.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) sim: Sim,
+    pub(crate) engine: Engine,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Machine {
+        let dir = tempfile::tempdir().unwrap();
+        Machine { sim: Sim::new(dir.path(), false), _dir: dir }
+    }
+
+    /// Runs `work` with a daemon that lives exactly as long.
+    pub(crate) fn daemon<T>(&self, work: impl AsyncFnOnce(World) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let sim = self.sim.clone();
+        runtime.block_on(async {
+            let engine = Engine::new(sim.ports());
+            engine.start().await;
+            let world = World { sim, engine };
+            world.rest().await;
+            tokio::time::timeout(PATIENCE, work(world)).await.expect("it takes too long")
+        })
+    }
+
+    /// Starts a daemon that dies after `calls` calls, at the latest when it has nothing left to do.
+    pub(crate) fn dying_start(&self, calls: usize) {
+        self.sim.faults.crash_after(calls);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let sim = self.sim.clone();
+        runtime.block_on(async {
+            let engine = Engine::new(sim.ports());
+            let start = tokio::spawn({
+                let engine = engine.clone();
+                async move { engine.start().await }
+            });
+            let world = World { sim: sim.clone(), engine };
+            tokio::select! {
+                () = sim.faults.crashed() => {}
+                () = async { if start.await.is_ok() { world.rest().await } else { std::future::pending().await } } => {}
+            }
+        });
+        drop(runtime);
+        self.sim.faults.revive();
+    }
+}
+
+impl World {
+    /// Does `verb` as root.
+    pub(crate) async fn perform(&self, verb: impl Verb) -> Result<Output> {
+        let done = self.engine.perform(&root(), verb).await;
+        self.rest().await;
+        done
+    }
+
+    /// Waits until nothing is under way.
+    pub(crate) async fn rest(&self) {
+        let mut events = self.engine.subscribe();
+        let quiet = async {
+            loop {
+                // Tasks that have been told of an event get their turn before the jobs are looked at.
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                if self.engine.jobs().iter().all(|job| job.result.is_some()) {
+                    return;
+                }
+                let _ = tokio::time::timeout(Duration::from_millis(20), events.recv()).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, quiet).await.expect("it never comes to rest");
+    }
+
+    /// Waits for events until `done`.
+    pub(crate) async fn until(&self, done: impl Fn(&World) -> bool) {
+        let mut events = self.engine.subscribe();
+        let wait = async {
+            while !done(self) {
+                let _ = events.recv().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("it never happened");
+    }
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.engine.state()
+    }
+
+    /// The instance of that name.
+    pub(crate) fn id(&self, name: &str) -> Option<ObjectId> {
+        self.state().instance(&Default::default(), &name.parse().unwrap()).map(|instance| instance.id)
+    }
+
+    pub(crate) fn status(&self, name: &str) -> Option<Status> {
+        self.id(name).map(|id| self.state().instances[&id].status)
+    }
+
+    pub(crate) fn create(&self, name: &str, start: bool) -> instance::Create {
+        self.create_as(name, instance::Spec { start, ..instance::Spec::default() })
+    }
+
+    pub(crate) fn create_as(&self, name: &str, spec: instance::Spec) -> instance::Create {
+        let source = instance::Source::Image("sim:empty".into());
+        let random = self.engine.host().random();
+        instance::Create::new(Default::default(), Some(name.parse().unwrap()), source, spec, random).unwrap()
+    }
+
+    pub(crate) async fn launch(&self, name: &str) -> ObjectId {
+        let create = self.create(name, true);
+        let id = create.id();
+        self.perform(create).await.unwrap();
+        id
+    }
+
+    /// Files of an image whose bytes are `text`.
+    pub(crate) fn files(text: &str) -> ImageFiles {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        ImageFiles { meta: file.into(), rootfs: None }
+    }
+
+    /// What is wrong where records and machine do not agree, or where something half made is left.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let state = self.state();
+        let mut wrong = vec![];
+        let mut same = |what: &str, is: BTreeSet<ObjectId>, should: BTreeSet<ObjectId>| {
+            if is != should {
+                wrong.push(format!("{what}: there are {is:?}, there should be {should:?}"));
+            }
+        };
+        let of = |wanted: fn(&Instance) -> bool| {
+            state.instances.values().filter(|instance| wanted(instance)).map(|instance| instance.id).collect::<BTreeSet<_>>()
+        };
+        let runs = |instance: &Instance| matches!(instance.status, Status::Running | Status::Frozen);
+        let sim = &self.sim;
+        same(
+            "unrested instances",
+            of(|i| !matches!(i.status, Status::Stopped | Status::Running | Status::Frozen)),
+            BTreeSet::new(),
+        );
+        same("roots", sim.pools.roots().into_iter().collect(), of(|_| true));
+        same("guests", sim.launcher.running().into_iter().collect(), of(runs));
+        same("interfaces", sim.networks.joined(), of(runs));
+        same("live facts", state.instances.keys().copied().filter(|id| self.engine.live(*id).is_some()).collect(), of(runs));
+        same("pools", sim.pools.there().into_iter().collect(), state.pools.keys().copied().collect());
+        same("networks", sim.networks.are_up(), state.networks.keys().copied().collect());
+        let recorded: BTreeSet<_> = state.images.values().map(|image| image.fingerprint.clone()).collect();
+        let kept: BTreeSet<_> = self.engine.ports().images.kept().await.unwrap().into_iter().collect();
+        if kept != recorded {
+            wrong.push(format!("files of images: there are {kept:?}, there should be {recorded:?}"));
+        }
+        if let Some(tree) = sim.pools.trees().difference(&recorded).next() {
+            wrong.push(format!("the tree of {tree} is left"));
+        }
+        if !state.jobs.is_empty() {
+            wrong.push(format!("jobs are left: {:?}", state.jobs.values().map(|job| &job.verb).collect::<Vec<_>>()));
+        }
+        let ids: BTreeSet<u32> = state.instances.values().map(|instance| instance.ids.base).collect();
+        if ids.len() != state.instances.len() {
+            wrong.push("two instances share user ids".to_owned());
+        }
+        wrong
+    }
+
+    /// Asserts that there is nothing to complain of.
+    pub(crate) async fn is_whole(&self, when: &str) {
+        let complaints = self.complaints().await;
+        assert!(complaints.is_empty(), "{when}:\n{}", complaints.join("\n"));
+    }
+
+    /// The records as people see them: without counters, times and the ends of runs.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        let state = self.state();
+        let instance = |instance: &Arc<Instance>| {
+            let exit: Option<Exit> = None;
+            let plain = Instance { status_since: 0, last_used: 0, last_exit: exit, generation: 0, ..Instance::clone(instance) };
+            format!("{plain:?}")
+        };
+        let mut seen: Vec<String> = state.instances.values().map(instance).collect();
+        seen.extend(state.images.values().map(|image| format!("{} {:?}", image.fingerprint, image.aliases)));
+        seen.extend(state.pools.values().map(|pool| format!("{pool:?}")));
+        seen.extend(state.networks.values().map(|network| format!("{network:?}")));
+        seen.extend(state.profiles.values().map(|profile| format!("{profile:?}")));
+        seen
+    }
+}
+
+/// An error that stands for bad luck.
+pub(crate) fn bad_luck() -> Error {
+    Error::failed("bad luck")
+}
