@@ -147,6 +147,7 @@ impl Plan {
             name.sibling(&entry.link, &self.limits).map_err(|why| Error::entry(&entry.name, format!("hard link: {why}")))?;
         let bad = |why: &str| Err(Error::entry(&entry.name, format!("hard link to {}: {why}", shown(&entry.link))));
         match self.seen.get(target.bytes()) {
+            _ if target.split().is_none() => bad("it is no file"),
             _ if target.bytes() == name.bytes() => bad("it is the file itself"),
             Some(kind @ (Kind::File | Kind::Device)) => Ok(*kind),
             Some(_) => bad("it is no regular file"),

@@ -51,7 +51,8 @@ impl Listener {
     /// is there is read, and nothing waited for.
     pub(super) fn rest(&mut self) -> impl Iterator<Item = String> {
         let mut buffer = [0; 4096];
-        while let Some(Ok(n)) = self.pipe.as_ref().map(|pipe| pipe.try_read(&mut buffer)).filter(|read| !matches!(read, Ok(0))) {
+        // Asks the kernel: what the runtime knows of the pipe may be older than the last words.
+        while let Some(Ok(n @ 1..)) = self.pipe.as_ref().map(|pipe| rustix::io::read(pipe, &mut buffer)) {
             self.take(&buffer[..n]);
         }
         self.pipe = None;

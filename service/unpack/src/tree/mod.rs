@@ -227,7 +227,7 @@ impl Tree {
             return Err(bad("it is no file"));
         };
         let from = self.root.open_dir(if parent.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(parent) });
-        let from = from.map_err(|_| bad("its directory is not in the archive before it"))?;
+        let from = from.map_err(|_| bad("it is not in the archive before it"))?;
         let target_base = OsStr::from_bytes(target_base);
         match from.stat(target_base).map_err(|e| Error::at(&entry.name, e))? {
             Some(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {}

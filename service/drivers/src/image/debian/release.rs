@@ -106,7 +106,7 @@ mod tests {
         {
             assert_eq!(Release::find(name).unwrap().codename, codename);
         }
-        for (name, hint) in [("trixy", "debian:trixie"), ("bokworm", "debian:bookworm"), ("99/../x", "there are 13, 12, 11")] {
+        for (name, hint) in [("trixe", "debian:trixie"), ("bokworm", "debian:bookworm"), ("99/../x", "there are 13, 12, 11")] {
             let error = Release::find(name).unwrap_err();
             assert!(error.kind == Kind::NoSuchImage && error.message.contains(hint), "{error}");
         }
