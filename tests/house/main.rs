@@ -170,3 +170,39 @@ fn every_action_is_in_the_policy_and_the_rules_name_no_other() {
     }
     complain(&complaints);
 }
+
+#[test]
+fn the_policy_has_every_action_and_no_other() {
+    let policy = fs::read_to_string(top().join("units/polkit-1/org.lxhost1.policy")).unwrap();
+    let ids = policy.lines().filter_map(|line| line.trim().strip_prefix("<action id=\"")?.split('"').next());
+    let said: std::collections::BTreeSet<&str> = ids.collect();
+    let meant: std::collections::BTreeSet<&str> = lxhost_model::Action::ALL.iter().map(|action| action.id()).collect();
+    // The one that implies others is for people; nobody asks for it.
+    let implied = said.difference(&meant).copied().collect::<Vec<_>>();
+    assert!(implied.iter().all(|id| *id == "org.lxhost1.manage"), "the daemon never asks {implied:?}");
+    assert_eq!(meant.difference(&said).collect::<Vec<_>>(), Vec::<&&str>::new(), "the policy lacks these");
+}
+
+#[test]
+fn nothing_gives_up_by_panicking() {
+    // In programs that people depend on; tests may.
+    let mut complaints = Vec::new();
+    for (path, text) in files(".rs") {
+        let product = ["service", "cli", "netlink", "runtime", "dbus-interfaces"].iter().any(|top| path.starts_with(top));
+        let is_test = |part: &std::ffi::OsStr| {
+            let part = part.to_string_lossy();
+            part == "tests" || part == "examples" || part.trim_end_matches(".rs").ends_with("tests") || part.contains("fixture")
+        };
+        if !product || path.iter().any(is_test) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if [".unwrap()", ".expect(\"", ".expect(&", "panic!(", "unreachable!("].iter().any(|word| code.contains(word)) {
+                complaints.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    complain(&complaints);
+}

@@ -25,10 +25,10 @@ const UNITS: &[(&str, u64)] = &[
 /// `InvalidConfig` when there is no number, the unit is unknown or the product exceeds 64 bits.
 pub fn parse_bytes(text: &str) -> Result<u64, Error> {
     let bad = |why: &str| Error::new(Kind::InvalidConfig, format!("size {}: {why}", crate::name::quoted(text)));
-    let text_trimmed = text.trim();
+    let text_trimmed = text.trim_matches(' ');
     let digits = text_trimmed.bytes().take_while(u8::is_ascii_digit).count();
     let number: u64 = text_trimmed[..digits].parse().map_err(|_| bad("it has to start with a number"))?;
-    let unit = text_trimmed[digits..].trim_start();
+    let unit = text_trimmed[digits..].trim_start_matches(' ');
     let factor = if unit.is_empty() {
         1
     } else {
