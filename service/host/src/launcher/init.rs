@@ -1,7 +1,7 @@
 //! Which signal makes an init go down in an orderly way.
 
 /// SIGRTMIN+3 by glibc's count: halt, for systemd.
-const SYSTEMD: u32 = 37;
+pub(super) const SYSTEMD: u32 = 37;
 const SIGINT: u32 = 2;
 const SIGKILL: u32 = 9;
 const SIGUSR2: u32 = 12;
@@ -17,6 +17,14 @@ pub(super) fn stop_signal(leader: u32) -> u32 {
     // Signals that a thread waits for in sigtimedwait(2) are neither caught nor, for that moment, blocked.
     let handled = if read("wchan").contains("sigtimedwait") { u64::MAX } else { handled(&read("status")) };
     choose(&program, read("comm").trim(), handled)
+}
+
+/// Whether a signal would arrive now. The kernel drops what a namespace's init does not handle, and systemd
+/// handles its own only after its first milliseconds.
+pub(super) fn would_arrive(leader: u32, signal: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{leader}/status"));
+    // One that is gone needs no waiting for.
+    signal == SIGKILL || status.map_or(true, |status| handled(&status) & (1 << (signal - 1)) != 0)
 }
 
 fn choose(program: &str, name: &str, handled: u64) -> u32 {

@@ -15,6 +15,7 @@ mod stop;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lxhost_engine::ports::launcher::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, Running, Streams, Whom};
@@ -25,6 +26,11 @@ use self::live::Table;
 use crate::machined::Machines;
 use crate::seccomp::{Allowed, SeccompFailure, compile};
 use crate::units::{UnitError, Units};
+
+/// How long a systemd that has just been started may take until it handles its stop signal, and how often it is
+/// looked at: nothing tells when it does.
+const INIT_PATIENCE: Duration = Duration::from_secs(5);
+const INIT_STEP: Duration = Duration::from_millis(5);
 
 /// Why there is no launcher.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +96,10 @@ impl Launcher for HostLauncher {
     async fn shut_down(&self, id: ObjectId) -> Result<()> {
         let live = self.table.get(id)?;
         let signal = init::stop_signal(live.leader);
+        let begin = tokio::time::Instant::now();
+        while signal == init::SYSTEMD && !init::would_arrive(live.leader, signal) && begin.elapsed() < INIT_PATIENCE {
+            tokio::time::sleep(INIT_STEP).await;
+        }
         live.monitor.signal(signal).await.map_err(|error| live.error(error))
     }
 
