@@ -1,5 +1,6 @@
 //! Arguments of `launch`, `create` and `init`.
 
+use crate::args::WaitFor;
 use crate::complete;
 use crate::pairs::Pair;
 use clap::Args;
@@ -13,6 +14,7 @@ Examples:
   lxctl launch debian:13 web -c limits.memory=1GiB -p default -p web
   lxctl launch debian:13 db -d root,size=20GiB -s fast     a device of the profile with one key changed
   lxctl create --empty c2 -e                               no image; deleted when it stops
+  lxctl launch debian:13 c4 --wait                         back when its boot is over
   lxctl launch debian:13 c3 < c3.yaml                      config, devices and profiles from a file";
 
 /// A new instance.
@@ -53,6 +55,9 @@ pub(crate) struct Shape {
     /// Delete it when it stops
     #[arg(short, long)]
     pub(crate) ephemeral: bool,
+    /// When launched, wait until it is ready, or for what is said
+    #[arg(long, value_name = "STATE", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "ready")]
+    pub(crate) wait: Option<WaitFor>,
     /// Pool to put it on
     #[arg(short, long = "storage", value_name = "POOL", add = ArgValueCandidates::new(complete::pools))]
     pub(crate) storage: Option<String>,

@@ -32,6 +32,9 @@ pub(crate) struct Start {
     /// Attach to its console at once
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "console", value_parser = ["console"], conflicts_with = "all")]
     pub(crate) console: Option<String>,
+    /// Wait until it is ready, or for what is said
+    #[arg(long, value_name = "STATE", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "ready", conflicts_with = "all")]
+    pub(crate) wait: Option<WaitFor>,
     /// With --all: only those that shall start when the host boots
     #[arg(long, requires = "all", hide = true)]
     pub(crate) autostart: bool,

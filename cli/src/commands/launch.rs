@@ -1,6 +1,6 @@
 //! `launch` and `create`.
 
-use crate::args::NewInstance;
+use crate::args::{NewInstance, Wait};
 use crate::bus::Session;
 use crate::definition::Definition;
 use crate::failure::Failure;
@@ -54,6 +54,9 @@ pub(crate) async fn run(session: &Session, args: &NewInstance, start: bool) -> R
     };
     if session.quiet {
         crate::render::line(&made);
+    }
+    if let (Some(what), true) = (shape.wait, start) {
+        super::wait::run(session, &Wait { name: made, what, timeout: 0 }).await?;
     }
     match (&shape.console, start) {
         (Some(_), true) => super::console::attach(session, &instance).await.map(drop),

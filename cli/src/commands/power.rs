@@ -1,6 +1,6 @@
 //! `start`, `stop`, `restart`, `pause`, `resume`: one verb on one, several or all instances.
 
-use crate::args::{Names, Start, Stop};
+use crate::args::{Names, Start, Stop, Wait};
 use crate::bus::Session;
 use crate::failure::Failure;
 use crate::progress::{self, OnInterrupt};
@@ -52,6 +52,11 @@ pub(crate) async fn start(session: &Session, args: &Start) -> Result<(), Failure
         options.insert("autostart", true.into());
     }
     run(session, &args.which, Verb::Start, &options).await?;
+    if let Some(what) = args.wait {
+        for name in &args.which.names {
+            super::wait::run(session, &Wait { name: name.clone(), what, timeout: 0 }).await?;
+        }
+    }
     match &args.console {
         Some(_) => super::console::attach(session, &session.instance(&args.which.names[0]).await?).await.map(drop),
         None => Ok(()),
