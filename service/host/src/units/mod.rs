@@ -49,7 +49,7 @@ pub enum UnitError {
     Bus(#[from] zbus::Error),
 }
 
-type Waiting = HashMap<String, oneshot::Sender<String>>;
+type Waiting = HashMap<String, Vec<oneshot::Sender<String>>>;
 
 #[derive(Debug, Default)]
 struct Jobs {
@@ -188,12 +188,12 @@ impl Units {
         let (sender, result) = oneshot::channel();
         {
             let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-            let early = jobs.early.iter().position(|(path, _)| path == job.as_str());
-            if let Some((_, result)) = early.map(|n| jobs.early.swap_remove(n)) {
-                return finished(unit, result);
+            if let Some((_, result)) = jobs.early.iter().find(|(path, _)| path == job.as_str()) {
+                return finished(unit, result.clone());
             }
             let Some(waiting) = &mut jobs.waiting else { return Err(UnitError::Gone) };
-            waiting.insert(job.as_str().to_owned(), sender);
+            // PID 1 answers two equal requests with one job.
+            waiting.entry(job.as_str().to_owned()).or_default().push(sender);
         }
         finished(unit, result.await.map_err(|_| UnitError::Gone)?)
     }
@@ -208,15 +208,14 @@ async fn follow_jobs(mut removed: proxy::JobRemovedStream, jobs: Arc<Mutex<Jobs>
         let Ok(args) = signal.args() else { continue };
         let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = args.job().as_str();
-        match jobs.waiting.as_mut().and_then(|waiting| waiting.remove(job)) {
-            Some(waiting) => drop(waiting.send(args.result().to_string())),
-            None => {
-                if jobs.early.len() >= MOST_EARLY {
-                    jobs.early.remove(0);
-                }
-                jobs.early.push((job.to_owned(), args.result().to_string()));
-            }
+        for waiting in jobs.waiting.as_mut().and_then(|waiting| waiting.remove(job)).unwrap_or_default() {
+            drop(waiting.send(args.result().to_string()));
         }
+        // Kept for whoever got the job's path and has not come here yet.
+        if jobs.early.len() >= MOST_EARLY {
+            jobs.early.remove(0);
+        }
+        jobs.early.push((job.to_owned(), args.result().to_string()));
     }
     jobs.lock().unwrap_or_else(PoisonError::into_inner).waiting = None;
 }
