@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use lxhost_tests::host::{Host, HostSpec, State};
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
+use lxhost_tests::unchanged::nothing_changes;
 
 pub(crate) const SUITE: Suite = suite!(
     "harness",
@@ -21,6 +22,7 @@ pub(crate) const SUITE: Suite = suite!(
         files_go_in_and_out_unchanged,
         packages_come_from_the_relay_and_nothing_else_is_reachable,
         a_reboot_a_crash_and_a_power_off_keep_the_disk,
+        the_nothing_changed_check_sees_every_kind_of_change,
         two_hosts_do_not_see_each_others_processes,
         the_state_directory_can_be_btrfs,
         a_killed_harness_leaves_no_process_and_no_mount,
@@ -109,6 +111,28 @@ fn a_reboot_a_crash_and_a_power_off_keep_the_disk(stage: &Stage) -> Result<()> {
     stage.host.power_off()?;
     stage.host.power_on()?;
     ensure!(stage.host.succeed(["cat", "/var/lib/lxhost/file", "/etc/kept"])? == "kept\nkept\n");
+    Ok(())
+}
+
+fn the_nothing_changed_check_sees_every_kind_of_change(stage: &Stage) -> Result<()> {
+    let host = &stage.host;
+    nothing_changes(host, || host.succeed(["systemctl", "status", "dbus.service"]))?;
+    for (section, make, undo) in [
+        ("files", "touch /var/lib/lxhost/new", "rm /var/lib/lxhost/new"),
+        ("files", "chmod 600 /etc/passwd", "chmod 644 /etc/passwd"),
+        ("mounts", "mount -t tmpfs none /mnt", "umount /mnt"),
+        ("links", "ip link add lab0 type veth peer lab1", "ip link del lab0"),
+        ("links", "ip address add 203.0.113.9/32 dev lo", "ip address del 203.0.113.9/32 dev lo"),
+        ("rules", "nft add table inet lab", "nft delete table inet lab"),
+        ("units", "systemd-run --quiet --unit=lxhost-x sleep 99", "systemctl stop lxhost-x"),
+        ("processes", "setsid sleep 77 >/dev/null 2>&1 & sleep 0.1", "pkill -x sleep"),
+        ("canary", "echo evil >/srv/canary/file", "echo canary >/srv/canary/file"),
+    ] {
+        let seen = nothing_changes(host, || host.succeed(["sh", "-c", make]));
+        host.succeed(["sh", "-c", undo])?;
+        let said = format!("{:#}", seen.err().with_context(|| format!("{make} was not seen"))?);
+        ensure!(said.contains(&format!("{section}: ")), "{make}: {said}");
+    }
     Ok(())
 }
 

@@ -2,15 +2,37 @@
 //! Depends on the library of this crate. Called by `make check`; with words as arguments it runs the
 //! tests whose `suite: sentence` contains one of them.
 
+mod bus;
 mod harness;
+mod image_verbs;
 mod images;
+mod inside;
+mod isolation;
+mod outliving;
 mod package;
+mod polkit;
+mod power;
+mod refusal;
+mod road;
 
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host;
 use lxhost_tests::runner::{self, Suite};
 
-const SUITES: &[Suite] = &[package::SUITE, harness::SUITE, images::SUITE];
+const SUITES: &[Suite] = &[
+    road::SUITE,
+    power::SUITE,
+    inside::SUITE,
+    image_verbs::SUITE,
+    outliving::SUITE,
+    polkit::SUITE,
+    bus::SUITE,
+    refusal::SUITE,
+    isolation::SUITE,
+    images::SUITE,
+    package::SUITE,
+    harness::SUITE,
+];
 
 fn main() {
     host::keeper::run_if_asked();

@@ -38,7 +38,9 @@ pub fn install(host: &Host, package: &Path) -> Result<()> {
     let name = package.file_name().context("a package has a name")?.to_string_lossy().into_owned();
     fs::copy(package, host.share().join(&name)).with_context(|| format!("copying {}", package.display()))?;
     let path = format!("/lab/{name}");
-    host.command(["apt-get", "install", "-q", "-y", &path]).env("DEBIAN_FRONTEND", "noninteractive").succeed()?;
+    host.command(["apt-get", "install", "-q", "-y", "--allow-downgrades", &path])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .succeed()?;
     Ok(())
 }
 

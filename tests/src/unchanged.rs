@@ -7,11 +7,13 @@ use anyhow::{Result, bail};
 use crate::host::Host;
 
 /// What a section of the picture is, and the shell text that prints it. Times and counters are left
-/// out, and so is the store's own file: its objects are compared instead.
+/// out, and so are addresses of guests, which come when they come, and the store's own file: its
+/// objects are compared instead.
 const SECTIONS: &[(&str, &str)] = &[
     (
         "objects",
-        "for what in list 'image list' 'network list' 'storage list' 'profile list'; do echo \"$what\"; lxctl $what --format json; echo; done",
+        "lxctl list -c nsatPbdlc --format csv; for name in $(lxctl list -q); do lxctl config show $name; done; lxctl profile show default; \
+         for what in 'image list' 'network list' 'storage list' 'profile list'; do echo \"$what\"; lxctl $what --format json; echo; done",
     ),
     (
         "files",
@@ -21,7 +23,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("mounts", "findmnt --list --noheadings --output TARGET,SOURCE,FSTYPE,OPTIONS | sort"),
     (
         "links",
-        "ip -oneline link | sed -E 's/^[0-9]+: //' | sort; ip -oneline address | sed -E 's/^[0-9]+: //; s/valid_lft.*//' | sort; ip route; ip -6 route; ip rule",
+        "ip -oneline link | sed -E 's/^[0-9]+: //' | sort; ip -oneline address | sed -E 's/^[0-9]+: //; s/valid_lft.*//; s/ tentative//; s/ dynamic//' | sort; ip route; ip -6 route; ip rule",
     ),
     ("rules", "nft --stateless list ruleset"),
     (
@@ -30,7 +32,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "processes",
-        "ps -e --no-headers -o user:32=,args= | grep -vE 'systemd|sd-pam|polkitd|apt|\\bps -e|grep -vE|sh -c|sort$|awk ' | sort",
+        "ps -e --no-headers -o user:32=,args= | grep -vE '^[^ ]+ +\\[|systemd|sd-pam|polkitd|apt|\\bps -e|grep -vE|sh -c|sort$|awk ' | sort",
     ),
     ("canary", "find /srv/canary -type f -exec sha256sum {} + | sort"),
 ];

@@ -230,6 +230,12 @@ impl Running {
         self.stdout.until(text, left).with_context(|| format!("{}: its errors: {}", self.what, self.stderr.text()))
     }
 
+    /// What it has written to its standard output so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.stdout.text()
+    }
+
     /// Kills it and everything in its process group.
     pub fn kill(&mut self) {
         if let Ok(pid) = i32::try_from(self.child.id()) {

@@ -5,6 +5,7 @@
 
 mod busybox;
 mod guest;
+pub mod hostile;
 mod pack;
 
 use std::path::{Path, PathBuf};

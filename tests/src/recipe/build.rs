@@ -33,7 +33,10 @@ pub(super) fn build(recipe: &Recipe, cache: &Cache, tree: &Path) -> Result<()> {
 fn finish(recipe: &Recipe, tree: &Path) -> Result<()> {
     // dpkg may sync again: only the building was unsafe.
     cache::remove(&tree.join("etc/dpkg/dpkg.cfg.d/99mmdebstrap"))?;
-    put(tree, "etc/apt/sources.list", 0o644, &format!("deb {MIRROR} {} main\n", recipe.suite))?;
+    let suite = recipe.suite;
+    let sources =
+        format!("deb {MIRROR} {suite} main\ndeb {MIRROR} {suite}-updates main\ndeb {MIRROR}-security {suite}-security main\n");
+    put(tree, "etc/apt/sources.list", 0o644, &sources)?;
     for (path, mode, content) in &recipe.files {
         put(tree, path, *mode, content)?;
     }

@@ -11,7 +11,8 @@ use anyhow::Result;
 
 use crate::cache::{self, Cache};
 
-/// Where a host finds its mirror: an address of its own that forwards to the relay.
+/// Where a host finds its mirror: an address of its own that forwards to the relay. The archive of
+/// security updates is beside it.
 pub const MIRROR: &str = "http://192.0.2.1/debian";
 
 /// The recipe of a Debian root tree.
@@ -37,9 +38,9 @@ impl Recipe {
             suite,
             packages: packages.to_vec(),
             // Empty, not missing: an id is made at boot, and the boot is not a first one with presets.
-            files: vec![("etc/machine-id", 0o444, String::new())],
+            files: vec![("etc/machine-id", 0o444, String::new()), ("etc/hostname", 0o644, format!("{name}\n"))],
             commands: Vec::new(),
-            without: vec!["var/lib/dbus/machine-id", "etc/hostname"],
+            without: vec!["var/lib/dbus/machine-id"],
         }
     }
 

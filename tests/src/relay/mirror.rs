@@ -38,10 +38,11 @@ pub(super) enum Answer {
 impl Mirror {
     /// The archive that apt of this machine uses, or `$LXHOST_MIRROR`.
     pub(super) fn of_this_machine(cache: &Cache) -> Result<Self> {
-        let debian =
-            std::env::var("LXHOST_MIRROR").ok().or_else(configured).unwrap_or_else(|| "http://deb.debian.org/debian".into());
-        let debian = debian.trim_end_matches('/').to_owned();
-        let security = format!("{debian}-security");
+        let given = std::env::var("LXHOST_MIRROR").ok().map(|mirror| mirror.trim_end_matches('/').to_owned());
+        let configured = if given.is_some() { Vec::new() } else { configured() };
+        let ending = |end: &str| configured.iter().find(|uri| uri.ends_with(end)).cloned();
+        let debian = given.or_else(|| ending("/debian")).unwrap_or_else(|| "http://deb.debian.org/debian".into());
+        let security = ending("/debian-security").unwrap_or_else(|| format!("{debian}-security"));
         Ok(Self {
             archives: vec![("debian", debian), ("debian-security", security)],
             files: cache.directory("mirror")?,
@@ -127,16 +128,12 @@ fn download(address: &str, file: &Path) -> Result<bool> {
     anyhow::bail!("{address}: {said}")
 }
 
-fn configured() -> Option<String> {
-    let output = Command::new("apt-get")
-        .args(["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"])
-        .output()
-        .ok()?;
-    let said = String::from_utf8(output.stdout).ok()?;
-    said.lines()
-        .filter_map(|line| line.strip_prefix("Debian "))
-        .find(|uri| uri.trim_end_matches('/').ends_with("/debian"))
-        .map(str::to_owned)
+/// The addresses of Debian's archives in the machine's own apt, without a slash at the end.
+fn configured() -> Vec<String> {
+    let format = ["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"];
+    let said = Command::new("apt-get").args(format).output().map(|output| output.stdout).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    said.lines().filter_map(|line| line.strip_prefix("Debian ")).map(|uri| uri.trim_end_matches('/').to_owned()).collect()
 }
 
 #[cfg(test)]

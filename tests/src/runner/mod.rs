@@ -2,6 +2,7 @@
 //! a line for each test and the sum at the end, and keeps the journal of what failed. Depends on `host`,
 //! `package` and `image`. Called by `host/main.rs`.
 
+mod instance;
 mod journal;
 mod report;
 mod run;

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Base;
 use crate::cache::Cache;
-use crate::host::{Cmd, Host, HostSpec};
+use crate::host::{Cmd, Host, HostSpec, State};
 use crate::image::{self, Form, Image};
 use crate::package;
 use crate::recipe::Recipe;
@@ -40,6 +40,16 @@ impl Stage {
         }
         let host = Host::boot(cache, &spec)?;
         Ok(Self { host, spec, package, cache: cache.clone() })
+    }
+
+    /// Another host like this one, fresh, with another filesystem for the state.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn sibling(&self, state: State) -> Result<Self> {
+        let spec = HostSpec { state, ..self.spec.clone() };
+        let host = Host::boot(&self.cache, &spec)?;
+        Ok(Self { host, spec, package: self.package.clone(), cache: self.cache.clone() })
     }
 
     /// `lxctl` with these words, separated by single spaces, as root.

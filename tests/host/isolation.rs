@@ -1,0 +1,126 @@
+//! What stands between a container and its host, as the kernel says after the start.
+
+use anyhow::{Context, Result, ensure};
+use lxhost_tests::runner::{Base, Stage, Suite};
+use lxhost_tests::suite;
+
+pub(crate) const SUITE: Suite = suite!(
+    "isolation",
+    Base::Packaged,
+    [
+        every_container_has_its_own_65536_ids,
+        no_id_range_is_somebody_elses,
+        every_namespace_is_its_own,
+        system_calls_and_capabilities_are_limited,
+        files_on_disk_are_not_shifted,
+        sys_is_read_only_and_proc_is_masked,
+        devices_are_few,
+        a_neighbour_is_neither_seen_nor_reached_through_the_host,
+    ]
+);
+
+fn two(stage: &Stage) -> Result<()> {
+    stage.with_debian()?;
+    for name in ["s1", "s2"] {
+        if stage.row(name)?.is_none() {
+            stage.launch_ready("debian", name)?;
+        }
+    }
+    Ok(())
+}
+
+fn map(stage: &Stage, name: &str) -> Result<(u64, u64)> {
+    let map = stage.host.succeed(["cat", &format!("/proc/{}/uid_map", stage.init_of(name)?)])?;
+    let numbers: Vec<u64> = map.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    ensure!(numbers.len() == 3 && numbers[0] == 0, "{map}");
+    Ok((numbers[1], numbers[2]))
+}
+
+fn every_container_has_its_own_65536_ids(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    let ((first, size), (second, other)) = (map(stage, "s1")?, map(stage, "s2")?);
+    ensure!(size == 65_536 && other == 65_536 && first.abs_diff(second) >= 65_536, "{first} and {second}");
+    Ok(())
+}
+
+fn no_id_range_is_somebody_elses(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    let (first, size) = map(stage, "s1")?;
+    for line in stage.host.succeed(["sh", "-c", "cat /etc/subuid /etc/subgid"])?.lines() {
+        let mut fields = line.split(':').skip(1).filter_map(|field| field.parse::<u64>().ok());
+        let (start, count) = (fields.next().context("a start")?, fields.next().context("a count")?);
+        ensure!(first + size <= start || start + count <= first, "{first} is in {line}");
+    }
+    Ok(())
+}
+
+fn every_namespace_is_its_own(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    let init = stage.init_of("s1")?;
+    for kind in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
+        let of = |pid: &str| stage.host.succeed(["readlink", &format!("/proc/{pid}/ns/{kind}")]);
+        let (mine, host, other) = (of(&init.to_string())?, of("1")?, of(&stage.init_of("s2")?.to_string())?);
+        ensure!(mine != host && mine != other, "{kind}: {mine} {host} {other}");
+    }
+    Ok(())
+}
+
+fn system_calls_and_capabilities_are_limited(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    let status = stage.exec("s1", ["cat", "/proc/self/status"]).succeed()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    ensure!(field("Seccomp:") == "2", "{status}");
+    let bounding = u64::from_str_radix(&field("CapBnd:"), 16)?;
+    // CAP_SYS_MODULE 16, CAP_SYS_TIME 25, CAP_MAC_ADMIN 33
+    for capability in [16, 25, 33] {
+        ensure!(bounding & (1 << capability) == 0, "capability {capability} is there: {bounding:x}");
+    }
+    ensure!(field("NoNewPrivs:") == "0", "sudo cannot work in the container");
+    for argv in [
+        &["mknod", "/root/sda", "b", "8", "0"][..],
+        &["mount", "-t", "ext4", "/dev/vda", "/mnt"],
+        &["date", "-s", "2000-01-01"],
+        &["dmesg", "-C"],
+    ] {
+        stage.exec("s1", argv.iter().copied()).fail()?;
+    }
+    Ok(())
+}
+
+fn files_on_disk_are_not_shifted(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    stage.exec("s1", ["sh", "-c", "echo x >/root/unshifted; chown 33:33 /root/unshifted; sync"]).succeed()?;
+    let found = stage.host.succeed(["find", "/var/lib/lxhost", "-name", "unshifted", "-printf", "%U:%G\\n"])?;
+    ensure!(found.lines().next() == Some("33:33"), "{found}");
+    Ok(())
+}
+
+fn sys_is_read_only_and_proc_is_masked(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    stage.exec("s1", ["sh", "-c", "echo x >/sys/kernel/uevent_helper"]).fail()?;
+    stage.exec("s1", ["sh", "-c", "echo b >/proc/sysrq-trigger"]).fail()?;
+    stage.exec("s1", ["sh", "-c", "echo core >/proc/sys/kernel/core_pattern"]).fail()?;
+    let keys = stage.exec("s1", ["sh", "-c", "cat /proc/kcore | head -c 1 | wc -c"]).output()?;
+    ensure!(keys.stdout_text().trim() == "0", "{}", keys.describe());
+    Ok(())
+}
+
+fn devices_are_few(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    let found = stage.exec("s1", ["find", "/dev", "-xdev", "(", "-type", "b", "-o", "-type", "c", ")"]).succeed()?;
+    for device in found.lines() {
+        let name = device.trim_start_matches("/dev/");
+        let known = ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "console", "fuse", "net/tun", "pts/ptmx"]
+            .contains(&name);
+        ensure!(known || name.starts_with("pts/") || name.starts_with("tty"), "{device}");
+    }
+    Ok(())
+}
+
+fn a_neighbour_is_neither_seen_nor_reached_through_the_host(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    stage.exec("s2", ["systemd-run", "--quiet", "--unit=secret", "sleep", "98765"]).succeed()?;
+    let seen = stage.exec("s1", ["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).succeed()?;
+    ensure!(!seen.contains("98765"), "{seen}");
+    stage.delete("s1 s2")
+}
