@@ -49,6 +49,7 @@ install:
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/systemd/system units/systemd/*.service
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/sysusers.d units/sysusers.d/lxhost.conf
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/tmpfiles.d units/tmpfiles.d/lxhost.conf
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/systemd/catalog units/catalog/lxhost.catalog
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/dbus-1/system-services units/dbus-1/org.lxhost1.service
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/dbus-1/system.d units/dbus-1/org.lxhost1.conf
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/polkit-1/actions units/polkit-1/org.lxhost1.policy

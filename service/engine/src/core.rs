@@ -227,8 +227,10 @@ impl Core {
         let job = self.jobs.open(self, uid, verb.name(), verb.object(), verb.shares())?;
         let core = self.clone();
         let id = job.id();
+        let named = crate::audit::name(self, &job);
         tokio::spawn(async move {
             let result = run::run(&core, &job, verb, granted).await;
+            crate::audit::ended(&core, &job, named, &result);
             core.end(job, result);
         });
         Ok(id)
@@ -236,9 +238,6 @@ impl Core {
 
     /// Ends a job and lets the instance it held settle.
     pub(crate) fn end(self: &Arc<Self>, job: crate::job::JobHandle, result: Result<Output>) {
-        if let Err(error) = &result {
-            tracing::warn!(LXHOST_JOB = job.id(), verb = job.verb(), "{error}");
-        }
         let (object, failed) = (job.object(), result.is_err());
         self.jobs.close(self, job, result);
         let Some(id) = object else { return };

@@ -40,8 +40,12 @@ impl Engine {
         tokio::spawn(async move {
             job.report("writing image", -1.0);
             let copied = tokio::task::spawn_blocking(move || copy(files, targets)).await;
-            let result = copied.map_err(|e| Error::failed(format!("image.export: {e}"))).and_then(|copied| copied);
-            core.end(job, result.map(|()| Output::default()));
+            let result = copied
+                .map_err(|e| Error::failed(format!("image.export: {e}")))
+                .and_then(|copied| copied)
+                .map(|()| Output::default());
+            crate::audit::ended(&core, &job, None, &result);
+            core.end(job, result);
         });
         Ok(id)
     }

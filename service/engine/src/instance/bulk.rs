@@ -139,6 +139,7 @@ impl Engine {
         let (core, id) = (self.core.clone(), job.id());
         tokio::spawn(async move {
             let result = run(&core, &job, &bulk, waves).await;
+            crate::audit::ended(&core, &job, None, &result);
             core.end(job, result);
         });
         Ok(id)
