@@ -78,8 +78,9 @@ pub(crate) struct Global {
     pub(crate) no_ask_password: bool,
 }
 
-/// The verbs.
+/// The verbs. Only the one that is called is built: all of them would take a millisecond.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Make an instance from an image and start it
     Launch(NewInstance),

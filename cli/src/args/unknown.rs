@@ -154,6 +154,7 @@ fn corrected(verb: &str, rest: &[String]) -> String {
 fn verb_of(words: &[String]) -> String {
     use clap::CommandFactory;
     let mut command = super::Cli::command();
+    command.build();
     let mut verb: Vec<String> = Vec::new();
     for word in words.iter().filter(|w| !w.starts_with('-')) {
         let Some(next) = command.find_subcommand(word).cloned() else { break };

@@ -20,6 +20,7 @@ fn man(directory: &Path) -> Result<(), Failure> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
     let mut pages = Vec::new();
+    let date = date();
     collect(&root, "lxctl", &mut pages);
     for (name, command) in pages {
         let path = directory.join(format!("{name}.1"));
@@ -28,12 +29,20 @@ fn man(directory: &Path) -> Result<(), Failure> {
             .section("1")
             .source(concat!("lxhost ", env!("CARGO_PKG_VERSION")))
             .manual("lxhost")
-            .date("");
+            .date(&date);
         let mut text = Vec::new();
         page.render(&mut text).map_err(|e| Failure::io(path.display(), &e))?;
+        let text = String::from_utf8_lossy(&text).replace(".SH EXTRA\n", ".SH EXAMPLES\n");
         std::fs::write(&path, text).map_err(|e| Failure::io(path.display(), &e))?;
     }
     Ok(())
+}
+
+/// Date of the pages: that of the source where a reproducible build names it, else today.
+fn date() -> String {
+    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
+    let epoch = epoch.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    epoch.unwrap_or_else(jiff::Timestamp::now).strftime("%Y-%m-%d").to_string()
 }
 
 /// `command` and all verbs below it, hidden ones left out, each with the name of its page.
@@ -54,6 +63,10 @@ fn completion(shell: &str) -> Result<(), Failure> {
     completer
         .write_registration("COMPLETE", "lxctl", "lxctl", "lxctl", &mut script)
         .map_err(|e| Failure::io("write the completion script", &e))?;
+    if shell == "zsh" {
+        // Found by its name in fpath, the file is the body of _lxctl: its first run has to complete too.
+        script.extend_from_slice(b"[[ \"$funcstack[1]\" == _lxctl ]] && _clap_dynamic_completer_lxctl \"$@\"\n");
+    }
     crate::render::print(&String::from_utf8_lossy(&script))
 }
 

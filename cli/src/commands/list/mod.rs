@@ -8,7 +8,7 @@ use crate::args::List;
 use crate::bus::Session;
 use crate::failure::Failure;
 use crate::pages;
-use crate::render::{self, Table};
+use crate::render::{self, Form, Table};
 use column::Column;
 use filter::Filter;
 use item::Item;
@@ -47,6 +47,8 @@ fn show(session: &Session, args: &List, columns: &[Column], items: &[Item]) -> R
         items.iter().for_each(|item| names.push([item.row.name.as_str()]));
         return render::print(&names.keys());
     }
-    let data: Vec<_> = items.iter().map(Item::json).collect();
+    // A table of a thousand instances has no use for a thousand objects.
+    let wanted = matches!(args.format.format.form, Form::Json | Form::Yaml);
+    let data: Vec<_> = items.iter().filter(|_| wanted).map(Item::json).collect();
     render::show(args.format.format, session.quiet, &table, &data)
 }
