@@ -38,11 +38,11 @@ pub(crate) async fn wait(
     }
     let proxy: JobProxy<'static> = session.object(job).await?;
     let end = with_interrupts(session, &proxy, job, what, interrupt).await?;
-    ended(session, end)
+    ended(session, end, what)
 }
 
 /// The outcome of a job: its output, or its error.
-fn ended(session: &Session, end: JobEnd) -> Result<Values, Failure> {
+fn ended(session: &Session, end: JobEnd, what: &str) -> Result<Values, Failure> {
     if !session.quiet {
         for note in crate::values::list(&end.output, "notes") {
             eprintln!("{}", crate::render::printable(&note));
@@ -59,7 +59,11 @@ fn ended(session: &Session, end: JobEnd) -> Result<Values, Failure> {
         "timeout" => Kind::Timeout,
         _ => Kind::Failed,
     });
-    let message = if end.message.is_empty() { format!("the job ended as {}", end.result) } else { end.message };
+    let message = match (end.message.is_empty(), end.result.as_str()) {
+        (false, _) => end.message,
+        (true, "canceled") => format!("{what}: cancelled"),
+        (true, other) => format!("{what}: the job ended as {other}"),
+    };
     Err(lxhost_model::Error::new(kind, message).into())
 }
 
@@ -105,6 +109,7 @@ async fn show(session: &Session, proxy: &JobProxy<'static>, job: &OwnedObjectPat
         if let Ok(stream) = changes(session, job).await {
             let bar = Bar(ProgressBar::new_spinner());
             bar.0.set_prefix(what.to_owned());
+            spinner(&bar.0);
             bar.0.enable_steady_tick(Duration::from_millis(120));
             follow(proxy, stream, &bar.0).await;
         }

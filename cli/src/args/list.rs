@@ -19,7 +19,7 @@ profile, pool, ipv4, ipv6 or a configuration key.
 
 Columns (-c): 4 IPv4, 6 IPv6, a architecture, b pool, c created, d description, e project,
 f image (short), F image, l last used, m memory, n name, N processes, p PID of its init,
-P profiles, s state, t type, u CPU seconds, U started, and configuration keys as KEY[:TITLE].
+P profiles, s state, S snapshots, t type, u CPU seconds, U started, and configuration keys as KEY[:TITLE].
 
 Examples:
   lxctl list                          all instances

@@ -43,9 +43,10 @@ Examples:
   lxctl list                       what there is
   lxctl delete --force c1          stop it and throw it away
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such object, 4 exists already, 5 wrong state or busy,
-6 not allowed, 7 no space, 8 not supported, 9 guest does not answer, 10 untrusted data, 11 time ran out,
-12 cancelled, 13 too much at once. `exec` and `shell` end with the status of the command.";
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such object, 4 exists already, 5 wrong state
+or busy, 6 not allowed, 7 no space, 8 not supported, 9 guest does not answer, 10 untrusted data,
+11 time ran out, 12 cancelled, 13 too much at once. `exec` and `shell` end with the status of the
+command; 126 and 127 mean that it cannot be run or is not there.";
 
 /// Manages system containers of this host.
 #[derive(Debug, Parser)]
@@ -67,6 +68,7 @@ pub(crate) struct Global {
         value_name = "PROJECT",
         default_value = "default",
         env = "LXHOST_PROJECT",
+        hide_env_values = true,
         help_heading = "Global options"
     )]
     pub(crate) project: String,

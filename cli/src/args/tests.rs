@@ -214,3 +214,10 @@ fn the_examples_parse() {
     check(&built(), &mut seen);
     assert!(seen > 80, "only {seen} examples were found");
 }
+
+#[test]
+fn the_help_is_the_golden_one() {
+    // Narrow enough for any terminal; the width of the one that tests run on does not matter.
+    let help = Cli::command().term_width(100).render_help().to_string();
+    assert_eq!(help, include_str!("../../tests/golden/help.txt"), "the new one:\n{help}");
+}
