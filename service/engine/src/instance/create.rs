@@ -292,7 +292,7 @@ impl Verb for Create {
             _ => Step::CreateRoot { pool, instance: record.id, image: record.image.clone() },
         };
         if let Some(image) = record.image.as_ref().and_then(|fingerprint| state.image(&self.project, fingerprint)) {
-            writes.push(Write::Update(Row::Image(Image { last_used: view.now, ..Image::clone(image) })));
+            writes.push(Write::Used(image.id, view.now));
         }
         Ok(Plan {
             writes,

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use lxhost_model::job::JobRow;
 use lxhost_model::name::{InstanceName, NetworkName, PoolName, ProfileName, ProjectName};
-use lxhost_model::{Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Trigger};
+use lxhost_model::{Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Timestamp, Trigger};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,6 +73,9 @@ pub enum Write {
     Delete(RowKey),
     /// Moves an instance's status along the table; `InvalidState` or `Busy` when it may not move.
     Transition(ObjectId, Trigger),
+    /// Notes when an image was last used. No change of the record: its generation stays, and launches beside
+    /// each other do not stand in each other's way. An image that is gone is left alone.
+    Used(ObjectId, Timestamp),
 }
 
 /// Keeps records.
@@ -95,6 +98,7 @@ impl Write {
             Write::Insert(row) | Write::Update(row) => row.key(),
             Write::Delete(key) => *key,
             Write::Transition(id, _) => RowKey::Instance(*id),
+            Write::Used(id, _) => RowKey::Image(*id),
         }
     }
 }
@@ -128,6 +132,7 @@ impl State {
                 Ok(None)
             }
             Write::Transition(id, trigger) => self.transition(id, trigger).map(Some),
+            Write::Used(id, when) => Ok(self.used(id, when)),
         }
     }
 
@@ -241,6 +246,12 @@ impl State {
             RowKey::Pool(id) => drop(self.pools.remove(&id)),
             RowKey::Job(id) => drop(self.jobs.remove(&id)),
         }
+    }
+
+    fn used(&mut self, id: ObjectId, when: Timestamp) -> Option<Row> {
+        let image = Image { last_used: when, ..Image::clone(self.images.get(&id)?) };
+        self.images.insert(id, Arc::new(image.clone()));
+        Some(Row::Image(image))
     }
 
     fn transition(&mut self, id: ObjectId, trigger: Trigger) -> Result<Row> {
