@@ -19,6 +19,7 @@ pub(crate) const SUITE: Suite = suite!(
         every_format_of_the_list_has_it,
         machined_and_its_tools_know_it,
         the_log_of_its_console_is_kept,
+        what_was_done_is_in_the_journal_under_its_name,
         a_name_is_made_when_none_is_given,
         an_instance_of_busybox_lives_too,
         deleting_leaves_nothing,
@@ -116,6 +117,14 @@ fn the_log_of_its_console_is_kept(stage: &Stage) -> Result<()> {
     c1(stage)?;
     let log = stage.lxctl("console c1 --show-log").succeed()?;
     ensure!(log.contains("multi-user.target") || log.contains("Welcome to"), "{log}");
+    Ok(())
+}
+
+fn what_was_done_is_in_the_journal_under_its_name(stage: &Stage) -> Result<()> {
+    c1(stage)?;
+    stage.host.succeed(["journalctl", "--sync"])?;
+    let lines = stage.host.succeed(["journalctl", "--no-pager", "--output=cat", "LXHOST_INSTANCE=c1"])?;
+    ensure!(!lines.trim().is_empty(), "the daemon has no lines about c1");
     Ok(())
 }
 
