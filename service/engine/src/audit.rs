@@ -21,6 +21,7 @@ pub(crate) fn ended(core: &Core, job: &JobHandle, before: Option<String>, result
     // Made by the job, or gone by it: one of the two looks finds it.
     let instance = name(core, job).or(before).unwrap_or_default();
     let (id, verb, uid) = (job.id(), job.verb(), job.uid());
+    let what = if instance.is_empty() { verb.to_owned() } else { format!("{verb} {instance}") };
     match result {
         Ok(_) => tracing::info!(
             MESSAGE_ID = DONE,
@@ -28,7 +29,7 @@ pub(crate) fn ended(core: &Core, job: &JobHandle, before: Option<String>, result
             LXHOST_JOB = id,
             LXHOST_VERB = verb,
             LXHOST_CALLER_UID = uid,
-            "{verb} {instance}: done"
+            "{what}: done"
         ),
         Err(error) => tracing::warn!(
             MESSAGE_ID = FAILED,
@@ -37,7 +38,7 @@ pub(crate) fn ended(core: &Core, job: &JobHandle, before: Option<String>, result
             LXHOST_VERB = verb,
             LXHOST_CALLER_UID = uid,
             LXHOST_ERROR = error.kind.dbus_name(),
-            "{verb} {instance}: {error}"
+            "{what}: {error}"
         ),
     }
 }
