@@ -17,7 +17,7 @@ mod road;
 
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host;
-use lxhost_tests::runner::{self, Suite};
+use lxhost_tests::runner::{self, Places, Suite};
 
 const SUITES: &[Suite] = &[
     road::SUITE,
@@ -47,7 +47,7 @@ fn main() {
     }
     let prepared = Cache::open().and_then(|cache| host::sweep(&cache).map(|()| cache));
     let passed = match prepared {
-        Ok(cache) => runner::run(&cache, SUITES, &wanted, 2).finish(),
+        Ok(cache) => runner::run(&cache, SUITES, &wanted, Places::Cheapest, 2).finish(),
         Err(error) => {
             eprintln!("{error:#}");
             false

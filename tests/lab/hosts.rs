@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use lxhost_tests::cache::{self, Cache};
-use lxhost_tests::host::{Host, HostSpec, enter, leader_below, sweep};
+use lxhost_tests::host::{HostSpec, Native, enter, leader_below, sweep};
 use lxhost_tests::recipe::Recipe;
 use lxhost_tests::{image, package};
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ pub(crate) fn serve(cache: &Cache, name: &str) -> Result<()> {
     if std::env::var("LXHOST_DEB").as_deref() != Ok("none") {
         spec = package::installed(cache, &spec, &package::find()?)?;
     }
-    let host = Host::boot(cache, &spec)?;
+    let host = Native::boot(cache, &spec)?;
     let record =
         Record { owner: i32::try_from(std::process::id())?, process: host.process(), directory: host.directory().to_owned() };
     let path = record_path(cache, name)?;

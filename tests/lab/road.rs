@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use anyhow::{Context, Result, bail};
 use lxhost_tests::cache::Cache;
-use lxhost_tests::host::{Host, HostSpec, enter};
+use lxhost_tests::host::{HostSpec, Native, enter};
 use lxhost_tests::recipe::Recipe;
 use lxhost_tests::{image, package};
 
@@ -28,7 +28,7 @@ pub(crate) fn walk(cache: &Cache) -> Result<()> {
     spec.visible = Some(image::images_of(cache)?);
     let package = package::find()?;
     println!("booting a Debian 13 host and installing {} in it", package.display());
-    let host = Host::boot(cache, &package::installed(cache, &spec, &package)?)?;
+    let host = Native::boot(cache, &package::installed(cache, &spec, &package)?)?;
     for argv in ROAD {
         println!("\n# {}", argv.join(" "));
         let status = step(&host, argv)?;
@@ -44,7 +44,7 @@ pub(crate) fn walk(cache: &Cache) -> Result<()> {
 }
 
 /// Runs a command in the host on the terminal of this process.
-fn step(host: &Host, argv: &[&str]) -> Result<Option<i32>> {
+fn step(host: &Native, argv: &[&str]) -> Result<Option<i32>> {
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
     let status = enter(host.leader()?, None, &[], &argv).status().context("starting nsenter")?;
     Ok(status.code())

@@ -1,22 +1,15 @@
 //! Runs programs in a host: exact exit status and signals, output streams apart, standard input, a
-//! limit of time, a kill that takes the whole process group. Depends on nsenter(1) and, for ordinary
-//! users, setpriv(1). Called by every suite.
+//! limit of time, a kill that takes the whole process group. Depends on env(1) and, for ordinary users,
+//! setpriv(1) in the host. Called by every suite.
 
-use std::io::{Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use anyhow::{Result, bail};
 
-use super::Host;
+use super::{Host, Running};
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
-/// How long output may stay open after a program's end before that is an error of its own.
-const HELD_LIMIT: Duration = Duration::from_secs(3);
 
 /// A command to run in a host.
 #[derive(Debug, Clone)]
@@ -43,26 +36,6 @@ pub struct Output {
     /// From before the start until after the end.
     pub elapsed: Duration,
 }
-
-/// A command that is running; killed when dropped.
-#[derive(Debug)]
-pub struct Running {
-    child: Child,
-    /// Its standard input, until it is taken or closed.
-    pub stdin: Option<ChildStdin>,
-    stdout: Stream,
-    stderr: Stream,
-    started: Instant,
-    limit: Duration,
-    what: String,
-}
-
-/// What a program has written so far, and whether it closed the stream.
-#[derive(Debug, Clone, Default)]
-struct Stream(Arc<(Mutex<Written>, Condvar)>);
-
-/// The bytes, and whether they are all.
-type Written = (Vec<u8>, bool);
 
 impl Host {
     /// A command, run as root, with a limit of one minute.
@@ -113,21 +86,11 @@ impl Cmd<'_> {
     /// Starts it with a standard input to write to.
     ///
     /// # Errors
-    /// When the host is off or nsenter cannot be started.
+    /// When the host is off or does not start it.
     pub fn spawn(&self) -> Result<Running> {
-        let mut command = self.entered()?;
         let started = Instant::now();
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .context("starting nsenter")?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else { bail!("nsenter has no pipes") };
-        let (stdout, stderr) = (Stream::read(stdout), Stream::read(stderr));
-        Ok(Running { child, stdin, stdout, stderr, started, limit: self.limit, what: self.argv.join(" ") })
+        let process = self.host.machine.start(&within(self.user.as_deref(), &self.env, &self.argv))?;
+        Ok(Running::new(process, started, self.host.patience(self.limit), self.argv.join(" ")))
     }
 
     /// Runs it to its end, whatever that is.
@@ -168,98 +131,26 @@ impl Cmd<'_> {
         }
         Ok(output)
     }
-
-    fn entered(&self) -> Result<Command> {
-        Ok(enter(self.host.leader()?, self.user.as_deref(), &self.env, &self.argv))
-    }
 }
 
-/// The command that runs `argv` in the host whose PID 1 is `leader`, as root or as an ordinary user.
-#[must_use]
-pub fn enter(leader: i32, user: Option<&str>, env: &[(String, String)], argv: &[String]) -> Command {
+/// The whole argument list that runs `argv` inside a host as root or as an ordinary user, in the user's
+/// home, with an environment of its own.
+pub(super) fn within(user: Option<&str>, env: &[(String, String)], argv: &[String]) -> Vec<String> {
     let home = user.map_or_else(|| "/root".to_owned(), |name| format!("/home/{name}"));
-    let mut environment = vec![
+    let mut whole: Vec<String> = ["/usr/bin/env", "-C", &home, "-i"].map(str::to_owned).into();
+    whole.extend([
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         "LANG=C.UTF-8".to_owned(),
         format!("TERM={}", std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned())),
         format!("HOME={home}"),
         format!("USER={}", user.unwrap_or("root")),
-    ];
-    environment.extend(env.iter().map(|(name, value)| format!("{name}={value}")));
-    let mut command = Command::new("nsenter");
-    command.arg("--all").arg(format!("--target={leader}")).arg("--");
-    command.args(["/usr/bin/env", "-C", &home, "-i"]).args(environment);
+    ]);
+    whole.extend(env.iter().map(|(name, value)| format!("{name}={value}")));
     if let Some(name) = user {
-        command.args(["/usr/bin/setpriv", "--reuid", name, "--regid", name, "--init-groups", "--"]);
+        whole.extend(["/usr/bin/setpriv", "--reuid", name, "--regid", name, "--init-groups", "--"].map(str::to_owned));
     }
-    command.args(argv);
-    command
-}
-
-impl Running {
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// When the limit kills it, or processes it left behind hold its output open.
-    pub fn wait(mut self) -> Result<Output> {
-        let left = self.limit.saturating_sub(self.started.elapsed());
-        if !ended_within(&self.child, left)? {
-            self.kill();
-            bail!(
-                "{}: killed after {} s; it said: {}{}",
-                self.what,
-                self.limit.as_secs(),
-                self.stdout.text(),
-                self.stderr.text()
-            );
-        }
-        let status = self.child.wait()?;
-        let elapsed = self.started.elapsed();
-        let (Some(stdout), Some(stderr)) = (self.stdout.whole(), self.stderr.whole()) else {
-            bail!("{} ended ({status}) but left processes that hold its output open", self.what);
-        };
-        Ok(Output { code: status.code(), signal: status.signal(), stdout, stderr, elapsed })
-    }
-
-    /// Waits until its standard output contains `text`, and gives the output so far.
-    ///
-    /// # Errors
-    /// When the limit passes or the output ends before.
-    pub fn until(&self, text: &str) -> Result<String> {
-        let left = self.limit.saturating_sub(self.started.elapsed());
-        self.stdout.until(text, left).with_context(|| format!("{}: its errors: {}", self.what, self.stderr.text()))
-    }
-
-    /// What it has written to its standard output so far.
-    #[must_use]
-    pub fn said(&self) -> String {
-        self.stdout.text()
-    }
-
-    /// Kills it and everything in its process group.
-    pub fn kill(&mut self) {
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            // Gone already is as good.
-            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-        }
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            self.kill();
-        }
-    }
-}
-
-fn ended_within(child: &Child, limit: Duration) -> Result<bool> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a child has a pid")?;
-    let fd = pidfd_open(pid, PidfdFlags::empty())?;
-    let limit = Timespec::try_from(limit)?;
-    let ready = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&limit))?;
-    Ok(ready > 0)
+    whole.extend_from_slice(argv);
+    whole
 }
 
 impl Output {
@@ -283,50 +174,5 @@ impl Output {
             (None, signal) => format!("was ended by signal {}", signal.unwrap_or(0)),
         };
         format!("{end}; stdout: {:?}; stderr: {:?}", self.stdout_text(), self.stderr_text())
-    }
-}
-
-impl Stream {
-    fn read(mut from: impl Read + Send + 'static) -> Self {
-        let stream = Self::default();
-        let shared = stream.clone();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 65536];
-            loop {
-                let read = from.read(&mut buffer).unwrap_or(0);
-                let (state, changed) = &*shared.0;
-                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.0.extend_from_slice(&buffer[..read]);
-                state.1 = read == 0;
-                changed.notify_all();
-                if read == 0 {
-                    return;
-                }
-            }
-        });
-        stream
-    }
-
-    fn text(&self) -> String {
-        let state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&state.0).into_owned()
-    }
-
-    fn whole(&self) -> Option<Vec<u8>> {
-        let (state, changed) = &*self.0;
-        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut state, timeout) =
-            changed.wait_timeout_while(state, HELD_LIMIT, |state| !state.1).unwrap_or_else(PoisonError::into_inner);
-        (!timeout.timed_out()).then(|| std::mem::take(&mut state.0))
-    }
-
-    fn until(&self, text: &str, limit: Duration) -> Result<String> {
-        let said = |state: &Written| String::from_utf8_lossy(&state.0).contains(text);
-        let (state, changed) = &*self.0;
-        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (state, _) =
-            changed.wait_timeout_while(state, limit, |state| !said(state) && !state.1).unwrap_or_else(PoisonError::into_inner);
-        let output = String::from_utf8_lossy(&state.0).into_owned();
-        if said(&state) { Ok(output) } else { bail!("the output has no {text:?}: {output:?}") }
     }
 }

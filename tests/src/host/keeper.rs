@@ -68,7 +68,7 @@ fn keep(directory: &Path, spec: &HostSpec) -> Result<()> {
 /// Kills the host's PID 1 so that nspawn can tidy up behind itself; the kernel does the rest.
 fn end(host: Option<i32>, events: &mpsc::Receiver<Event>) -> Result<()> {
     let Some(nspawn) = host else { return Ok(()) };
-    for child in super::leader::children(nspawn.unsigned_abs()) {
+    for child in super::native::children(nspawn.unsigned_abs()) {
         kill(i32::try_from(child)?);
     }
     match events.recv_timeout(Duration::from_secs(3)) {

@@ -1,71 +1,115 @@
-//! A throw-away Debian host: its own systemd, D-Bus and Polkit over a read-only tree, booted in about
-//! two seconds by systemd-nspawn, with a network that reaches nothing but the mirror relay. Everything
-//! it makes lives in namespaces of its own and goes with the value, or with the process that had it,
-//! however that ends. Depends on systemd-nspawn, unshare and nsenter. Used by suites, bench and lab.
+//! A throw-away Debian host: its own systemd, D-Bus and Polkit over a read-only tree, with a network
+//! that reaches nothing but the mirror relay. One interface, `Host`, over the kinds of machine that
+//! carry one; everything a host makes goes with the value, or with the process that had it, however
+//! that ends. Used by suites, bench and lab.
 
-mod boot;
-mod cgroup;
 mod command;
 mod files;
 pub mod keeper;
 mod layer;
-mod leader;
-mod power;
+mod machine;
+mod native;
+mod need;
+mod running;
 mod spec;
+mod stream;
 
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::sync::Mutex;
+use std::time::Duration;
 
-pub use boot::sweep;
-pub use command::{Cmd, Output, Running, enter};
+use anyhow::Result;
+use machine::Machine;
+
+pub use command::{Cmd, Output};
 pub use layer::layer;
-pub use leader::find as leader_below;
-pub use spec::{HostSpec, State, Upper};
+pub use native::{Native, enter, leader_below};
+pub use need::Need;
+pub use running::{Input, Running};
+pub use spec::{HostSpec, Kind, State, Upper};
 
-use crate::relay::Relay;
+use crate::cache::Cache;
 
 /// A booted host. Dropping it kills everything in it and removes everything of it.
 #[derive(Debug)]
 pub struct Host {
-    directory: PathBuf,
-    keeper: Mutex<Keeper>,
-    cgroup: cgroup::Cgroup,
-    _relay: Relay,
-}
-
-/// The process around the host; see `keeper`.
-#[derive(Debug)]
-struct Keeper {
-    process: Child,
-    orders: Option<std::process::ChildStdin>,
-    reports: std::io::BufReader<std::process::ChildStdout>,
-    /// The host's PID 1, as the machine counts; none while the host is off.
-    leader: Option<i32>,
+    machine: Box<dyn Machine>,
+    kind: Kind,
 }
 
 impl Host {
+    /// Boots a host and waits until its systemd has started everything.
+    ///
+    /// # Errors
+    /// When the machine lacks a tool or a right, or the host does not come up; the message has the end
+    /// of its console.
+    pub fn boot(cache: &Cache, spec: &HostSpec) -> Result<Self> {
+        let machine: Box<dyn Machine> = match spec.kind {
+            Kind::Native => Box::new(Native::boot(cache, spec)?),
+        };
+        Ok(Self { machine, kind: spec.kind })
+    }
+
+    /// What carries it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// A time that is fair on the machine itself, as it is fair in this host.
+    #[must_use]
+    pub fn patience(&self, time: Duration) -> Duration {
+        time * self.kind.slowness()
+    }
+
+    /// Reboots in an orderly way and waits until everything is up again.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn reboot(&self) -> Result<()> {
+        self.machine.reboot()
+    }
+
+    /// Powers off in an orderly way and waits until it is off.
+    ///
+    /// # Errors
+    /// When it was off, or ends in another way.
+    pub fn power_off(&self) -> Result<()> {
+        self.machine.power_off()
+    }
+
+    /// Ends everything in it at once, as a power cut does (what was written stays written).
+    ///
+    /// # Errors
+    /// When it was off.
+    pub fn crash(&self) -> Result<()> {
+        self.machine.crash()
+    }
+
+    /// Boots it again after `power_off` or `crash`.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn power_on(&self) -> Result<()> {
+        self.machine.power_on()
+    }
+
     /// A directory shared with the host, where it is `/lab`.
     #[must_use]
     pub fn share(&self) -> PathBuf {
-        self.directory.join("lab")
-    }
-
-    /// What the host has as its state directory.
-    #[must_use]
-    pub fn state(&self) -> PathBuf {
-        self.directory.join("state")
-    }
-
-    /// The process that everything of this host is below of, as the machine counts.
-    #[must_use]
-    pub fn process(&self) -> u32 {
-        self.keeper().process.id()
+        self.machine.share()
     }
 
     /// The directory of everything of this host.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.machine.directory()
     }
+}
+
+/// Removes what hosts of killed programs left in the cache and in cgroupfs. Hosts that live are kept.
+///
+/// # Errors
+/// When something of theirs cannot be removed.
+pub fn sweep(cache: &Cache) -> Result<()> {
+    native::sweep(cache)
 }

@@ -1,12 +1,19 @@
-//! What host is wanted: plain data, passed to the keeper as JSON. Called by suites.
+//! What host is wanted: plain data, passed to the keeper as JSON. Depends on `recipe` for the trees.
+//! Called by suites.
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::cache::Cache;
+use crate::recipe::Recipe;
 
 /// A host to boot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HostSpec {
+    /// What carries it.
+    pub kind: Kind,
     /// The tree at the bottom, never written.
     pub tree: PathBuf,
     /// More layers over it, lowest first.
@@ -21,6 +28,34 @@ pub struct HostSpec {
     pub visible: Option<PathBuf>,
     /// The host's own name.
     pub name: String,
+}
+
+/// What carries a host, cheapest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// systemd-nspawn on the machine's kernel.
+    Native,
+}
+
+impl Kind {
+    /// All of them, cheapest first.
+    pub const ALL: [Self; 1] = [Self::Native];
+
+    /// The word for it in commands and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+
+    /// How many times longer than on the machine itself things may take in it.
+    #[must_use]
+    pub fn slowness(self) -> u32 {
+        match self {
+            Self::Native => 1,
+        }
+    }
 }
 
 /// Where changes to the root go. Both are kept over reboots and gone with the host.
@@ -44,10 +79,22 @@ pub enum State {
 }
 
 impl HostSpec {
-    /// A host over `tree` with everything at its default.
+    /// A Debian 13 host of a kind, with everything at its default.
+    ///
+    /// # Errors
+    /// When its tree cannot be built.
+    pub fn of(cache: &Cache, kind: Kind) -> Result<Self> {
+        let recipe = match kind {
+            Kind::Native => Recipe::host(),
+        };
+        Ok(Self { kind, ..Self::over(&recipe.tree(cache)?) })
+    }
+
+    /// A native host over `tree` with everything at its default.
     #[must_use]
     pub fn over(tree: &Path) -> Self {
         Self {
+            kind: Kind::Native,
             tree: tree.to_owned(),
             layers: Vec::new(),
             upper: Upper::Memory,

@@ -89,7 +89,7 @@ impl Stage {
     /// # Errors
     /// What `ask` says, or that there was no answer in half a minute.
     pub fn eventually<T>(&self, what: &str, ask: impl Fn() -> Result<Option<T>>) -> Result<T> {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + self.host.patience(Duration::from_secs(30));
         loop {
             if let Some(answer) = ask()? {
                 return Ok(answer);

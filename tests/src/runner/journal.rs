@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -12,10 +13,12 @@ const QUESTIONS: &[&[&str]] = &[
     &["journalctl", "--no-pager", "--boot", "--output=short-precise"],
     &["systemctl", "--no-pager", "--failed"],
     &["systemctl", "--no-pager", "--all", "list-units", "lxhost*"],
+    &["dmesg", "--ctime"],
     &["ps", "-e", "-o", "pid,ppid,user,stat,cgroup,args", "--forest"],
     &["findmnt"],
     &["ip", "-d", "address"],
     &["nft", "list", "ruleset"],
+    &["lxctl", "list", "--format", "json"],
     &["find", "/var/lib/lxhost", "/run/lxhost", "-maxdepth", "3", "-ls"],
 ];
 
@@ -28,6 +31,7 @@ pub(super) fn keep(host: &Host, suite: &str, test: &str) -> Result<PathBuf> {
     for argv in QUESTIONS {
         let said = host
             .command(argv.iter().copied())
+            .timeout(Duration::from_secs(20))
             .output()
             .map_or_else(|error| format!("{error:#}\n"), |output| output.stdout_text());
         text += &format!("# {}\n{said}\n", argv.join(" "));

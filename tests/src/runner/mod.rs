@@ -1,15 +1,20 @@
-//! Runs suites in hosts: one host for a suite, a fresh one after a failure, two suites at a time; prints
-//! a line for each test and the sum at the end, and keeps the journal of what failed. Depends on `host`,
-//! `package` and `image`. Called by `host/main.rs`.
+//! Runs suites in hosts: each test in the cheapest host that has what it needs, one host for a suite, a
+//! fresh one after a failure, two suites at a time; prints a line for each test and the sum at the end,
+//! and keeps the journal of what failed. Depends on `host`, `package` and `image`. Called by
+//! `host/main.rs`.
 
 mod instance;
 mod journal;
+mod plan;
 mod report;
 mod run;
 mod stage;
 
 use anyhow::Result;
 
+use crate::host::Need;
+
+pub use plan::Places;
 pub use report::Report;
 pub use run::run;
 pub use stage::Stage;
@@ -19,6 +24,8 @@ pub use stage::Stage;
 pub struct Test {
     /// The sentence.
     pub name: &'static str,
+    /// What its host has to have.
+    pub needs: &'static [Need],
     /// What it does; an error is a failure, unless `skip` made it.
     pub run: fn(&Stage) -> Result<()>,
 }
@@ -43,14 +50,19 @@ pub enum Base {
     Packaged,
 }
 
-/// A suite of functions, each named by its sentence.
+/// A suite of functions, each named by its sentence. What not every host has stands behind the
+/// function's name: `the_limit_holds needs [Cgroup]`.
 #[macro_export]
 macro_rules! suite {
-    ($name:expr, $base:expr, [$($test:ident),+ $(,)?]) => {
+    ($name:expr, $base:expr, [$($test:ident $(needs [$($need:ident),+])?),+ $(,)?]) => {
         $crate::runner::Suite {
             name: $name,
             base: $base,
-            tests: &[$($crate::runner::Test { name: stringify!($test), run: $test }),+],
+            tests: &[$($crate::runner::Test {
+                name: stringify!($test),
+                needs: &[$($($crate::host::Need::$need),+)?],
+                run: $test,
+            }),+],
         }
     };
 }

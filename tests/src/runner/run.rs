@@ -1,4 +1,4 @@
-//! Runs the suites. Depends on `stage`, `report` and `journal`. Called by `host/main.rs`.
+//! Runs the suites. Depends on `plan`, `stage`, `report` and `journal`. Called by `host/main.rs`.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,24 +9,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, anyhow};
 
-use super::{Report, Stage, Suite, Test, journal};
+use super::plan::{Group, plan};
+use super::{Places, Report, Stage, Suite, Test, journal};
 use crate::cache::Cache;
-
-/// The longest a test may take; then its host is crashed, which ends what it waits for.
-const TEST_LIMIT: Duration = Duration::from_secs(240);
+use crate::host::Kind;
 
 /// Runs the tests whose `suite: sentence` contains one of `wanted` (all, if that is empty), `jobs`
-/// suites at a time.
-pub fn run(cache: &Cache, suites: &[Suite], wanted: &[String], jobs: usize) -> Report {
+/// suites at a time, in `places`.
+pub fn run(cache: &Cache, suites: &[Suite], wanted: &[String], places: Places, jobs: usize) -> Report {
     let report = Report::default();
-    let queue = Mutex::new(suites.iter());
+    let (groups, nowhere) = plan(cache, suites, wanted, places);
+    for (suite, test, error) in nowhere {
+        report.add(suite.name, test.name, Duration::ZERO, &Err(error));
+    }
+    let queue = Mutex::new(groups.iter());
     thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some(suite) = next else { return };
-                    run_suite(cache, suite, wanted, &report);
+                    let Some(group) = next else { return };
+                    run_group(cache, group, &report);
                 }
             });
         }
@@ -34,14 +37,15 @@ pub fn run(cache: &Cache, suites: &[Suite], wanted: &[String], jobs: usize) -> R
     report
 }
 
-fn run_suite(cache: &Cache, suite: &Suite, wanted: &[String], report: &Report) {
+fn run_group(cache: &Cache, group: &Group<'_>, report: &Report) {
+    let Group { kind, suite, tests } = group;
     let mut stage: Option<Stage> = None;
-    for test in suite.tests.iter().filter(|test| is_wanted(suite, test, wanted)) {
+    for test in tests {
         let start = Instant::now();
-        let ready = stage.take().map_or_else(|| Stage::boot(cache, suite.base).context("preparing the host"), Ok);
+        let ready = stage.take().map_or_else(|| Stage::boot(cache, *kind, suite.base).context("preparing the host"), Ok);
         let (result, failed_stage) = match ready {
             Err(error) => (Err(error), None),
-            Ok(ready) => match run_test(&ready, test) {
+            Ok(ready) => match run_test(&ready, test, limit(*kind)) {
                 result if needs_fresh_host(&result) => (result, Some(ready)),
                 result => {
                     stage = Some(ready);
@@ -51,17 +55,23 @@ fn run_suite(cache: &Cache, suite: &Suite, wanted: &[String], report: &Report) {
         };
         report.add(suite.name, test.name, start.elapsed(), &result);
         if let Some(stage) = failed_stage {
-            match journal::keep(&stage.host, suite.name, test.name) {
-                Ok(path) => println!("    kept: {}", path.display()),
-                Err(error) => println!("    nothing kept: {error:#}"),
-            }
+            keep(&stage, suite, test);
         }
     }
 }
 
-fn is_wanted(suite: &Suite, test: &Test, wanted: &[String]) -> bool {
-    let name = format!("{}: {}", suite.name, test.name.replace('_', " "));
-    wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+/// The longest a test may take; then its host is crashed, which ends what it waits for.
+fn limit(kind: Kind) -> Duration {
+    match kind {
+        Kind::Native => Duration::from_secs(240),
+    }
+}
+
+fn keep(stage: &Stage, suite: &Suite, test: &Test) {
+    match journal::keep(&stage.host, suite.name, test.name) {
+        Ok(path) => println!("    kept: {}", path.display()),
+        Err(error) => println!("    nothing kept: {error:#}"),
+    }
 }
 
 fn needs_fresh_host(result: &Result<()>) -> bool {
@@ -69,7 +79,7 @@ fn needs_fresh_host(result: &Result<()>) -> bool {
 }
 
 /// Runs a test in a thread of its own; a panic is a failure.
-fn run_test(stage: &Stage, test: &Test) -> Result<()> {
+fn run_test(stage: &Stage, test: &Test, limit: Duration) -> Result<()> {
     thread::scope(|scope| {
         let (sender, ended) = mpsc::channel();
         let thread = scope.spawn(move || {
@@ -79,13 +89,13 @@ fn run_test(stage: &Stage, test: &Test) -> Result<()> {
             let _ = sender.send(());
             result
         });
-        let late = matches!(ended.recv_timeout(TEST_LIMIT), Err(RecvTimeoutError::Timeout));
+        let late = matches!(ended.recv_timeout(limit), Err(RecvTimeoutError::Timeout));
         if late {
             // Every command it waits for ends with the host.
             drop(stage.host.crash());
         }
         let result = thread.join().unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
-        if late { Err(anyhow!("it took longer than {} s; then: {result:?}", TEST_LIMIT.as_secs())) } else { result }
+        if late { Err(anyhow!("it took longer than {} s; then: {result:?}", limit.as_secs())) } else { result }
     })
 }
 

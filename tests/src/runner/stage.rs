@@ -8,10 +8,9 @@ use anyhow::Result;
 
 use super::Base;
 use crate::cache::Cache;
-use crate::host::{Cmd, Host, HostSpec, State};
+use crate::host::{Cmd, Host, HostSpec, Kind, State};
 use crate::image::{self, Form, Image};
 use crate::package;
-use crate::recipe::Recipe;
 
 /// A host with what a test needs around it.
 #[derive(Debug)]
@@ -27,13 +26,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Boots a host for a suite.
+    /// Boots a host of a kind for a suite.
     ///
     /// # Errors
     /// When there is no package, or the host does not come up.
-    pub fn boot(cache: &Cache, base: Base) -> Result<Self> {
+    pub fn boot(cache: &Cache, kind: Kind, base: Base) -> Result<Self> {
         let package = package::find()?;
-        let mut spec = HostSpec::over(&Recipe::host().tree(cache)?);
+        let mut spec = HostSpec::of(cache, kind)?;
         spec.visible = Some(image::images_of(cache)?);
         if base == Base::Packaged {
             spec = package::installed(cache, &spec, &package)?;

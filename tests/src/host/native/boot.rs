@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::cgroup::Cgroup;
-use super::spec::HostSpec;
-use super::{Host, Keeper, keeper, leader};
+use super::{Keeper, Native, leader};
 use crate::cache::{self, Cache};
+use crate::host::keeper;
+use crate::host::machine::say;
+use crate::host::spec::HostSpec;
 use crate::relay::Relay;
 
 /// A boot takes two seconds; on a busy machine it may take many times that.
@@ -22,7 +24,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(90);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-impl Host {
+impl Native {
     /// Boots a host and waits until its systemd has started everything.
     ///
     /// # Errors
@@ -84,7 +86,7 @@ impl Host {
             let Some(found) = leader::find(unshare).filter(|found| Some(*found) != before) else { continue };
             self.keeper().leader = Some(found);
             let left = deadline.saturating_duration_since(Instant::now());
-            let state = self.command(["systemctl", "is-system-running", "--wait"]).timeout(left).output()?;
+            let state = say(self, &["systemctl", "is-system-running", "--wait"], left)?;
             if ["running\n", "degraded\n"].contains(&state.stdout_text().as_str()) {
                 return Ok(());
             }
@@ -126,7 +128,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Host {
+impl Drop for Native {
     fn drop(&mut self) {
         let directory = self.directory.clone();
         let mut keeper = self.keeper();
@@ -144,7 +146,7 @@ impl Drop for Host {
 ///
 /// # Errors
 /// When something of theirs cannot be removed.
-pub fn sweep(cache: &Cache) -> Result<()> {
+pub(crate) fn sweep(cache: &Cache) -> Result<()> {
     for entry in fs::read_dir(cache.directory("hosts")?)?.flatten() {
         let directory: PathBuf = entry.path();
         let lock = File::options().write(true).open(directory.join("lock"));
