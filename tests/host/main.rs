@@ -3,6 +3,7 @@
 //! tests whose `suite: sentence` contains one of them.
 
 mod bus;
+mod full_disk;
 mod harness;
 mod image_verbs;
 mod images;
@@ -31,6 +32,7 @@ const SUITES: &[Suite] = &[
     isolation::SUITE,
     images::SUITE,
     package::SUITE,
+    full_disk::SUITE,
     harness::SUITE,
 ];
 
