@@ -29,7 +29,7 @@ else
 MONITOR := target/monitor/lxhost-runtime
 endif
 
-.PHONY: all build setup install deb lab host host-sh host-down try check check-quick bench clean
+.PHONY: faults all build setup install deb lab host host-sh host-down try check check-quick bench clean
 all: build
 
 build:
@@ -72,8 +72,14 @@ check: setup check-quick deb lab
 
 check-quick:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features lxhostd/faults -- -D warnings
 	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --workspace --test pipeline --features lxhost-engine/faults points
+
+# The daemon with failpoints, for tests that arm them. The package's own has none.
+faults:
+	$(CARGO) build --workspace --bin lxhostd --features lxhostd/faults
+	install -D target/debug/lxhostd target/faults/lxhostd
 
 # The throw-away host of the tests; LAB=name has several side by side.
 LAB ?= lab

@@ -47,6 +47,7 @@ pub(crate) struct Core {
     pub(crate) planning: tokio::sync::Mutex<()>,
     /// Whether somebody listens to the launcher.
     pub(crate) following: AtomicBool,
+    pub(crate) faults: crate::faults::Faults,
 }
 
 /// How long after a failed job its instance is settled.
@@ -67,7 +68,16 @@ impl Engine {
         let sessions = Sessions::new(ports.host.now());
         let (jobs, live, following) = (Jobs::default(), LiveTable::default(), AtomicBool::new(false));
         Engine {
-            core: Arc::new(Core { ports, jobs, live, sessions, events, planning: tokio::sync::Mutex::default(), following }),
+            core: Arc::new(Core {
+                ports,
+                jobs,
+                live,
+                sessions,
+                events,
+                planning: tokio::sync::Mutex::default(),
+                following,
+                faults: Default::default(),
+            }),
         }
     }
 

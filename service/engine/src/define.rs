@@ -60,5 +60,6 @@ async fn written(core: &Core, state: &State, instance: &Instance) -> Result<()> 
     let pool = crate::instance::pool_of(state, instance)?;
     let text = serde_json::to_string_pretty(&definition(instance)).map_err(|e| Error::failed(e.to_string()))?;
     // JSON is YAML; the reader is the same.
-    core.ports.pools.driver(&pool.driver)?.write_definition(&pool, instance.id, &text).await
+    let driver = core.ports.pools.driver(&pool.driver)?;
+    core.faults.around(&["definition", "write"], driver.write_definition(&pool, instance.id, &text)).await
 }

@@ -165,7 +165,8 @@ impl Engine {
         let owner = (!detach).then(|| caller.bus_name.clone());
         exec.session = self.core.sessions.open(id, caller.uid, owner, false)?;
         let session = exec.session;
-        let started = self.core.ports.launcher.exec(id, exec, streams).await;
+        let launcher = &self.core.ports.launcher;
+        let started = self.running(launcher.exec(id, exec, streams)).await;
         self.started(session, started)
     }
 
@@ -178,13 +179,21 @@ impl Engine {
         let owner = (!detach).then(|| caller.bus_name.clone());
         exec.session = self.core.sessions.open(id, caller.uid, owner, true)?;
         let session = exec.session;
-        match self.core.ports.launcher.exec_pty(id, exec).await {
+        match self.running(self.core.ports.launcher.exec_pty(id, exec)).await {
             Ok((pid, master, path)) => Ok((self.started(session, Ok(pid))?, master, path)),
             Err(error) => {
                 self.core.sessions.locked().remove(&session);
                 Err(error)
             }
         }
+    }
+
+    /// `run` between two failpoints. What runs is not taken back by an error after it.
+    async fn running<T>(&self, run: impl Future<Output = Result<T>>) -> Result<T> {
+        self.core.faults.at(&["instance.exec", "run", "before"]).await?;
+        let started = run.await?;
+        let _ = self.core.faults.at(&["instance.exec", "run", "after"]).await;
+        Ok(started)
     }
 
     fn started(&self, session: u32, started: Result<u32>) -> Result<u32> {

@@ -11,6 +11,7 @@ mod defaults;
 mod define;
 mod event;
 pub mod exec;
+mod faults;
 pub mod image;
 pub mod instance;
 mod job;
@@ -28,6 +29,8 @@ mod verb;
 
 pub use crate::core::{Engine, Ports};
 pub use event::Event;
+#[cfg(feature = "faults")]
+pub use faults::Decide;
 pub use job::{JobView, Output};
 pub use live::{Live, SubState};
 pub use lxhost_model::{Error, Kind, Result};

@@ -26,7 +26,7 @@ pub(crate) async fn run(core: &Arc<Core>) {
         match serde_json::from_str::<Plan>(&job.plan) {
             Ok(plan) => {
                 tracing::info!(LXHOST_JOB = job.id, "{} was interrupted; recovering", job.verb);
-                if let Err(error) = crate::run::recover(core, job.id, &plan).await {
+                if let Err(error) = crate::run::recover(core, job, &plan).await {
                     tracing::error!(LXHOST_JOB = job.id, "{} could not be recovered: {error}", job.verb);
                 }
             }

@@ -10,6 +10,7 @@ use crate::ports::{Row, RowKey, State, Write};
 use crate::step::{Context, Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb};
 use crate::{Error, Kind, Result};
+use lxhost_model::job::JobRow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +55,8 @@ pub(crate) async fn run(
             }
         };
         let mut outcome = verb.carry();
-        if let Err(error) = act(core, job, &plan, &mut outcome).await {
-            return Err(give_up(core, job, &plan, outcome, error).await);
+        if let Err(error) = act(core, job, verb.name(), &plan, &mut outcome).await {
+            return Err(give_up(core, job, verb.name(), &plan, outcome, error).await);
         }
         next = verb.then();
         let recorded = acted.is_some() || !plan.steps.is_empty();
@@ -95,6 +96,7 @@ async fn enter(
     if !plan.steps.is_empty() || acted.is_some() {
         writes.push(Write::Update(Row::Job(job.row(&plan)?)));
     }
+    core.faults.at(&[verb.name(), "planned"]).await?;
     core.commit(writes).await?;
     job.may_be_canceled(plan.recovery == Recovery::Undo);
     Ok((plan, before.output))
@@ -103,7 +105,11 @@ async fn enter(
 /// The last transaction of a verb. If it is not to be had, the verb is undone.
 async fn conclude(core: &Arc<Core>, job: &JobHandle, acted: Acted) -> Result<Output> {
     let Acted { verb, plan, outcome, recorded } = acted;
+    let name = verb.name();
     let ended = async {
+        if recorded {
+            core.faults.at(&[name, "acted"]).await?;
+        }
         let _planning = core.planning.lock().await;
         let mut finish = verb.finish(&plan, &outcome, &core.state())?;
         // What was one transaction has had it.
@@ -114,8 +120,12 @@ async fn conclude(core: &Arc<Core>, job: &JobHandle, acted: Acted) -> Result<Out
         Ok(finish.output)
     };
     match ended.await {
-        Ok(output) => Ok(output),
-        Err(error) => Err(give_up(core, job, &plan, outcome, error).await),
+        Ok(output) => {
+            // Nothing can fail any more; a daemon can still die, or be late.
+            let _ = core.faults.at(&[name, "finished"]).await;
+            Ok(output)
+        }
+        Err(error) => Err(give_up(core, job, name, &plan, outcome, error).await),
     }
 }
 
@@ -156,18 +166,24 @@ fn preview(state: &Arc<State>, pending: &[Write]) -> Result<Arc<State>> {
 }
 
 /// All steps. On an error the caller undoes.
-async fn act(core: &Arc<Core>, job: &JobHandle, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
-    let mut context = Context::new(core, Some(job), std::mem::take(outcome));
+async fn act(core: &Arc<Core>, job: &JobHandle, verb: &str, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
+    // What was one transaction is done.
+    if !plan.steps.is_empty() {
+        core.faults.at(&[verb, "committed"]).await?;
+    }
+    let mut context = Context::new(core, Some(job), verb, std::mem::take(outcome));
     let mut acted = Ok(());
     for step in &plan.steps {
         job.phase(step.phase());
+        let point = [verb, step.name()];
+        let done = core.faults.around(&point, step.act(&mut context));
         acted = match plan.recovery {
             // What cannot be undone goes on to its end.
-            Recovery::Resume => step.act(&mut context).await,
+            Recovery::Resume => done.await,
             Recovery::Undo => tokio::select! {
                 biased;
                 () = job.canceled() => Err(Error::new(Kind::Canceled, "the job was cancelled")),
-                done = step.act(&mut context) => done,
+                done = done => done,
             },
         };
         if acted.is_err() {
@@ -179,12 +195,16 @@ async fn act(core: &Arc<Core>, job: &JobHandle, plan: &Plan, outcome: &mut Outco
 }
 
 /// Undoes a plan after `error`, and keeps every error met on the way.
-async fn give_up(core: &Arc<Core>, job: &JobHandle, plan: &Plan, outcome: Outcome, error: Error) -> Error {
-    let mut errors = undo(core, &plan.steps, outcome).await;
+async fn give_up(core: &Arc<Core>, job: &JobHandle, verb: &str, plan: &Plan, outcome: Outcome, error: Error) -> Error {
+    let mut errors = undo(core, &[verb, "undo"], &plan.steps, outcome).await;
     let mut writes = plan.failed.clone();
     writes.push(Write::Delete(RowKey::Job(job.id())));
+    let write = async || {
+        core.faults.at(&[verb, "undone"]).await?;
+        core.commit(writes.clone()).await
+    };
     let mut pauses = AGAIN.iter();
-    while let Err(error) = core.commit(writes.clone()).await {
+    while let Err(error) = write().await {
         match pauses.next().filter(|_| matches!(error.kind, Kind::Failed | Kind::NoSpace | Kind::QuotaExceeded)) {
             Some(pause) => tokio::time::sleep(*pause).await,
             None => {
@@ -197,11 +217,12 @@ async fn give_up(core: &Arc<Core>, job: &JobHandle, plan: &Plan, outcome: Outcom
 }
 
 /// Undoes `steps` in reverse; an error does not keep the others from being undone.
-pub(crate) async fn undo(core: &Arc<Core>, steps: &[Step], outcome: Outcome) -> Vec<Error> {
-    let mut context = Context::new(core, None, outcome);
+async fn undo(core: &Arc<Core>, road: &[&str], steps: &[Step], outcome: Outcome) -> Vec<Error> {
+    let mut context = Context::new(core, None, "", outcome);
     let mut errors = vec![];
     for step in steps.iter().rev() {
-        if let Err(error) = step.undo(&mut context).await {
+        let point = [road, &[step.name()]].concat();
+        if let Err(error) = core.faults.around(&point, step.undo(&mut context)).await {
             errors.push(error);
         }
     }
@@ -210,9 +231,11 @@ pub(crate) async fn undo(core: &Arc<Core>, steps: &[Step], outcome: Outcome) -> 
 
 /// Finishes or undoes what a crash interrupted. What cannot be finished ends as failed: its object can be
 /// handled again.
-pub(crate) async fn recover(core: &Arc<Core>, job: u32, plan: &Plan) -> Result<()> {
+pub(crate) async fn recover(core: &Arc<Core>, job: &JobRow, plan: &Plan) -> Result<()> {
+    let road = [job.verb.as_str(), "recovery"];
+    let job = job.id;
     let mut writes = match plan.recovery {
-        Recovery::Resume => match resume(core, plan).await {
+        Recovery::Resume => match resume(core, &road, plan).await {
             Ok(()) => plan.finish.clone(),
             Err(error) => {
                 tracing::error!(LXHOST_JOB = job, "what a crash interrupted could not be finished: {error}");
@@ -220,21 +243,23 @@ pub(crate) async fn recover(core: &Arc<Core>, job: u32, plan: &Plan) -> Result<(
             }
         },
         Recovery::Undo => {
-            for error in undo(core, &plan.steps, Outcome::default()).await {
+            for error in undo(core, &road, &plan.steps, Outcome::default()).await {
                 tracing::error!(LXHOST_JOB = job, "while undoing what a crash interrupted: {error}");
             }
             plan.failed.clone()
         }
     };
     writes.push(Write::Delete(RowKey::Job(job)));
+    core.faults.at(&[road[0], "recovered"]).await?;
     core.commit(writes).await?;
     Ok(())
 }
 
-async fn resume(core: &Arc<Core>, plan: &Plan) -> Result<()> {
-    let mut context = Context::new(core, None, Outcome::default());
+async fn resume(core: &Arc<Core>, road: &[&str], plan: &Plan) -> Result<()> {
+    let mut context = Context::new(core, None, "", Outcome::default());
     for step in &plan.steps {
-        step.act(&mut context).await?;
+        let point = [road, &[step.name()]].concat();
+        core.faults.around(&point, step.act(&mut context)).await?;
     }
     Ok(())
 }

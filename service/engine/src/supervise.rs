@@ -7,6 +7,7 @@ use crate::exec::Sessions;
 use crate::instance::{Exited, Stop};
 use crate::live::SubState;
 use crate::ports::LauncherEvent;
+use lxhost_model::instance::{Exit, ExitReason};
 use lxhost_model::{ObjectId, Status};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,11 +50,16 @@ fn live(core: &Core, id: ObjectId, change: impl FnOnce(&mut crate::live::Live)) 
 
 /// Deals with the end of a run that no job is going to deal with.
 pub(crate) fn settle(core: &Arc<Core>, id: ObjectId) {
-    let Some(exit) = core.live.get(id).and_then(|live| live.exit) else { return };
     let Ok(instance) = core.instance(id) else { return };
     if core.jobs.holds(id) || !matches!(instance.status, Status::Running | Status::Frozen | Status::Stopping) {
         return;
     }
+    let exit = match core.live.get(id) {
+        Some(live) => live.exit,
+        // A job ended the run and could not write that down.
+        None => Some(Exit { reason: ExitReason::Lost, status: 0 }),
+    };
+    let Some(exit) = exit else { return };
     if let Err(error) = core.open(SELF, Box::new(Exited::new(id, exit))) {
         tracing::error!(LXHOST_INSTANCE = %instance.name, "its end could not be dealt with: {error}");
     }

@@ -2,6 +2,8 @@
 //! bus, and tells the service manager how it is. Everything else is elsewhere.
 
 mod bus;
+#[cfg(feature = "faults")]
+mod faults;
 mod log;
 mod notify;
 mod wiring;
@@ -35,10 +37,18 @@ struct Args {
     /// Most talkative messages that are logged: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
+    /// Print the name of every failpoint and end. DIR/faults/armed of the runtime directory arms them.
+    #[cfg(feature = "faults")]
+    #[arg(long)]
+    faults: bool,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    #[cfg(feature = "faults")]
+    if args.faults {
+        return faults::list();
+    }
     let log = match log::start(&args.log_level) {
         Ok(log) => log,
         Err(error) => {
@@ -71,6 +81,8 @@ async fn run(args: Args, log: bus::LogLevel) -> Result<()> {
         false => wiring::real(&args.state, &args.runtime, &args.libexec, connect(args.address.as_deref()).await?).await?,
     };
     let engine = Engine::new(ports);
+    #[cfg(feature = "faults")]
+    faults::arm(&engine, &args.runtime);
     engine.start().await;
     bus::Bus::serve(engine.clone(), &connection, log).await.map_err(on_bus)?;
     // Last of all: whoever activated us is answered with everything in place.

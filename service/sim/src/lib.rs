@@ -12,6 +12,8 @@ mod host;
 mod images;
 mod launcher;
 mod networks;
+#[cfg(feature = "faults")]
+pub mod points;
 mod pools;
 mod source;
 mod store;

@@ -33,8 +33,10 @@ pub(super) async fn unpack(context: &Context<'_>, pool: &Pool, image: &Fingerpri
         return Ok(());
     }
     let target = driver.stage_image(pool, image).await?;
+    context.at("unpack-image", "staged").await?;
     context.report("unpacking image", -1.0);
     context.core.ports.images.unpack(image, split, target, context).await?;
+    context.at("unpack-image", "unpacked").await?;
     driver.commit_image(pool, image).await
 }
 

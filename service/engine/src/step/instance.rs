@@ -20,8 +20,9 @@ const TASKS: u64 = 32_768;
 pub(super) async fn launch(context: &mut Context<'_>, ran: &Ran) -> Result<()> {
     let core = context.core;
     let instance = core.instance(ran.instance)?;
-    let spec = spec(core, &instance).await.map_err(|e| e.context(format!("instance {}", instance.name)))?;
+    let spec = spec(context, &instance).await.map_err(|e| e.context(format!("instance {}", instance.name)))?;
     core.live.expect(instance.id);
+    context.at("launch", "joined").await?;
     let running = core.ports.launcher.launch(spec).await?;
     core.live.insert(instance.id, &running);
     core.emit(crate::Event::Live(instance.id));
@@ -81,7 +82,8 @@ pub(super) async fn settle(context: &Context<'_>, ran: &Ran) -> Result<()> {
 }
 
 /// Everything the launcher needs, from the records; joins the networks on the way.
-async fn spec(core: &Arc<Core>, instance: &Instance) -> Result<LaunchSpec> {
+async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> {
+    let core = context.core;
     let state = core.state();
     let expanded = crate::instance::expand(&state, instance);
     let pool =
@@ -89,6 +91,7 @@ async fn spec(core: &Arc<Core>, instance: &Instance) -> Result<LaunchSpec> {
     let driver = core.ports.pools.driver(&pool.driver)?;
     let image = instance.image.as_ref();
     driver.prepare_root(pool, instance.id, image, instance.name.as_str()).await?;
+    context.at("launch", "prepared").await?;
     let mut joined = vec![];
     for (network, plan) in nics(&state, instance, &expanded)? {
         joined.push(join(core, &network, &plan).await?);

@@ -127,12 +127,19 @@ pub struct Outcome {
 pub(crate) struct Context<'a> {
     pub(crate) core: &'a Arc<Core>,
     pub(crate) job: Option<&'a JobHandle>,
+    /// The verb whose step it is; empty when it is undone or done again.
+    verb: &'a str,
     pub(crate) outcome: Outcome,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(core: &'a Arc<Core>, job: Option<&'a JobHandle>, outcome: Outcome) -> Self {
-        Context { core, job, outcome }
+    pub(crate) fn new(core: &'a Arc<Core>, job: Option<&'a JobHandle>, verb: &'a str, outcome: Outcome) -> Self {
+        Context { core, job, verb, outcome }
+    }
+
+    /// A failpoint between two effects of one step.
+    pub(crate) async fn at(&self, step: &str, place: &str) -> Result<()> {
+        if self.verb.is_empty() { Ok(()) } else { self.core.faults.at(&[self.verb, step, place]).await }
     }
 }
 
@@ -165,6 +172,29 @@ impl Step {
             Step::Settle(_) => "cleaning up",
             Step::Freeze(_) => "freezing",
             Step::Thaw(_) => "thawing",
+        }
+    }
+
+    /// What the step is called, in failpoints.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Step::SetUpPool(_) => "set-up-pool",
+            Step::TearDownPool(_) => "tear-down-pool",
+            Step::TakeIn { .. } => "take-in",
+            Step::UnpackImage { .. } => "unpack-image",
+            Step::RemoveImageTree { .. } => "remove-image-tree",
+            Step::RemoveImageFiles(_) => "remove-image-files",
+            Step::CreateRoot { .. } => "create-root",
+            Step::CopyRoot { .. } => "copy-root",
+            Step::RemoveRoot { .. } => "remove-root",
+            Step::NetworkUp(_) => "network-up",
+            Step::NetworkDown(_) => "network-down",
+            Step::Launch(_) => "launch",
+            Step::ShutDown { .. } => "shut-down",
+            Step::Kill(_) => "kill",
+            Step::Settle(_) => "settle",
+            Step::Freeze(_) => "freeze",
+            Step::Thaw(_) => "thaw",
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) async fn copy_root(context: &Context<'_>, pool: &Pool, from: ObjectId
 
 pub(super) async fn remove_root(context: &Context<'_>, pool: &Pool, id: ObjectId) -> Result<()> {
     context.core.ports.pools.driver(&pool.driver)?.remove_root(pool, id).await?;
+    context.at("remove-root", "removed").await?;
     context.core.ports.launcher.forget(id).await
 }
 

@@ -31,7 +31,7 @@ fn died(deed: &Deed, at: usize) -> Option<(Machine, bool)> {
     died.then_some((machine, acknowledged))
 }
 
-async fn is_recovered(world: &World, deed: &Deed, acknowledged: bool, when: &str) {
+pub(crate) async fn is_recovered(world: &World, deed: &Deed, acknowledged: bool, when: &str) {
     world.is_whole(when).await;
     assert!(!acknowledged || (deed.done)(world), "{when}: it was acknowledged and is not there");
     // Nothing holds anybody up: everything there is can be deleted.

@@ -2,7 +2,7 @@
 
 use crate::deeds::{Deed, all};
 use crate::world::{Machine, World, bad_luck};
-use lxhost_engine::{Kind, instance};
+use lxhost_engine::{Kind, Result, instance};
 use lxhost_model::{Error, Status};
 
 /// More calls than any deed makes.
@@ -21,16 +21,21 @@ fn fail(deed: &Deed, at: usize) -> bool {
         world.sim.faults.revive();
         let calls = world.sim.faults.take_calls();
         let when = format!("{} whose call {at} failed after {calls:?}: {result:?}", deed.name);
-        if deed.undone && result.is_err() {
-            assert_eq!(world.seen(), before, "{when}");
-        }
-        match result {
-            Ok(()) if world.status("c1") != Some(Status::Error) => assert!((deed.done)(&world), "{when}"),
-            _ => again(&world, deed, &when).await,
-        }
-        world.is_whole(&when).await;
+        is_undone_or_done_again(&world, deed, &before, result, &when).await;
         calls.len() > at
     })
+}
+
+/// What a failed deed left: all as it was `before`, where that is promised, or something to do it again from.
+pub(crate) async fn is_undone_or_done_again(world: &World, deed: &Deed, before: &[String], result: Result<()>, when: &str) {
+    if deed.undone && result.is_err() {
+        assert_eq!(world.seen(), before, "{when}");
+    }
+    match result {
+        Ok(()) if world.status("c1") != Some(Status::Error) => assert!((deed.done)(world), "{when}"),
+        _ => again(world, deed, when).await,
+    }
+    world.is_whole(when).await;
 }
 
 /// What failed can be done again, from whatever it left.

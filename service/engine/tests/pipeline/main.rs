@@ -10,5 +10,7 @@ mod deeds;
 mod failure;
 mod guests;
 mod permission;
+#[cfg(feature = "faults")]
+mod points;
 mod together;
 mod world;

@@ -44,15 +44,30 @@ impl Machine {
 
     /// Runs `work` with a daemon that lives exactly as long.
     pub(crate) fn daemon<T>(&self, work: impl AsyncFnOnce(World) -> T) -> T {
+        self.daemon_watched(|_| {}, work)
+    }
+
+    /// As `daemon`; `watch` sees it before it starts.
+    pub(crate) fn daemon_watched<T>(&self, watch: impl FnOnce(&World), work: impl AsyncFnOnce(World) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let sim = self.sim.clone();
         runtime.block_on(async {
-            let engine = Engine::new(sim.ports());
-            engine.start().await;
-            let world = World { sim, engine };
+            let world = World { engine: Engine::new(sim.ports()), sim };
+            watch(&world);
+            world.engine.start().await;
             world.rest().await;
             tokio::time::timeout(PATIENCE, work(world)).await.expect("it takes too long")
         })
+    }
+
+    /// Starts a daemon that may die while it starts; `watch` sees it before.
+    #[cfg(feature = "faults")]
+    pub(crate) fn start_that_dies(&self, watch: impl FnOnce(&World)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let world = World { engine: Engine::new(self.sim.ports()), sim: self.sim.clone() };
+        watch(&world);
+        // An error is its death.
+        drop(runtime.block_on(runtime.spawn(async move { world.engine.start().await })));
     }
 
     /// Starts a daemon that dies after `calls` calls, at the latest when it has nothing left to do.
@@ -195,9 +210,17 @@ impl World {
         wrong
     }
 
-    /// Asserts that there is nothing to complain of.
+    /// Asserts that there is nothing to complain of. What a failed job left is looked at a moment later.
     pub(crate) async fn is_whole(&self, when: &str) {
-        let complaints = self.complaints().await;
+        let mut complaints = self.complaints().await;
+        for _ in 0..100 {
+            if complaints.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.rest().await;
+            complaints = self.complaints().await;
+        }
         assert!(complaints.is_empty(), "{when}:\n{}", complaints.join("\n"));
     }
 

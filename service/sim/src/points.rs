@@ -1,0 +1,199 @@
+//! The names of all failpoints, found by passing them: a daemon's life is led in a simulated machine, once
+//! in peace, then with an error after each point, then with its death there. Called by `lxhostd --faults`.
+
+use crate::{Sim, images, locked};
+use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
+use lxhost_engine::{Engine, Verb, image, instance, network, pool, profile};
+use lxhost_model::instance::ExitReason;
+use lxhost_model::{Error, ObjectId, Profile, Result};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Longest a life may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What happens at one point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Error,
+    Death,
+}
+
+/// Names of points passed so far.
+type Passed = Arc<Mutex<BTreeSet<String>>>;
+
+/// Every failpoint, by name.
+///
+/// # Errors
+/// `Failed` when there is no room for the simulation.
+pub fn all() -> Result<BTreeSet<String>> {
+    let place = std::env::temp_dir().join(format!("lxhostd-points-{}", std::process::id()));
+    let passed = Passed::default();
+    let found = (|| {
+        lead(&place, None, &passed)?;
+        for fault in [Fault::Error, Fault::Death] {
+            // Undoing and recovering have no undoing and recovering of their own.
+            let onward = |point: &&String| !["/undo", "/recover"].iter().any(|part| point.contains(part));
+            let points: Vec<String> = locked(&passed).iter().filter(onward).cloned().collect();
+            points.into_iter().try_for_each(|point| lead(&place, Some((point, fault)), &passed))?;
+        }
+        Ok(locked(&passed).clone())
+    })();
+    let _ = fs::remove_dir_all(&place);
+    found
+}
+
+/// Leads a life in which one thing goes wrong, and notes what is passed.
+fn lead(place: &Path, fault: Option<(String, Fault)>, passed: &Passed) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io("find failpoints", &e);
+    fs::create_dir_all(place).map_err(failed)?;
+    let sim = Sim::new(place, true);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        let dead = Arc::new(Notify::new());
+        let engine = daemon(&sim, fault, passed.clone(), dead.clone()).await;
+        let life = tokio::spawn(life(sim.clone(), engine));
+        tokio::select! {
+            _ = life => {}
+            () = dead.notified() => rest(&daemon(&sim, None, passed.clone(), dead.clone()).await).await,
+            () = tokio::time::sleep(PATIENCE) => return Err(Error::failed("a simulated life does not end")),
+        }
+        Ok(())
+    })
+}
+
+/// A daemon that notes the points it passes.
+async fn daemon(sim: &Sim, fault: Option<(String, Fault)>, passed: Passed, dead: Arc<Notify>) -> Engine {
+    let engine = Engine::new(sim.ports());
+    let coming = Mutex::new(fault);
+    engine.on_points(Box::new(move |point| {
+        locked(&passed).insert(point.to_owned());
+        match locked(&coming).take_if(|(name, _)| name == point) {
+            None => Ok(None),
+            Some((_, Fault::Error)) => Err(Error::failed(format!("failpoint {point}"))),
+            Some((_, Fault::Death)) => {
+                dead.notify_one();
+                // Not a panic: nobody is to be told.
+                std::panic::resume_unwind(Box::new("the daemon has died"))
+            }
+        }
+    }));
+    engine.start().await;
+    engine
+}
+
+/// Waits until nothing is under way.
+async fn rest(engine: &Engine) {
+    let mut events = engine.subscribe();
+    loop {
+        // Tasks that have been told of an event get their turn before the jobs are looked at.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        if engine.jobs().iter().all(|job| job.result.is_some()) {
+            return;
+        }
+        let _ = tokio::time::timeout(Duration::from_millis(20), events.recv()).await;
+    }
+}
+
+/// Everything that can be done, once. What fails is left so: it is about what is passed.
+async fn life(sim: Sim, engine: Engine) {
+    let create = |name: &str, source, spec| {
+        let name = name.parse().ok();
+        instance::Create::new(Default::default(), name, source, spec, engine.host().random()).ok()
+    };
+    let image = instance::Source::Image("sim:empty".into());
+    let Some(create_one) = create("c1", image, instance::Spec::default()) else { return };
+    let id = create_one.id();
+    act(&engine, create_one).await;
+    act(&engine, instance::Start::new(id)).await;
+    exec(&engine, id).await;
+    act(&engine, instance::Freeze::new(id)).await;
+    act(&engine, instance::Thaw::new(id)).await;
+    act(&engine, instance::Freeze::new(id)).await;
+    act(&engine, instance::Stop::new(id, false, Some(5))).await;
+    act(&engine, instance::Start::new(id)).await;
+    act(&engine, instance::Restart::new(id, false, Some(5))).await;
+    let _ = sim.launcher.end(id, ExitReason::Poweroff, 0);
+    rest(&engine).await;
+    let change = instance::Change { set: [("user.a".to_owned(), "1".to_owned())].into(), ..Default::default() };
+    if let (Ok(change), Ok(name)) = (instance::Configure::new(id, change), "c3".parse()) {
+        act(&engine, change).await;
+        act(&engine, instance::Rename::new(id, name)).await;
+    }
+    if let Some(copy) = create("c2", instance::Source::Copy(id), instance::Spec { start: true, ..Default::default() }) {
+        let copied = copy.id();
+        act(&engine, copy).await;
+        act(&engine, instance::Delete::new(copied, true)).await;
+    }
+    images(&engine, id).await;
+    rooms(&engine).await;
+    profiles(&engine).await;
+}
+
+async fn act(engine: &Engine, verb: impl Verb) {
+    let root = Caller { bus_name: ":1.1".into(), uid: 0, interactive: false };
+    let _ = engine.perform(&root, verb).await;
+    rest(engine).await;
+}
+
+async fn exec(engine: &Engine, id: ObjectId) {
+    let root = Caller { bus_name: ":1.1".into(), uid: 0, interactive: false };
+    let nothing = || File::options().read(true).write(true).open("/dev/null").map(Into::into);
+    let (Ok(stdin), Ok(stdout), Ok(stderr)) = (nothing(), nothing(), nothing()) else { return };
+    let exec = Exec { argv: vec!["true".into()], ..Default::default() };
+    let _ = engine.exec(&root, id, exec, Streams { stdin, stdout, stderr }, true).await;
+}
+
+/// An image comes, is renamed and goes; the instance made of another goes with it.
+async fn images(engine: &Engine, id: ObjectId) {
+    let Ok(meta) = images::memory_file("an image", b"image") else { return };
+    let (files, random) = (ImageFiles { meta, rootfs: None }, engine.host().random());
+    if let Ok(import) = image::Import::new(Default::default(), files, vec![], Default::default(), random) {
+        act(engine, import).await;
+    }
+    let known: Vec<ObjectId> = engine.state().images.keys().copied().collect();
+    for image in known {
+        if let Ok(alias) = "other".parse::<lxhost_model::name::ImageAlias>() {
+            act(engine, image::AddAlias { id: image, alias: alias.clone() }).await;
+            act(engine, image::RemoveAlias { id: image, alias }).await;
+        }
+        act(engine, image::Delete::new(image)).await;
+    }
+    act(engine, instance::Delete::new(id, false)).await;
+}
+
+/// A pool and a network come and go.
+async fn rooms(engine: &Engine) {
+    let Ok(name) = "p1".parse() else { return };
+    if let Ok(create) = pool::Create::new(engine.ports(), name, "dir", Default::default()).await {
+        let id = create.id();
+        act(engine, create).await;
+        act(engine, pool::Delete::new(id)).await;
+    }
+    let Ok(name) = "n1".parse() else { return };
+    if let Ok(create) = network::Create::new(engine.ports(), Default::default(), name, "bridge", Default::default()) {
+        let id = create.id();
+        act(engine, create).await;
+        act(engine, network::Delete::new(id)).await;
+    }
+}
+
+/// A profile comes, changes and goes.
+async fn profiles(engine: &Engine) {
+    let Ok(name) = "p1".parse() else { return };
+    let (id, project) = (ObjectId::from_random(engine.host().random()), Default::default());
+    let (description, config, devices) = (String::new(), Default::default(), Default::default());
+    let profile = Profile { id, project, name, description, config, devices, created: 0, generation: 0 };
+    if let Ok(create) = profile::Create::new(profile) {
+        act(engine, create).await;
+        let (config, devices) = (Default::default(), Default::default());
+        act(engine, profile::Replace { id, config, devices, description: None, expected: None }).await;
+        act(engine, profile::Delete::new(id)).await;
+    }
+}
