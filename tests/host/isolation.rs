@@ -15,6 +15,7 @@ pub(crate) const SUITE: Suite = suite!(
         files_on_disk_are_not_shifted,
         sys_is_read_only_and_proc_is_masked,
         devices_are_few,
+        containers_within_need_nesting,
         a_neighbour_is_neither_seen_nor_reached_through_the_host,
     ]
 );
@@ -115,6 +116,28 @@ fn devices_are_few(stage: &Stage) -> Result<()> {
         ensure!(known || name.starts_with("pts/") || name.starts_with("tty"), "{device}");
     }
     Ok(())
+}
+
+fn containers_within_need_nesting(stage: &Stage) -> Result<()> {
+    two(stage)?;
+    stage.lxctl("launch debian nest --config security.nesting=true --wait").succeed()?;
+    let proc = "mkdir -p /root/proc && unshare --mount --pid --fork mount -t proc proc /root/proc";
+    let within = format!("unshare --user --map-root-user sh -ec '{proc}'");
+    stage.exec("nest", ["sh", "-c", &within]).succeed()?;
+    // What lets it; a host booted by nspawn has another proc below its root, so that elsewhere it may work as well.
+    stage.exec("nest", ["test", "-d", "/run/host/proc/1"]).succeed()?;
+    stage.exec("s1", ["test", "-e", "/run/host/proc"]).fail()?;
+    // What engines do with /var/lib/docker and /var/lib/containers: a root on an overlay cannot carry another.
+    for place in ["/var/lib/docker", "/var/lib/containers"] {
+        let layers = format!(
+            "cd {place}; mkdir lower upper work merged; \
+             mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work,userxattr merged; echo kept >merged/file"
+        );
+        stage.exec("nest", ["sh", "-ec", &layers]).succeed()?;
+    }
+    stage.lxctl("restart nest").succeed()?;
+    ensure!(stage.exec("nest", ["cat", "/var/lib/docker/upper/file"]).succeed()? == "kept\n");
+    stage.delete("nest")
 }
 
 fn a_neighbour_is_neither_seen_nor_reached_through_the_host(stage: &Stage) -> Result<()> {

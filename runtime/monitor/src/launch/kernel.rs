@@ -15,6 +15,15 @@ use crate::failure::{During, Failure};
 use crate::launch::stage::{Stage, new_mount, onto};
 use crate::sys::birth::{Birth, Child, child};
 
+/// The kernel lets a container mount proc and sysfs of its own only while it sees unmasked ones.
+const NESTING: [(&str, &str); 2] = [("proc", "host/proc"), ("sysfs", "host/sys")];
+
+/// Makes the directories for those, while the stage can still be written to.
+pub(crate) fn make_places(stage: &Stage, launch: &Launch) -> Result<(), Failure> {
+    let wanted = if launch.nesting { &NESTING[..] } else { &[] };
+    wanted.iter().try_for_each(|(_, place)| stage.make(place).during(*place))
+}
+
 /// Mounts `/proc` and `/sys` for the namespaces of `payload`, then the read-only and masked paths.
 pub(crate) fn mount_kernel(stage: &Stage, launch: &Launch, payload: &Child, owner: (u32, u32)) -> Result<(), Failure> {
     let what = "proc and sysfs";
@@ -66,8 +75,7 @@ fn mount_all(stage: &Stage, launch: &Launch, owner: (u32, u32)) -> Result<(), Fa
         onto(tree, target.as_fd()).during(what())?;
     }
     if launch.nesting {
-        // The kernel lets a container mount proc and sysfs of its own only while it sees unmasked ones.
-        for (kind, place) in [("proc", "host/proc"), ("sysfs", "host/sys")] {
+        for (kind, place) in NESTING {
             let tree = new_mount(kind, &[("source", kind)], safe).during(format!("mount {place}"))?;
             stage.attach(tree, place).during(format!("mount {place}"))?;
         }

@@ -63,7 +63,8 @@ fn run(daemon: &Channel, launch: Launch) -> Result<(Launched, OwnedFd), Failure>
     root::mount_root(&stage, &launch.root, &launch.name, owner)?;
     root::mount_extra(&stage, &launch.mounts, owner)?;
     let notify = crate::notify::make_host_files(&stage, &launch, maps.root)?;
-    let host = stage.detached(stage::HOST).during("/run/host")?;
+    kernel::make_places(&stage, &launch)?;
+    stage.seal(stage::HOST).during("/run/host")?;
 
     let Request::ScopeReady(scope) = expect(daemon)? else { return Err(Failure::new("scope message", Errno::PROTO)) };
     let cgroup = Cgroup::enter(&scope.cgroup, maps.root)?;
@@ -72,7 +73,7 @@ fn run(daemon: &Channel, launch: Launch) -> Result<(Launched, OwnedFd), Failure>
     let (hand, theirs) = pair()?;
     let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWUTS;
     let birth = Birth { flags, cgroup: Some(cgroup.payload().as_fd()), silent: false };
-    let born = Payload { launch: &launch, hand: &theirs, host: host.as_fd() };
+    let born = Payload { launch: &launch, hand: &theirs };
     let init = Undone(Some(child(birth, || born.run()).during("clone the payload")?));
     drop(theirs);
     let Prepared { console, pts, addresses } = prepare(daemon, &hand, &stage, &launch, &maps, init.get()?)?;

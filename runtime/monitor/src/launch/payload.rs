@@ -4,7 +4,7 @@
 //! (`/dev`, `/run`, cgroup2) are made after pivot_root(2): no path of the image can lead out of it then.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use lxhost_contract::{Channel, Launch, Node};
@@ -15,7 +15,7 @@ use rustix::process::{chdir, pivot_root};
 use rustix::thread::UnshareFlags;
 
 use crate::failure::{During, Failure};
-use crate::launch::stage::{ROOT, clone_tree, onto};
+use crate::launch::stage::{HOST, ROOT, clone_tree, onto};
 use crate::sys::program::{Program, load_seccomp, plain_personality};
 use crate::sys::{descriptors, identity, signals, terminal};
 
@@ -43,8 +43,6 @@ pub(crate) mod word {
 pub(crate) struct Payload<'a> {
     pub(crate) launch: &'a Launch,
     pub(crate) hand: &'a Channel,
-    /// Detached mount for `/run/host`.
-    pub(crate) host: BorrowedFd<'a>,
 }
 
 impl Payload<'_> {
@@ -58,7 +56,7 @@ impl Payload<'_> {
     }
 
     fn become_init(&self) -> Result<std::convert::Infallible, Failure> {
-        descriptors::keep_only(&[self.hand.as_fd(), self.host]).during("close descriptors")?;
+        descriptors::keep_only(&[self.hand.as_fd()]).during("close descriptors")?;
         rustix::process::setsid().during("setsid")?;
         self.wait(word::MAPPED)?;
         identity::become_user(0, 0, &[]).during("become root of the container")?;
@@ -68,8 +66,8 @@ impl Payload<'_> {
         rustix::system::sethostname(self.launch.hostname.as_bytes()).during("sethostname")?;
         terminal::loopback_up().during("loopback")?;
         self.wait(word::STAGED)?;
-        let devices = self.enter_root()?;
-        self.mount_own(&devices)?;
+        let (devices, host) = self.enter_root()?;
+        self.mount_own(&devices, &host)?;
         let (master, slave, pts) = self.console()?;
         let (changes, questions) = crate::addresses::open().during("route sockets")?;
         let ours = [master.as_fd(), pts.as_fd(), changes.as_fd(), questions.as_fd()];
@@ -88,7 +86,8 @@ impl Payload<'_> {
     }
 
     /// Copies the stage into a mount namespace of the container's own (which locks it) and makes its root ours.
-    fn enter_root(&self) -> Result<Vec<(OwnedFd, &Node)>, Failure> {
+    /// Gives the devices and what becomes `/run/host`.
+    fn enter_root(&self) -> Result<(Vec<(OwnedFd, &Node)>, OwnedFd), Failure> {
         crate::sys::birth::unshare(UnshareFlags::NEWNS).during("unshare mounts")?;
         let mut devices = Vec::new();
         for node in &self.launch.nodes {
@@ -101,6 +100,7 @@ impl Payload<'_> {
         // The working directory has followed into the copy, open descriptors have not.
         // A mount that came by the copy is locked to its place and cannot become the root; a clone of it can.
         let stage = openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("enter the stage")?;
+        let host = clone_tree(stage.as_fd(), Path::new(HOST), true).during("/run/host")?;
         let tree = clone_tree(stage.as_fd(), Path::new(ROOT), true).during("clone the root")?;
         let place = openat(&stage, ROOT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("clone the root")?;
         onto(&tree, place.as_fd()).during("attach the root")?;
@@ -108,10 +108,10 @@ impl Payload<'_> {
         pivot_root(".", ".").during("pivot_root")?;
         unmount(".", UnmountFlags::DETACH).during("leave the old root")?;
         chdir("/").during("enter the root")?;
-        Ok(devices)
+        Ok((devices, host))
     }
 
-    fn mount_own(&self, devices: &[(OwnedFd, &Node)]) -> Result<(), Failure> {
+    fn mount_own(&self, devices: &[(OwnedFd, &Node)], host: &OwnedFd) -> Result<(), Failure> {
         own("cgroup2", "/sys/fs/cgroup", SAFE, "nsdelegate,memory_recursiveprot")?;
         own("tmpfs", "/dev", NOSUID_NOEXEC, "mode=755,size=4m,nr_inodes=64k")?;
         for (link, to) in [
@@ -136,8 +136,8 @@ impl Payload<'_> {
         own("tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV, &format!("mode=1777{size}"))?;
         own("mqueue", "/dev/mqueue", SAFE, "")?;
         own("tmpfs", "/run", MountFlags::NOSUID | MountFlags::NODEV, &format!("mode=755{size}"))?;
-        let host = directory("/run/host").during("/run/host")?;
-        onto(self.host, host.as_fd()).during("/run/host")
+        let place = directory("/run/host").during("/run/host")?;
+        onto(host, place.as_fd()).during("/run/host")
     }
 
     /// A terminal of the container's own devpts as `/dev/console`.

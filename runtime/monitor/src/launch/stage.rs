@@ -42,12 +42,13 @@ impl Stage {
         mount("lxhost", place, "tmpfs", flags, c"mode=0755,size=1m,nr_inodes=1k").during("stage")?;
         let dir = openat(CWD, place, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during("stage")?;
         rustix::process::fchdir(&dir).during("stage")?;
-        for name in [ROOT, HOST] {
-            rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o755)).during("stage")?;
-        }
         rustix::fs::mkdirat(&dir, EMPTY_DIR, Mode::empty()).during("stage")?;
         openat(&dir, EMPTY_FILE, OFlags::CREATE | OFlags::CLOEXEC, Mode::empty()).during("stage")?;
-        Ok(Self { dir, host })
+        let stage = Self { dir, host };
+        for name in [ROOT, HOST] {
+            stage.make(name).during("stage")?;
+        }
+        Ok(stage)
     }
 
     /// Goes back to the mount namespace of the host: a private copy kept for years would pin every mount of it.
@@ -63,6 +64,16 @@ impl Stage {
             Err(errno) => return Err(errno),
         }
         move_mount(mount.as_fd(), "", self.dir.as_fd(), name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    }
+
+    /// Makes a directory of the stage.
+    pub(crate) fn make(&self, name: &str) -> Result<(), Errno> {
+        rustix::fs::mkdirat(&self.dir, name, Mode::from_raw_mode(0o755))
+    }
+
+    /// Makes a directory of the stage a read-only mount of its own, which the copy into the container locks.
+    pub(crate) fn seal(&self, name: &str) -> Result<(), Errno> {
+        self.attach(self.detached(name)?, name)
     }
 
     /// A directory of the stage.

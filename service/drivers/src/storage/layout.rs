@@ -9,6 +9,7 @@
 //! <source>/instances/<id>/image            link to the image's tree (overlay)
 //! <source>/instances/<id>/prepared         host name last written into the root
 //! <source>/instances/<id>/root | upper, work
+//! <source>/instances/<id>/plain            where containers within it keep layers (overlay)
 //! <source>/.trash/…                        on its way out
 //! ```
 

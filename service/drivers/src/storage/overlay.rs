@@ -5,7 +5,7 @@ use super::layout::{IMAGE, Layout, RETIRED};
 use super::{place, prepare};
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
+use lxhost_engine::ports::{MountSpec, PoolDriver, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::Dir;
 use std::fs;
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 /// What an overlay writes to, and its scratch directory.
 const UPPER: &str = "upper";
 const WORK: &str = "work";
+/// Directories of the instance that are not under an overlay: one cannot lie over another.
+const PLAIN: &str = "plain";
 
 /// The driver.
 pub struct Overlay {
@@ -105,6 +107,9 @@ impl PoolDriver for Overlay {
             link(&image, &target.join(IMAGE)).map_err(failed)?;
         }
         super::dir::copy_tree(&layout, &source.join(UPPER), &target.join(UPPER)).await?;
+        if source.join(PLAIN).is_dir() {
+            super::dir::copy_tree(&layout, &source.join(PLAIN), &target.join(PLAIN)).await?;
+        }
         place::make_dir(&target.join(WORK), 0o700).map_err(failed)
     }
 
@@ -132,6 +137,18 @@ impl PoolDriver for Overlay {
         let beside = layout.instance(instance);
         let (top, below) = (beside.join(UPPER), image.map(|image| layout.image(image)));
         prepare::run(&beside, &prepare::Root { top: &top, below: below.as_deref() }, instance, hostname)
+    }
+
+    async fn layer_dirs(&self, pool: &Pool, instance: ObjectId, places: &[&str]) -> Result<Vec<MountSpec>> {
+        let plain = self.layout(pool).instance(instance).join(PLAIN);
+        let failed = |e: io::Error| Error::io(format!("make the layer directories of instance {instance}"), &e);
+        place::make_dir(&plain, 0o755).map_err(failed)?;
+        let make = |place: &&str| {
+            let source = plain.join(place.trim_start_matches('/').replace('/', "-"));
+            place::make_dir(&source, 0o711).map_err(failed)?;
+            Ok(MountSpec { source, target: (*place).to_owned(), read_only: false })
+        };
+        places.iter().map(make).collect()
     }
 
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
@@ -162,7 +179,7 @@ pub(super) fn commit_tree(layout: &Layout, image: &Fingerprint) -> Result<Option
 /// Makes the layers of a root. Not durable by itself: writing the definition makes it so.
 fn make_root(layout: &Layout, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
     let dir = layout.instance(instance);
-    let failed = |e: io::Error| Error::io("make its root", &e);
+    let failed = |e: io::Error| Error::io(format!("make the root of instance {instance}"), &e);
     place::make_dir(&dir, 0o700).map_err(failed)?;
     let mode = match image {
         Some(image) => {

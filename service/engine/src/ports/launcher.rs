@@ -87,6 +87,8 @@ pub struct LaunchSpec {
     pub environment: BTreeMap<String, String>,
     /// Limits.
     pub limits: Limits,
+    /// Whether it may run containers itself: it gets a whole view of proc and sysfs to mount more of them.
+    pub nesting: bool,
     /// Seconds an orderly stop may take when PID 1 of the host stops the scope.
     pub stop_timeout: u32,
 }

@@ -1,7 +1,7 @@
 //! Pools: where unpacked images and roots of instances lie. One implementation per driver, chosen
 //! by the record's `driver` in the registry of `drivers`.
 
-use crate::ports::RootSpec;
+use crate::ports::{MountSpec, RootSpec};
 use async_trait::async_trait;
 use lxhost_model::{Fingerprint, ObjectId, Pool, Result};
 use std::path::PathBuf;
@@ -53,6 +53,12 @@ pub trait PoolDriver: Send + Sync {
     /// Writes files of the daemon into the root before a start (`/etc/hostname`, `/etc/hosts`, network
     /// configuration of an image without one), confined to the root whatever the guest planted there.
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>, hostname: &str) -> Result<()>;
+
+    /// Directories of the instance's own for those of `places` (absolute paths inside) where containers keep
+    /// layers, if the root cannot carry an overlay. Made when missing; they go with the root.
+    async fn layer_dirs(&self, _pool: &Pool, _instance: ObjectId, _places: &[&str]) -> Result<Vec<MountSpec>> {
+        Ok(Vec::new())
+    }
 
     /// Writes the instance's definition beside its root, durably and atomically.
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()>;

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How long the end of what was killed may take to be told.
 const TOLD: Duration = Duration::from_secs(2);
+/// Where container engines keep layers.
+const LAYERS: [&str; 2] = ["/var/lib/docker", "/var/lib/containers"];
 /// Most processes of an instance when nothing says otherwise.
 const TASKS: u64 = 32_768;
 
@@ -96,6 +98,8 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
     for (network, plan) in nics(&state, instance, &expanded)? {
         joined.push(join(core, &network, &plan).await?);
     }
+    let nesting = lxhost_model::config::is_on(&expanded.config, "security.nesting");
+    let mounts = if nesting { driver.layer_dirs(pool, instance.id, &LAYERS).await? } else { vec![] };
     Ok(LaunchSpec {
         id: instance.id,
         machine: instance.machine_name(),
@@ -103,10 +107,11 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
         ids: instance.ids,
         root: driver.root(pool, instance.id, image),
         nics: joined,
-        mounts: vec![],
+        mounts,
         init: init(&expanded.config)?,
         environment: environment(&expanded.config),
         limits: limits(&expanded.config, core.ports.host.memory())?,
+        nesting,
         stop_timeout: crate::instance::stop_seconds(&expanded.config),
     })
 }

@@ -102,7 +102,7 @@ pub(super) fn launch_message(spec: &LaunchSpec, runtime_dir: &Path, seccomp: &[u
         rows: 24,
         columns: 80,
         runtime_dir: runtime_dir.to_owned(),
-        nesting: false,
+        nesting: spec.nesting,
         controlling_tty: is_plain,
         run_size: 0,
         oom_score: 0,

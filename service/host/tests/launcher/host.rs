@@ -76,6 +76,7 @@ impl Guest {
             init: init.iter().map(ToString::to_string).collect(),
             environment: [("FROM_CONFIG".to_owned(), "yes".to_owned())].into(),
             limits: Limits::default(),
+            nesting: false,
             stop_timeout: 10,
         };
         (spec, dir)
