@@ -3,7 +3,6 @@
 //! tests whose `suite: sentence` contains one of them.
 
 mod bus;
-mod full_disk;
 mod harness;
 mod image_verbs;
 mod images;
@@ -32,7 +31,6 @@ const SUITES: &[Suite] = &[
     isolation::SUITE,
     images::SUITE,
     package::SUITE,
-    full_disk::SUITE,
     harness::SUITE,
 ];
 

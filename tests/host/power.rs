@@ -18,6 +18,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_poweroff_from_inside_stops_it,
         machinectl_poweroff_stops_it_in_order,
         stopping_its_scope_stops_it_in_order,
+        so_it_does_after_a_restart_of_the_daemon_and_while_there_is_none,
         a_paused_instance_does_nothing_until_it_is_resumed,
         an_ephemeral_instance_goes_when_it_stops,
         starting_twice_and_stopping_twice_are_errors_by_state,
@@ -139,6 +140,22 @@ fn stopping_its_scope_stops_it_in_order(stage: &Stage) -> Result<()> {
     stage.host.succeed(["systemctl", "stop", "lxhost-p1.scope"])?;
     stopped(stage, "p1")?;
     ensure!(was_orderly(stage, "p1")?, "the guest was killed");
+    Ok(())
+}
+
+fn so_it_does_after_a_restart_of_the_daemon_and_while_there_is_none(stage: &Stage) -> Result<()> {
+    for daemon in ["restart", "stop"] {
+        witness(stage, "p1")?;
+        let ears = "rm -f /root/heard; trap 'touch /root/heard' 37; touch /root/listening; while :; do sleep 0.05; done";
+        stage.exec("p1", ["systemd-run", "--quiet", "--collect", "sh", "-c", ears]).succeed()?;
+        stage.exec("p1", ["sh", "-c", "until rm /root/listening; do sleep 0.05; done"]).succeed()?;
+        stage.host.succeed(["systemctl", daemon, "lxhostd.service"])?;
+        stage.host.succeed(["systemctl", "stop", "lxhost-p1.scope"])?;
+        stopped(stage, "p1")?;
+        ensure!(was_orderly(stage, "p1")?, "{daemon}: the guest was killed");
+        let heard = stage.exec("p1", ["test", "-e", "/root/heard"]).output()?;
+        ensure!(heard.code == Some(1), "{daemon}: every process got the signal that is for the init");
+    }
     Ok(())
 }
 

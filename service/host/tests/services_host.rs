@@ -45,10 +45,10 @@ async fn an_installed_service_is_started_reloaded_restarted_and_stopped_once() {
     let Some(units) = units().await else { return };
     let units: &dyn ports::Units = &units;
     let unit = "lxhost-test-service@a.b-c_1.service";
-    let reloaded = "/run/lxhost-test-service.reloaded";
+    let (started, reloaded) = ("/run/lxhost-test-service.started", "/run/lxhost-test-service.reloaded");
     let _file = Installed::new(
         "lxhost-test-service@.service",
-        &format!("ExecStart=/usr/bin/sleep infinity\nExecReload=/usr/bin/touch {reloaded}"),
+        &format!("ExecStart=/bin/sh -c 'trap \"touch {reloaded}\" HUP; touch {started}; while :; do sleep 0.05; done'"),
     );
     assert!(!units.is_active(unit).await.unwrap());
     units.reload_service(unit).await.unwrap();
@@ -56,13 +56,24 @@ async fn an_installed_service_is_started_reloaded_restarted_and_stopped_once() {
     units.start_service(unit).await.unwrap();
     units.start_service(unit).await.unwrap();
     assert!(units.is_active(unit).await.unwrap());
+    remove_when_there(started);
     units.reload_service(unit).await.unwrap();
-    std::fs::remove_file(reloaded).unwrap();
+    remove_when_there(reloaded);
     units.restart_service(unit).await.unwrap();
     assert!(units.is_active(unit).await.unwrap());
     units.stop_service(unit).await.unwrap();
     units.stop_service(unit).await.unwrap();
     assert!(!units.is_active(unit).await.unwrap());
+    remove_when_there(started);
+}
+
+/// Waits for what the service says, and takes it.
+fn remove_when_there(path: &str) {
+    let begin = std::time::Instant::now();
+    while std::fs::remove_file(path).is_err() {
+        assert!(begin.elapsed().as_secs() < 20, "{path} never came");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 #[tokio::test]

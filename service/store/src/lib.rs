@@ -8,7 +8,6 @@ mod error;
 mod lock;
 mod migrate;
 mod open;
-mod reserve;
 mod rows;
 mod sqlite;
 mod writer;

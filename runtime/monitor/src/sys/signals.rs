@@ -14,7 +14,8 @@ pub(crate) fn watch() -> Result<OwnedFd, Errno> {
     // SAFETY: sigemptyset initialises the set; the others take an initialised one.
     let set = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, SIGRTMIN_3 as libc::c_int] {
+        let stop = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGURG, SIGRTMIN_3 as libc::c_int];
+        for signal in stop.into_iter().chain([libc::SIGCHLD]) {
             libc::sigaddset(set.as_mut_ptr(), signal);
         }
         let set = set.assume_init();

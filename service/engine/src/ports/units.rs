@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use lxhost_model::Result;
 
 /// PID 1, as far as installed units go. Names are full (`lxhost-dnsmasq@lxbr0.service`). Every
-/// method waits for its job to end and is idempotent.
+/// method that starts or stops waits for its job to end; all are idempotent.
 #[async_trait]
 pub trait Units: Send + Sync {
     /// Starts a unit unless it runs; one that failed before is tried again (`ResetFailed`).
@@ -23,7 +23,8 @@ pub trait Units: Send + Sync {
     /// Stops a unit. One that is not there has stopped already.
     async fn stop_service(&self, unit: &str) -> Result<()>;
 
-    /// Makes a running unit read its files again (`ExecReload=`); nothing when it does not run.
+    /// Asks a running unit to read its files again, by SIGHUP to its main process; nothing when it does
+    /// not run. Done when the signal is sent.
     async fn reload_service(&self, unit: &str) -> Result<()>;
 
     /// Whether the unit is active.

@@ -2,19 +2,13 @@
 
 use lxhost_contract::Refusal;
 use lxhost_model::{Error, Kind};
-use rustix::io::Errno;
 
 use crate::monitor::MonitorError;
 use crate::units::UnitError;
 
 /// A launch that failed.
 pub(super) fn launch_error(machine: &str, error: MonitorError) -> Error {
-    let kind = match &error {
-        MonitorError::Launch { errno: Errno::NOSPC, .. } => Kind::NoSpace,
-        MonitorError::Launch { errno: Errno::DQUOT, .. } => Kind::QuotaExceeded,
-        _ => Kind::Failed,
-    };
-    Error::new(kind, format!("instance {machine}: {error}"))
+    Error::failed(format!("instance {machine}: {error}"))
 }
 
 /// A unit that was not made.

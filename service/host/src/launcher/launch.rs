@@ -18,18 +18,13 @@ use super::live::Live;
 use super::{HostLauncher, record, spec};
 use crate::machined::Machine;
 use crate::monitor::{Created, Launching, Monitor, MonitorError, read_exit_record};
-use crate::units::{ScopeSpec, UnitError, cgroup_of_scope};
+use crate::units::{ScopeSpec, UnitError, cgroup_of_scope, scope_of};
 use crate::verify::{Missing, verify};
 
 /// How long a monitor may take to answer. It never waits for anything itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the remains of an earlier scope of the same name may take to be forgotten by PID 1.
 const REMAINS: Duration = Duration::from_secs(2);
-
-/// Name of an instance's scope.
-pub(super) fn unit_of(machine: &str) -> String {
-    format!("lxhost-{machine}.scope")
-}
 
 impl HostLauncher {
     pub(super) async fn start(&self, spec: LaunchSpec) -> Result<Running> {
@@ -45,7 +40,7 @@ impl HostLauncher {
     }
 
     async fn try_start(&self, spec: &LaunchSpec) -> Result<Running> {
-        let unit = unit_of(&spec.machine);
+        let unit = scope_of(&spec.machine);
         let dir = self.runtime_dir(spec.id);
         make_runtime_dir(&dir)?;
         record::write(&dir, &spec.nics)?;

@@ -13,9 +13,9 @@ use lxhost_model::{Error, Kind, ObjectId, Result};
 use tokio::sync::Notify;
 
 use super::error::request_error;
-use super::launch::unit_of;
 use super::{HostLauncher, record};
 use crate::monitor::{Events, ExitRecord, Monitor, MonitorError, read_exit_record};
+use crate::units::scope_of;
 
 /// One container that runs.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Table {
     /// PID 1 wants a scope to end in an orderly way.
     pub(super) fn stop_requested(&self, unit: &str) {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = live.values().find(|live| unit_of(&live.machine) == unit).cloned();
+        let found = live.values().find(|live| scope_of(&live.machine) == unit).cloned();
         drop(live);
         let ours = |live: &Arc<Live>| live.killed.load(Ordering::Relaxed) || live.ended.load(Ordering::Relaxed);
         if let Some(live) = found.filter(|live| !ours(live)) {

@@ -10,9 +10,8 @@ use lxhost_model::{Error, Kind, ObjectId, Result};
 use lxhost_netlink::Handle;
 use rustix::process::{Pid, Signal};
 
-use super::launch::unit_of;
 use super::{HostLauncher, record};
-use crate::units::Units;
+use crate::units::{Units, scope_of};
 
 /// How long killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +45,12 @@ impl HostLauncher {
             gone.as_mut().enable();
             // A monitor that is gone already is what we want.
             let _ = live.monitor.kill().await;
-            if self.table.get(id).is_ok() && tokio::time::timeout(PATIENCE, gone).await.is_err() {
+            // The kernel takes tens of milliseconds for either, so they go together.
+            let links = record::links(&self.runtime_dir(id));
+            let ended = async { self.table.get(id).is_err() || tokio::time::timeout(PATIENCE, gone).await.is_ok() };
+            // What cannot be cut now is tried again by whoever cleans up after its end.
+            let (ended, _) = tokio::join!(ended, cut(&self.netlink, machine, &links));
+            if !ended {
                 tracing::warn!(LXHOST_INSTANCE = %machine, "its monitor does not end; killing the scope");
             } else {
                 return Ok(());
@@ -80,11 +84,16 @@ fn tidy(dir: &Path) -> std::io::Result<()> {
 
 /// Makes sure that scope and links are gone.
 pub(super) async fn clear(units: &Units, netlink: &Handle, machine: &str, links: &[String]) -> Result<()> {
-    let unit = unit_of(machine);
+    let unit = scope_of(machine);
     let fail = |error: crate::units::UnitError| Error::failed(format!("instance {machine}: {error}"));
     units.kill(&unit).await.map_err(fail)?;
     let stopped = tokio::time::timeout(PATIENCE, units.stop(&unit)).await;
     stopped.map_err(|_| Error::new(Kind::Timeout, format!("{unit} does not stop")))?.map_err(fail)?;
+    cut(netlink, machine, links).await
+}
+
+/// Removes the host's ends of its interfaces.
+async fn cut(netlink: &Handle, machine: &str, links: &[String]) -> Result<()> {
     for link in links {
         let _ = netlink.delete_link(link).await.map_err(|error| Error::failed(format!("instance {machine}: {error}")))?;
     }

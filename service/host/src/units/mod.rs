@@ -8,15 +8,15 @@ mod scope;
 mod service;
 
 use std::collections::HashMap;
-use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
+use zbus::proxy::CacheProperties;
 use zbus::wire::{OwnedObjectPath, Variant};
 
 pub use proxy::{ManagerProxy, ScopeProxy};
-pub use scope::{ScopeSpec, cgroup_of_scope};
+pub use scope::{ScopeSpec, cgroup_of_scope, scope_of};
 
 /// Why PID 1 did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -149,39 +149,43 @@ impl Units {
             Err(UnitError::Missing { .. }) => return Ok("inactive".to_owned()),
             Err(error) => return Err(error),
         };
-        let unit = proxy::UnitProxy::builder(&self.connection).path(path).build().await?;
+        let unit = proxy::UnitProxy::builder(&self.connection).path(path).cache_properties(CacheProperties::No).build().await?;
         Ok(unit.active_state().await?)
     }
 
-    /// Names of scopes whose orderly stop PID 1 asks for from now on, as long as somebody reads them.
+    /// Names of our scopes that PID 1 is asked to stop from now on, as long as somebody reads them.
+    ///
+    /// Its `RequestStop` signal would say so, too, but only to the daemon that made the scope.
     ///
     /// # Errors
     /// `Bus`.
     pub async fn stop_requests(&self) -> Result<mpsc::Receiver<String>, UnitError> {
-        let rule = zbus::MatchRule::builder()
-            .msg_type(zbus::message::Type::Signal)
-            .sender("org.freedesktop.systemd1")
-            .interface("org.freedesktop.systemd1.Scope")
-            .member("RequestStop")
-            .build()?;
-        let mut stream = zbus::MessageStream::for_match_rule(rule, &self.connection, NonZero::new(256)).await?;
+        let mut new = self.manager.receive_job_new().await?;
         let (sender, receiver) = mpsc::channel(256);
         let units = self.clone();
         tokio::spawn(async move {
-            while let Some(message) = stream.next().await {
-                let Ok(message) = message else { continue };
-                let Some(unit) = message.header().path().and_then(|path| unit_of_path(path.as_str())) else { continue };
-                // A request that comes late may be for a scope of the same name that has ended since.
-                if !units.active_state(&unit).await.is_ok_and(|state| state == "deactivating") {
+            while let Some(signal) = new.next().await {
+                let Ok(args) = signal.args() else { continue };
+                let unit = args.unit();
+                if !(unit.starts_with(scope::PREFIX) && unit.ends_with(scope::SUFFIX) && units.is_stop(args.job()).await) {
                     continue;
                 }
                 // A full queue has this stop in it already, or a thousand others; PID 1 kills after its timeout.
-                if let Err(mpsc::error::TrySendError::Closed(_)) = sender.try_send(unit) {
+                if let Err(mpsc::error::TrySendError::Closed(_)) = sender.try_send(unit.to_string()) {
                     return;
                 }
             }
         });
         Ok(receiver)
+    }
+
+    /// Whether a job stops its unit. One that has ended needs nobody any more.
+    async fn is_stop(&self, job: &OwnedObjectPath) -> bool {
+        let of = async || {
+            let job = proxy::JobProxy::builder(&self.connection).path(job.clone()).cache_properties(CacheProperties::No);
+            job.build().await?.job_type().await
+        };
+        of().await.is_ok_and(|kind| kind == "stop")
     }
 
     async fn wait_for(&self, unit: &str, job: &OwnedObjectPath) -> Result<(), UnitError> {
@@ -224,39 +228,12 @@ fn named(unit: &str, error: zbus::Error) -> UnitError {
     if let zbus::Error::MethodError(name, _, _) = &error {
         match name.as_str() {
             "org.freedesktop.systemd1.UnitExists" => return UnitError::Exists { unit: unit.to_owned() },
-            "org.freedesktop.systemd1.NoSuchUnit" => return UnitError::Missing { unit: unit.to_owned() },
+            // No process: loaded, and nothing of it runs.
+            "org.freedesktop.systemd1.NoSuchUnit" | "org.freedesktop.systemd1.NoSuchProcess" => {
+                return UnitError::Missing { unit: unit.to_owned() };
+            }
             _ => {}
         }
     }
     UnitError::Bus(error)
-}
-
-/// The unit behind an object path: `_2d` is the byte 0x2d.
-fn unit_of_path(path: &str) -> Option<String> {
-    let escaped = path.strip_prefix("/org/freedesktop/systemd1/unit/")?;
-    let mut bytes = Vec::with_capacity(escaped.len());
-    let mut rest = escaped.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'_' {
-            let (high, low) = (rest.next()?, rest.next()?);
-            let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-            bytes.push(digit(high)? * 16 + digit(low)?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_unit_of_a_path_is_unescaped() {
-        let unit = unit_of_path("/org/freedesktop/systemd1/unit/lxhost_2dc1_2escope");
-        assert_eq!(unit.as_deref(), Some("lxhost-c1.scope"));
-        assert_eq!(unit_of_path("/org/freedesktop/systemd1/unit/x_2"), None);
-        assert_eq!(unit_of_path("/org/freedesktop/systemd1/job/7"), None);
-    }
 }

@@ -22,8 +22,6 @@ pub trait Manager {
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     /// Stops an installed unit, if it runs, and starts it.
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
-    /// Has a unit that runs read its files again.
-    fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     /// Stops a unit.
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     /// Sends a signal to processes of a unit.
@@ -39,6 +37,10 @@ pub trait Manager {
     /// Asks for signals.
     fn subscribe(&self) -> zbus::Result<()>;
 
+    /// A job was asked for.
+    #[zbus(signal)]
+    fn job_new(&self, id: u32, job: OwnedObjectPath, unit: String) -> zbus::Result<()>;
+
     /// A job has ended.
     #[zbus(signal)]
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
@@ -50,6 +52,14 @@ pub trait Unit {
     /// `active`, `inactive`, `failed`, ...
     #[zbus(property(emits_changed_signal = "false"))]
     fn active_state(&self) -> zbus::Result<String>;
+}
+
+/// `org.freedesktop.systemd1.Job`.
+#[proxy(interface = "org.freedesktop.systemd1.Job", default_service = "org.freedesktop.systemd1")]
+pub trait Job {
+    /// `start`, `stop`, `restart`, ...
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn job_type(&self) -> zbus::Result<String>;
 }
 
 /// `org.freedesktop.systemd1.Scope`.

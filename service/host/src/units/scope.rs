@@ -6,8 +6,13 @@ use zbus::wire::Variant;
 
 use super::{Property, UnitError, Units};
 
-/// SIGRTMIN+3 as glibc counts: what a systemd in the container obeys.
-const ORDERLY_STOP: i32 = 37;
+/// Names of instances' scopes.
+pub(super) const PREFIX: &str = "lxhost-";
+pub(super) const SUFFIX: &str = ".scope";
+
+/// SIGURG: nothing to those who do not ask for it, and PID 1 sends it to every process of the scope. The monitor
+/// takes it for the wish that its container stop, and tells the init alone.
+const STOP_IS_ASKED: i32 = 23;
 
 /// What a scope is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +33,11 @@ pub struct ScopeSpec {
     pub cpu_quota: Option<u64>,
 }
 
+/// Name of an instance's scope.
+pub fn scope_of(machine: &str) -> String {
+    format!("{PREFIX}{machine}{SUFFIX}")
+}
+
 /// Directory of a scope of `machine.slice`.
 pub fn cgroup_of_scope(unit: &str) -> PathBuf {
     Path::new("/sys/fs/cgroup/machine.slice").join(unit)
@@ -36,7 +46,8 @@ pub fn cgroup_of_scope(unit: &str) -> PathBuf {
 impl Units {
     /// Makes a scope and returns when its process is in it.
     ///
-    /// `Controller=` makes PID 1 ask us when the scope is to stop; `Before=lxhost-guests.service` orders that unit's
+    /// With `Controller=` PID 1 leaves a stop to us, for as long as this connection lasts; later it sends the signal
+    /// that the monitor takes for us. `Before=lxhost-guests.service` orders that unit's
     /// stop, at shutdown of the host, before the end of the scope, whatever has become of the daemon.
     ///
     /// # Errors
@@ -48,7 +59,7 @@ impl Units {
             ("PIDs", Variant::from(vec![spec.pid])),
             ("Delegate", Variant::from(true)),
             ("CollectMode", Variant::from("inactive-or-failed")),
-            ("KillSignal", Variant::from(ORDERLY_STOP)),
+            ("KillSignal", Variant::from(STOP_IS_ASKED)),
             ("TimeoutStopUSec", Variant::from(u64::from(spec.stop_timeout) * 1_000_000)),
             ("Controller", Variant::from(self.bus_name())),
             ("Before", Variant::from(vec!["lxhost-guests.service"])),

@@ -4,7 +4,10 @@ use super::{ManagerProxy, UnitError, Units, named, proxy};
 use async_trait::async_trait;
 use lxhost_engine::ports;
 use lxhost_model::{Error, Kind, Result};
+use zbus::proxy::CacheProperties;
 use zbus::wire::OwnedObjectPath;
+
+const SIGHUP: i32 = 1;
 
 /// As the callers of the port see it, with where to look further.
 fn for_port(error: &UnitError) -> Error {
@@ -25,7 +28,7 @@ impl Units {
             Err(UnitError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let unit = proxy::UnitProxy::builder(&self.connection).path(path).build().await?;
+        let unit = proxy::UnitProxy::builder(&self.connection).path(path).cache_properties(CacheProperties::No).build().await?;
         Ok(Some(unit.active_state().await?))
     }
 
@@ -56,10 +59,11 @@ impl ports::Units for Units {
     }
 
     async fn reload_service(&self, unit: &str) -> Result<()> {
-        if !ports::Units::is_active(self, unit).await? {
-            return Ok(());
+        // A reload job forks `ExecReload=` and takes PID 1 0.1 s, which somebody waits for.
+        match self.manager.kill_unit(unit, "main", SIGHUP).await.map_err(|error| named(unit, error)) {
+            Ok(()) | Err(UnitError::Missing { .. }) => Ok(()),
+            Err(error) => Err(for_port(&error)),
         }
-        self.run(unit, |manager| manager.reload_unit(unit, "replace")).await
     }
 
     async fn is_active(&self, unit: &str) -> Result<bool> {
