@@ -5,6 +5,7 @@
 #   make host    boot a throw-away host with this build in it, left running; make host-sh enters it,
 #                make host-down ends it                       make try      all of it, ending in a shell
 #   make bench   the table of docs/bench, beside Incus
+#   make fuzz    libFuzzer on every parser of hostile input in turn, without end; TARGET=name on one
 PROFILE ?= release
 CARGO ?= cargo
 DESTDIR ?=
@@ -29,7 +30,7 @@ else
 MONITOR := target/monitor/lxhost-runtime
 endif
 
-.PHONY: faults all build setup install deb lab host host-sh host-down try check check-quick bench clean
+.PHONY: faults all build setup install deb lab host host-sh host-down try check check-quick bench fuzz clean
 all: build
 
 build:
@@ -103,3 +104,7 @@ host-down:
 # Run it on an idle machine: the figures of both are medians, but of what the machine gave them.
 bench: setup deb lab
 	target/debug/lxhost-bench
+
+# What `make check` has of it is a test like others: the corpus and a fixed number of mutations.
+fuzz:
+	CARGO="$(CARGO)" fuzz/run $(TARGET)

@@ -37,7 +37,7 @@ fn files(ending: &str) -> Vec<(PathBuf, String)> {
     let top = top();
     let mut found = Vec::new();
     let mut directories: Vec<PathBuf> =
-        ["service", "dbus-interfaces", "units", "netlink", "cli", "runtime", "packaging", "tests"]
+        ["service", "dbus-interfaces", "units", "netlink", "cli", "runtime", "packaging", "tests", "fuzz"]
             .map(|name| top.join(name))
             .into();
     while let Some(directory) = directories.pop() {

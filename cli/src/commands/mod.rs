@@ -9,7 +9,7 @@ mod exec;
 mod generate;
 mod image;
 mod info;
-mod init;
+pub(crate) mod init;
 mod launch;
 mod list;
 mod monitor;

@@ -94,7 +94,7 @@ impl Addresses {
 }
 
 /// Walks the messages of a datagram; true at the end of a dump.
-fn messages(mut rest: &[u8], mut visit: impl FnMut(u16, &[u8])) -> bool {
+pub(crate) fn messages(mut rest: &[u8], mut visit: impl FnMut(u16, &[u8])) -> bool {
     while let Some((&[l0, l1, l2, l3, k0, k1, ..], _)) = rest.split_first_chunk::<HEADER>() {
         let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
         let kind = u16::from_ne_bytes([k0, k1]);
@@ -108,7 +108,7 @@ fn messages(mut rest: &[u8], mut visit: impl FnMut(u16, &[u8])) -> bool {
     false
 }
 
-fn address(body: &[u8], name: impl FnOnce(u32) -> Result<String, Errno>) -> Option<InterfaceAddress> {
+pub(crate) fn address(body: &[u8], name: impl FnOnce(u32) -> Result<String, Errno>) -> Option<InterfaceAddress> {
     let (&[_family, prefix, flags, _scope, i0, i1, i2, i3], mut rest) = body.split_first_chunk::<ADDRESS_HEADER>()?;
     if flags & UNUSABLE != 0 {
         return None;

@@ -74,7 +74,7 @@ pub(crate) fn read(socket: &OwnedFd, init: Pid) -> Option<Vec<Word>> {
     Some(if from_init { parse(text) } else { Vec::new() })
 }
 
-fn parse(text: &[u8]) -> Vec<Word> {
+pub(crate) fn parse(text: &[u8]) -> Vec<Word> {
     const LONGEST: usize = 32;
     let mut words = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {

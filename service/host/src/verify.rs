@@ -121,7 +121,7 @@ impl Process {
     }
 }
 
-fn rows(map: &str) -> Vec<(u32, u32, u32)> {
+pub(crate) fn rows(map: &str) -> Vec<(u32, u32, u32)> {
     map.lines()
         .filter_map(|line| {
             let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
@@ -131,14 +131,14 @@ fn rows(map: &str) -> Vec<(u32, u32, u32)> {
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Status {
-    is_zombie: bool,
-    filters: u32,
-    bounding: u64,
+pub(crate) struct Status {
+    pub(crate) is_zombie: bool,
+    pub(crate) filters: u32,
+    pub(crate) bounding: u64,
 }
 
 impl Status {
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut status = Self { bounding: u64::MAX, ..Self::default() };
         let mut mode = 0;
         let mut counted = None;

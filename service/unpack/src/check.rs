@@ -12,6 +12,7 @@ use crate::tree::{self, Name};
 use crate::unpack::Meter;
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Read;
 
 /// Which file of an image it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +47,18 @@ pub(crate) fn run(file: File, part: Part, limits: Limits, report: impl Fn(f64)) 
         return squash::list(&limits).map(|_| None);
     }
     let mut meter = Meter::new(&input, report);
-    let mut archive = Archive::new(pipeline::ahead(input.tar(limits.stream())?)?, limits);
+    stream(pipeline::ahead(input.tar(limits.stream())?)?, part, limits, || meter.tick())
+}
+
+/// Checks a tar stream; `tick` is called for each entry.
+///
+/// # Errors
+/// As `run`.
+pub(crate) fn stream(tar: impl Read, part: Part, limits: Limits, mut tick: impl FnMut()) -> Result<Option<Metadata>> {
+    let mut archive = Archive::new(tar, limits);
     let (mut plan, mut found) = (Plan::new(limits), None);
     while let Some(entry) = archive.next()? {
-        meter.tick();
+        tick();
         let bad = |why| Error::entry(&entry.name, why);
         if let Some(name) = tree::parse(&entry.name, part == Part::Unified, &limits).map_err(bad)?
             && part != Part::Meta

@@ -60,11 +60,11 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// The file of an image, its format known.
-pub(crate) struct Input {
+pub(crate) struct Input<R> {
     /// What it is.
     pub(crate) format: Format,
     /// Its bytes as they are on disk, from the first.
-    pub(crate) raw: BufReader<Counted<File>>,
+    pub(crate) raw: BufReader<Counted<R>>,
     /// Bytes read so far.
     pub(crate) count: Arc<AtomicU64>,
     /// Bytes of the file; 0 when it is a pipe.
@@ -75,15 +75,23 @@ pub(crate) struct Input {
 ///
 /// # Errors
 /// `Archive` when it is no image's file; `Io`.
-pub(crate) fn open(file: File) -> Result<Input> {
+pub(crate) fn open(file: File) -> Result<Input<File>> {
     let size = file.metadata().map_err(|e| Error::io("read the image", e))?.len();
+    look(file, size)
+}
+
+/// Looks at the first of the `size` bytes of `inner`.
+///
+/// # Errors
+/// As `open`.
+pub(crate) fn look<R: Read>(inner: R, size: u64) -> Result<Input<R>> {
     let count = Arc::new(AtomicU64::new(0));
-    let mut raw = BufReader::with_capacity(BLOCK, Counted { inner: file, count: count.clone() });
+    let mut raw = BufReader::with_capacity(BLOCK, Counted { inner, count: count.clone() });
     let format = detect(raw.fill_buf().map_err(|e| Error::io("read the image", e))?)?;
     Ok(Input { format, raw, count, size })
 }
 
-impl Input {
+impl<R: Read + Send + 'static> Input<R> {
     /// The tar stream in it, at most `cap` bytes of it.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ pub(crate) fn list(limits: &Limits) -> Result<Counts> {
 
 /// Adds up lines such as `-rw-r--r-- 0/0   123 2024-01-01 00:00 squashfs-root/x`. A line break in a
 /// name can only add to the sums.
-fn count(mut lines: impl BufRead, limits: &Limits) -> Result<Counts> {
+pub(crate) fn count(mut lines: impl BufRead, limits: &Limits) -> Result<Counts> {
     let (mut counts, mut line) = (Counts::default(), Vec::new());
     loop {
         line.clear();

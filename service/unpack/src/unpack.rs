@@ -11,6 +11,7 @@ use crate::tree::{self, Counts, Tree};
 use lxhost_safefs::Dir;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,9 +31,17 @@ pub(crate) fn run(file: File, unified: bool, target: &OsStr, limits: Limits, rep
         return squash::run(target, &limits);
     }
     let mut meter = Meter::new(&input, report);
-    let root = Dir::open(Path::new(target)).map_err(|e| Error::io("open the target", e))?;
+    stream(pipeline::ahead(input.tar(limits.stream())?)?, unified, Path::new(target), limits, || meter.tick())
+}
+
+/// Unpacks a tar stream; `tick` is called for each entry made.
+///
+/// # Errors
+/// As `run`.
+pub(crate) fn stream(tar: impl Read, unified: bool, target: &Path, limits: Limits, mut tick: impl FnMut()) -> Result<Counts> {
+    let root = Dir::open(target).map_err(|e| Error::io("open the target", e))?;
     let mut tree = Tree::new(root, limits);
-    let mut archive = Archive::new(pipeline::ahead(input.tar(limits.stream())?)?, limits);
+    let mut archive = Archive::new(tar, limits);
     let mut found = false;
     while let Some(entry) = archive.next()? {
         let Some(name) = tree::parse(&entry.name, unified, &limits).map_err(|why| Error::entry(&entry.name, why))? else {
@@ -40,7 +49,7 @@ pub(crate) fn run(file: File, unified: bool, target: &OsStr, limits: Limits, rep
         };
         tree.make(&name, &entry, &mut archive)?;
         found = true;
-        meter.tick();
+        tick();
     }
     archive.finish()?;
     match (found, unified) {
@@ -60,7 +69,7 @@ pub(crate) struct Meter<F> {
 
 impl<F: Fn(f64)> Meter<F> {
     /// Measures `input`.
-    pub(crate) fn new(input: &codec::Input, report: F) -> Self {
+    pub(crate) fn new<R>(input: &codec::Input<R>, report: F) -> Self {
         Meter { count: input.count.clone(), size: input.size, told: Instant::now(), report }
     }
 

@@ -1,6 +1,6 @@
 //! `init`: choose pool and network before the first launch; or, with an image, `create`.
 
-mod preseed;
+pub(crate) mod preseed;
 mod questions;
 
 use crate::args::{Init, NewInstance};

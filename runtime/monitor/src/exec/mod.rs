@@ -3,7 +3,7 @@
 //! Nothing here waits: a session that is being entered reports over a socket of its own, which the loop polls.
 
 mod enter;
-mod users;
+pub(crate) mod users;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -59,15 +59,20 @@ fn read(path: &str) -> Result<String, Errno> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn find_user(passwd: &str, wanted: &str) -> Option<User> {
-    let number = wanted.parse::<u32>().ok().filter(|number| *number != u32::MAX);
+/// The number of a user or group. To setresuid(2), -1 means: as it is, which is root.
+fn id(digits: &str) -> Option<u32> {
+    digits.parse().ok().filter(|number| *number != u32::MAX)
+}
+
+pub(crate) fn find_user(passwd: &str, wanted: &str) -> Option<User> {
+    let number = id(wanted);
     let mut by_number = None;
     for line in passwd.lines() {
         let mut parts = line.split(':');
         let (Some(name), Some(_), Some(uid), Some(gid)) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
             continue;
         };
-        let (Ok(uid), Ok(gid)) = (uid.parse::<u32>(), gid.parse::<u32>()) else { continue };
+        let (Some(uid), Some(gid)) = (id(uid), id(gid)) else { continue };
         let is_named = name == wanted;
         if !is_named && (by_number.is_some() || number != Some(uid)) {
             continue;
@@ -97,18 +102,15 @@ fn group_lines(groups: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     groups.lines().filter_map(|line| {
         let mut parts = line.splitn(4, ':');
         let (name, _, gid) = (parts.next()?, parts.next()?, parts.next()?);
-        Some((name, gid.parse().ok()?, parts.next().unwrap_or_default()))
+        Some((name, id(gid)?, parts.next().unwrap_or_default()))
     })
 }
 
-fn find_group(groups: &str, wanted: &str) -> Option<u32> {
-    group_lines(groups)
-        .find(|(name, _, _)| *name == wanted)
-        .map(|(_, gid, _)| gid)
-        .or_else(|| wanted.parse().ok().filter(|number| *number != u32::MAX))
+pub(crate) fn find_group(groups: &str, wanted: &str) -> Option<u32> {
+    group_lines(groups).find(|(name, _, _)| *name == wanted).map(|(_, gid, _)| gid).or_else(|| id(wanted))
 }
 
-fn groups_of(groups: &str, user: &str, primary: u32) -> Vec<u32> {
+pub(crate) fn groups_of(groups: &str, user: &str, primary: u32) -> Vec<u32> {
     let mut found = vec![primary];
     for (_, gid, members) in group_lines(groups) {
         if found.len() < MOST_GROUPS && gid != primary && members.split(',').any(|member| member == user) {
@@ -143,6 +145,15 @@ mod tests {
         assert_eq!(find_user(PASSWD, "4242").unwrap().uid, 4242);
         assert_eq!(find_user(PASSWD, "4294967295"), None, "-1 means no change to setresuid(2)");
         assert_eq!(find_user(PASSWD, "nobody"), None);
+    }
+
+    #[test]
+    fn a_user_or_group_listed_as_minus_one_is_none() {
+        let passwd = "evil:x:4294967295:5::/:/bin/sh\nbad:x:5:4294967295::/:/bin/sh\n";
+        assert_eq!(find_user(passwd, "evil"), None, "it would stay root");
+        assert_eq!(find_user(passwd, "bad"), None);
+        assert_eq!(find_group("evil:x:4294967295:a\n", "evil"), None);
+        assert_eq!(groups_of("evil:x:4294967295:a\n", "a", 1), [1]);
     }
 
     #[test]

@@ -7,14 +7,14 @@ use lxhost_model::{Error, Kind, Result, Timestamp};
 use std::collections::BTreeMap;
 
 /// Most bytes of an answer.
-pub(super) const CAP: usize = 2 << 20;
+pub(crate) const CAP: usize = 2 << 20;
 
 /// The metadata of an image.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Metadata {
-    pub(super) architecture: String,
-    pub(super) properties: Config,
-    pub(super) created: Timestamp,
+pub(crate) struct Metadata {
+    pub(crate) architecture: String,
+    pub(crate) properties: Config,
+    pub(crate) created: Timestamp,
 }
 
 #[derive(serde::Deserialize)]
@@ -25,7 +25,7 @@ struct Answer {
 }
 
 /// The error for an unsuccessful end; the program's last line says why.
-pub(super) fn check_exit(what: &str, exit: &SandboxExit) -> Result<()> {
+pub(crate) fn check_exit(what: &str, exit: &SandboxExit) -> Result<()> {
     let why = exit.stderr.lines().last().unwrap_or("it said nothing");
     match exit.status {
         0 => Ok(()),
@@ -42,7 +42,7 @@ pub(super) fn check_exit(what: &str, exit: &SandboxExit) -> Result<()> {
 ///
 /// # Errors
 /// `Untrusted` for an architecture nobody knows, or text that is not fit to be kept.
-pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata> {
+pub(crate) fn metadata(bytes: &[u8]) -> Result<Metadata> {
     let bad = |why: String| Error::new(Kind::Untrusted, format!("metadata.yaml: {why}"));
     let answer: Answer = serde_json::from_slice(bytes).map_err(|_| bad("it could not be read".into()))?;
     let architecture = architecture(&answer.architecture)
@@ -64,7 +64,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata> {
 }
 
 /// A line of progress as a part of the whole; `None` when it is none.
-pub(super) fn fraction(line: &str) -> Option<f64> {
+pub(crate) fn fraction(line: &str) -> Option<f64> {
     line.parse::<f64>().ok().filter(|fraction| !fraction.is_nan()).map(|fraction| fraction.clamp(-1.0, 1.0))
 }
 

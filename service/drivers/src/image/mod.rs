@@ -1,7 +1,7 @@
 //! Images: the store of their files, and the sources they come from. Depends on the engine's ports;
 //! hostile bytes are copied and hashed here, never interpreted. Wired by the registry.
 
-mod answer;
+pub(crate) mod answer;
 pub mod busybox;
 mod copy;
 pub mod debian;

@@ -14,7 +14,7 @@ const COMMENT: &str = "lxhost";
 
 /// A rule of ours in the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Rule {
+pub(crate) struct Rule {
     handle: u64,
     /// `iifname` or `oifname`.
     side: String,
@@ -59,7 +59,7 @@ fn changes(family: &str, present: &[Rule], wanted: &[&str]) -> String {
 }
 
 /// Our rules in what `nft -j list chain` says (libnftables-json(5)).
-fn read(listing: &str) -> Result<Vec<Rule>> {
+pub(crate) fn read(listing: &str) -> Result<Vec<Rule>> {
     let listing: Value = serde_json::from_str(listing).map_err(|e| Error::failed(format!("read what nft lists: {e}")))?;
     let objects = listing["nftables"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(objects.iter().filter_map(|object| ours(&object["rule"])).collect())

@@ -28,7 +28,7 @@ const CHAINS: [Chain; 3] = [
 ];
 
 /// The transaction that makes the table be as `bridges` need it; removes it when there are none.
-pub(super) fn render(bridges: &[Settings]) -> String {
+pub(crate) fn render(bridges: &[Settings]) -> String {
     // Naming the table first makes the deletion valid when there is none.
     let mut text = String::from("table inet lxhost\ndelete table inet lxhost\n");
     if bridges.is_empty() {

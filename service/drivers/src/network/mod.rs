@@ -2,8 +2,8 @@
 //! May use `lxhost-netlink` and the engine's ports; reached through the registry only.
 
 pub mod bridge;
-mod docker;
-mod firewall;
+pub(crate) mod docker;
+pub(crate) mod firewall;
 mod sysctl;
 
 use lxhost_engine::ports::{NetworkDriver, NetworkKinds, Units};

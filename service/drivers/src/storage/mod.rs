@@ -6,7 +6,7 @@ pub mod dir;
 mod layout;
 pub mod overlay;
 mod place;
-mod prepare;
+pub(crate) mod prepare;
 
 use async_trait::async_trait;
 use lxhost_engine::ports::{PoolDriver, PoolKinds};

@@ -119,7 +119,7 @@ fn is_opaque(dir: &Dir) -> io::Result<bool> {
 }
 
 /// `/etc/hosts` with this host name; `None` when it has it already.
-fn hosts_with(hosts: Option<&str>, hostname: &str) -> Option<String> {
+pub(crate) fn hosts_with(hosts: Option<&str>, hostname: &str) -> Option<String> {
     const OURS: &str = "127.0.1.1";
     let Some(hosts) = hosts else {
         return Some(format!("127.0.0.1\tlocalhost\n{OURS}\t{hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"));

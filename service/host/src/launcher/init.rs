@@ -43,7 +43,7 @@ fn choose(program: &str, name: &str, handled: u64) -> u32 {
 }
 
 /// Signals caught by a handler, or blocked: then a signalfd(2) or sigwait(3) takes them.
-fn handled(status: &str) -> u64 {
+pub(crate) fn handled(status: &str) -> u64 {
     status
         .lines()
         .filter_map(|line| line.split_once(':'))

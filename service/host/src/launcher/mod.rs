@@ -4,7 +4,7 @@
 
 mod counters;
 mod error;
-mod init;
+pub(crate) mod init;
 mod launch;
 mod live;
 mod record;

@@ -5,7 +5,7 @@
 
 mod launching;
 mod link;
-mod record;
+pub(crate) mod record;
 mod running;
 
 use std::io;

@@ -34,7 +34,7 @@ pub fn read_exit_record(runtime_dir: &Path) -> Result<Option<ExitRecord>, Monito
     Ok(Some(parse(&bytes)))
 }
 
-fn parse(mut rest: &[u8]) -> ExitRecord {
+pub(crate) fn parse(mut rest: &[u8]) -> ExitRecord {
     let mut record = ExitRecord::default();
     while let Some((length, after)) = rest.split_first_chunk::<4>() {
         let Some((message, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else { break };

@@ -4,7 +4,7 @@
 //! engine's port; called by the image store and the sources of images.
 
 mod properties;
-mod stderr;
+pub(crate) mod stderr;
 
 use crate::units::{ManagerProxy, UnitError, Units};
 use async_trait::async_trait;

@@ -13,7 +13,7 @@ const LAST: usize = 4096;
 const LINE: usize = 1024;
 
 /// The daemon's end of the pipe.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     /// Whether every line counts as progress, and as last words too.
     all: bool,
     pipe: Option<pipe::Receiver>,
@@ -24,14 +24,23 @@ pub(super) struct Listener {
 
 impl Listener {
     /// A listener, and the end for the program.
-    pub(super) fn new(all: bool) -> io::Result<(Listener, OwnedFd)> {
+    pub(crate) fn new(all: bool) -> io::Result<(Listener, OwnedFd)> {
         let (ours, theirs) = io::pipe()?;
         let pipe = pipe::Receiver::from_owned_fd(ours.into())?;
         Ok((Listener { all, pipe: Some(pipe), line: Vec::new(), ready: VecDeque::new(), last: VecDeque::new() }, theirs.into()))
     }
 
+    /// Lines of progress and last words of a program that said all of this.
+    pub(crate) fn heard(all: bool, bytes: &[u8]) -> (Vec<String>, String) {
+        let (line, ready, last) = (Vec::new(), VecDeque::new(), VecDeque::new());
+        let mut listener = Listener { all, pipe: None, line, ready, last };
+        listener.take(bytes);
+        listener.end_line();
+        (listener.ready.drain(..).collect(), listener.last_words())
+    }
+
     /// The next line of progress, without its first word; `None` when the program has closed the pipe.
-    pub(super) async fn next(&mut self) -> Option<String> {
+    pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             if let Some(line) = self.ready.pop_front() {
                 return Some(line);
@@ -49,7 +58,7 @@ impl Listener {
 
     /// What is left once the program has ended. Its end of the pipe may still be open elsewhere: what
     /// is there is read, and nothing waited for.
-    pub(super) fn rest(&mut self) -> impl Iterator<Item = String> {
+    pub(crate) fn rest(&mut self) -> impl Iterator<Item = String> {
         let mut buffer = [0; 4096];
         // Asks the kernel: what the runtime knows of the pipe may be older than the last words.
         while let Some(Ok(n @ 1..)) = self.pipe.as_ref().map(|pipe| rustix::io::read(pipe, &mut buffer)) {
@@ -89,7 +98,7 @@ impl Listener {
     }
 
     /// The last lines that were no progress.
-    pub(super) fn last_words(mut self) -> String {
+    pub(crate) fn last_words(mut self) -> String {
         String::from_utf8_lossy(self.last.make_contiguous()).trim().to_owned()
     }
 }

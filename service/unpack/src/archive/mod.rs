@@ -105,7 +105,7 @@ impl<R: Read> Archive<R> {
                 b'x' => once(&mut local, self.extension(&header)?)?,
                 b'g' => {
                     let bytes = self.extension(&header)?;
-                    self.global.read(&bytes).map_err(|why| Error::Archive(why.into()))?;
+                    self.global.read_global(&bytes).map_err(|why| Error::Archive(why.into()))?;
                 }
                 _ => return self.entry(&header, long_name, long_link, local).map(Some),
             }
@@ -175,8 +175,8 @@ impl<R: Read> Archive<R> {
             mtime: pax.mtime.map_or_else(|| header.mtime().map(|t| (t, 0)), Ok).map_err(bad)?,
             size: self.data,
             sparse,
-            xattrs: pax.xattrs,
-            acls: pax.acls,
+            xattrs: pax.xattrs.into_iter().collect(),
+            acls: pax.acls.into_iter().collect(),
             name,
         })
     }

@@ -2,6 +2,7 @@
 //! parsing; called by the reader.
 
 use super::sparse;
+use std::collections::BTreeMap;
 
 /// What extended headers say about an entry; unset fields leave the plain header's.
 #[derive(Debug, Clone, Default)]
@@ -19,9 +20,9 @@ pub(crate) struct Pax {
     /// Seconds and nanoseconds since the epoch.
     pub(crate) mtime: Option<(i64, u32)>,
     /// Extended attributes.
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Access and default ACLs as text.
-    pub(crate) acls: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) acls: BTreeMap<&'static str, Vec<u8>>,
     /// What GNU tar says about a sparse file.
     pub(crate) sparse: sparse::Keys,
 }
@@ -42,6 +43,18 @@ impl Pax {
         Ok(())
     }
 
+    /// Adds the records of a header that holds for all entries to come: who owns them and when they were made.
+    /// A name, data or attributes for all of them is nothing that a program writes, and would be copied for each.
+    pub(crate) fn read_global(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        self.read(bytes)?;
+        let plain = self.path.is_none() && self.link.is_none() && self.size.is_none();
+        if plain && self.xattrs.is_empty() && self.acls.is_empty() && self.sparse.is_empty() {
+            Ok(())
+        } else {
+            Err("a global pax header describes a single entry")
+        }
+    }
+
     fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
         match key {
             b"path" => self.path = Some(value.to_vec()),
@@ -50,12 +63,11 @@ impl Pax {
             b"uid" => self.uid = Some(decimal(value)?),
             b"gid" => self.gid = Some(decimal(value)?),
             b"mtime" => self.mtime = Some(time(value)?),
-            b"SCHILY.acl.access" => self.acls.push(("system.posix_acl_access", value.to_vec())),
-            b"SCHILY.acl.default" => self.acls.push(("system.posix_acl_default", value.to_vec())),
+            b"SCHILY.acl.access" => drop(self.acls.insert("system.posix_acl_access", value.to_vec())),
+            b"SCHILY.acl.default" => drop(self.acls.insert("system.posix_acl_default", value.to_vec())),
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.xattrs.retain(|(known, _)| known != name);
-                    self.xattrs.push((name.to_vec(), value.to_vec()));
+                    self.xattrs.insert(name.to_vec(), value.to_vec());
                 } else if let Some(name) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.set(name, value)?;
                 }
@@ -117,7 +129,7 @@ mod tests {
         let bytes = [b"31 ".as_slice(), record].concat();
         assert_eq!(bytes.len(), 31);
         pax.read(&bytes).unwrap();
-        assert_eq!(pax.xattrs, [(b"user.x".to_vec(), b"a\nb\0c=d".to_vec())]);
+        assert_eq!(pax.xattrs, [(b"user.x".to_vec(), b"a\nb\0c=d".to_vec())].into());
         pax.read(b"15 mtime=12.25\n").unwrap();
         assert_eq!(pax.mtime, Some((12, 250_000_000)));
     }

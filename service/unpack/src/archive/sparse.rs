@@ -13,7 +13,7 @@ pub(crate) struct Map {
 }
 
 /// What the `GNU.sparse.*` records say.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Keys {
     major: Option<u64>,
     /// The real name.
@@ -24,6 +24,11 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// Whether nothing was said.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Keys::default()
+    }
+
     /// Takes one record, its prefix removed.
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
         match key {

@@ -2,7 +2,7 @@
 //! Pure; called for attributes.
 
 /// The attribute's value, or `None` when the text is malformed or names users by name only.
-pub(super) fn from_text(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn from_text(text: &[u8]) -> Option<Vec<u8>> {
     let text = str::from_utf8(text).ok()?;
     let mut entries = Vec::new();
     for line in text.split([',', '\n']).map(|line| line.split('#').next().unwrap_or_default().trim()) {

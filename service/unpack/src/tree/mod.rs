@@ -2,7 +2,7 @@
 //! directory's descriptor, through no link. Directories once made stay directories, so that a parent
 //! looked up before is still the same. Called by `unpack`; depends on safefs.
 
-mod acl;
+pub(crate) mod acl;
 mod attributes;
 mod name;
 

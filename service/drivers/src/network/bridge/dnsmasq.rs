@@ -12,18 +12,18 @@ const MAX_LEASES: u32 = 65_536;
 
 /// Files of one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Files {
+pub(crate) struct Files {
     /// `/run/lxhost/networks/INTERFACE`, the daemon's.
-    pub(super) dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// `/var/lib/lxhost/dnsmasq/INTERFACE`, dnsmasq's own (`StateDirectory=` of its unit).
-    pub(super) state: PathBuf,
+    pub(crate) state: PathBuf,
     /// Name of the unit.
-    pub(super) unit: String,
+    pub(crate) unit: String,
 }
 
 impl Files {
     /// Where the files of the network with that interface are.
-    pub(super) fn new(run_dir: &Path, state_dir: &Path, interface: &str) -> Self {
+    pub(crate) fn new(run_dir: &Path, state_dir: &Path, interface: &str) -> Self {
         Files {
             dir: run_dir.join("networks").join(interface),
             state: state_dir.join("dnsmasq").join(interface),
@@ -32,33 +32,33 @@ impl Files {
     }
 
     /// The configuration that the unit names.
-    pub(super) fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.dir.join("dnsmasq.conf")
     }
 
     /// Copy of the configuration that the running dnsmasq was started with.
-    pub(super) fn applied(&self) -> PathBuf {
+    pub(crate) fn applied(&self) -> PathBuf {
         self.dir.join("dnsmasq.applied")
     }
 
     /// One file per interface for DHCP.
-    pub(super) fn dhcp_hosts(&self) -> PathBuf {
+    pub(crate) fn dhcp_hosts(&self) -> PathBuf {
         self.dir.join("dhcp-hosts")
     }
 
     /// One file per interface for DNS.
-    pub(super) fn dns_hosts(&self) -> PathBuf {
+    pub(crate) fn dns_hosts(&self) -> PathBuf {
         self.dir.join("dns-hosts")
     }
 
     /// Leases, as dnsmasq keeps them.
-    pub(super) fn leases(&self) -> PathBuf {
+    pub(crate) fn leases(&self) -> PathBuf {
         self.state.join("leases")
     }
 }
 
 /// The configuration file.
-pub(super) fn render(settings: &Settings, files: &Files) -> String {
+pub(crate) fn render(settings: &Settings, files: &Files) -> String {
     let mut text = String::new();
     let mut line = |option: &str| {
         let _ = writeln!(text, "{option}");

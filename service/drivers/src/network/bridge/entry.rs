@@ -12,19 +12,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One interface of an instance, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The instance.
-    pub(super) instance: ObjectId,
+    pub(crate) instance: ObjectId,
     /// Interface name inside.
-    pub(super) nic: LinkName,
+    pub(crate) nic: LinkName,
     /// Hardware address.
-    pub(super) mac: Mac,
+    pub(crate) mac: Mac,
     /// Host name.
-    pub(super) hostname: String,
+    pub(crate) hostname: String,
     /// Fixed IPv4 address.
-    pub(super) ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv4: Option<Ipv4Addr>,
     /// Fixed IPv6 address.
-    pub(super) ipv6: Option<Ipv6Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
 }
 
 /// Words that mean something else than a name in `dhcp-host=`.
@@ -36,7 +36,7 @@ impl Entry {
     /// # Errors
     /// `InvalidConfig` for a malformed name or address, and for a fixed address that the network
     /// does not give out.
-    pub(super) fn new(nic: &NicPlan, settings: &Settings) -> Result<Self> {
+    pub(crate) fn new(nic: &NicPlan, settings: &Settings) -> Result<Self> {
         let bad = |why: String| {
             Error::new(Kind::InvalidConfig, format!("interface {} of {}: {why}", quoted(&nic.name), quoted(&nic.hostname)))
         };
@@ -69,13 +69,13 @@ impl Entry {
     }
 
     /// Name of its file in either directory.
-    pub(super) fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         format!("{}.{}", self.instance, self.nic)
     }
 
     /// Its line for `dhcp-hostsdir`. `id:*` has the hardware address alone decide, so that an
     /// instance keeps its address when its machine id or DHCP client changes.
-    pub(super) fn dhcp_line(&self, settings: &Settings) -> String {
+    pub(crate) fn dhcp_line(&self, settings: &Settings) -> String {
         let mut line = format!("{},id:*", self.mac);
         if let Some(address) = self.ipv4 {
             line.push_str(&format!(",{address}"));
@@ -93,7 +93,7 @@ impl Entry {
     /// Its line for `hostsdir`, when no DHCP teaches DNS the name: the address that SLAAC makes of
     /// the hardware address (RFC 4291, appendix A). With DHCPv4, dnsmasq's `ra-names` does that, and
     /// asks the address first.
-    pub(super) fn dns_line(&self, settings: &Settings) -> Option<String> {
+    pub(crate) fn dns_line(&self, settings: &Settings) -> Option<String> {
         let dhcp = settings.ipv4.as_ref().is_some_and(|v| v.dhcp) || settings.ipv6.as_ref().is_some_and(|v| v.stateful);
         let ipv6 = settings.ipv6.as_ref().filter(|v| v.address.prefix_len() == 64)?;
         if dhcp || settings.names != Names::Managed {
@@ -103,7 +103,7 @@ impl Entry {
     }
 
     /// Reads back a line that `dhcp_line` wrote into the file `name`; `None` for anything else.
-    pub(super) fn read(name: &str, line: &str) -> Option<Self> {
+    pub(crate) fn read(name: &str, line: &str) -> Option<Self> {
         let (instance, nic) = name.split_once('.')?;
         let mut fields = line.trim_end().split(',');
         let mac = fields.next()?.parse().ok()?;
@@ -127,7 +127,7 @@ impl Entry {
     }
 
     /// Name of the host's end of its veth: the same at every start, and no other interface's.
-    pub(super) fn host_name(&self) -> String {
+    pub(crate) fn host_name(&self) -> String {
         let digest = Sha256::new().chain_update(self.instance.bytes()).chain_update(self.nic.as_str()).finalize();
         format!("veth{}", &hex::encode(digest)[..10])
     }
@@ -145,7 +145,7 @@ fn label(s: &str) -> Option<String> {
 }
 
 /// The address a guest gives itself in that /64.
-pub(super) fn slaac(prefix: Ipv6Addr, mac: Mac) -> Ipv6Addr {
+pub(crate) fn slaac(prefix: Ipv6Addr, mac: Mac) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac.bytes();
     let mut octets = prefix.octets();
     octets[8..].copy_from_slice(&[a ^ 2, b, c, 0xff, 0xfe, d, e, f]);

@@ -8,21 +8,21 @@ const MAX: usize = 70_000;
 
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// End, seconds since the epoch; 0 = never.
-    pub(super) expires: u64,
+    pub(crate) expires: u64,
     /// Hardware address; for IPv6 the identity-association number, which says nothing.
-    pub(super) holder: String,
+    pub(crate) holder: String,
     /// Address.
-    pub(super) address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Name, empty when it has none.
-    pub(super) hostname: String,
+    pub(crate) hostname: String,
     /// DHCP client identifier, colon-separated hex; empty when it sent none.
-    pub(super) client: String,
+    pub(crate) client: String,
 }
 
 /// The leases in the file's text; lines that are none (such as `duid …`) are left out.
-pub(super) fn read(text: &str) -> Vec<Line> {
+pub(crate) fn read(text: &str) -> Vec<Line> {
     text.lines().filter_map(line).take(MAX).collect()
 }
 
@@ -37,7 +37,7 @@ fn line(text: &str) -> Option<Line> {
 
 impl Line {
     /// As the port wants it.
-    pub(super) fn lease(&self) -> Lease {
+    pub(crate) fn lease(&self) -> Lease {
         let mac = if self.address.is_ipv4() { self.holder.clone() } else { String::new() };
         Lease { mac, address: self.address, hostname: self.hostname.clone(), expires: self.expires }
     }

@@ -3,15 +3,15 @@
 //! repaired when somebody else took them away. May use netlink, nft and the port to PID 1; reached
 //! through the registry.
 
-mod dnsmasq;
-mod entry;
-mod leases;
-mod release;
+pub(crate) mod dnsmasq;
+pub(crate) mod entry;
+pub(crate) mod leases;
+pub(crate) mod release;
 mod serve;
 mod settings;
 mod subnet;
 
-pub(super) use settings::Settings;
+pub(crate) use settings::Settings;
 
 use super::sysctl::Sysctl;
 use super::{Surroundings, docker, firewall};

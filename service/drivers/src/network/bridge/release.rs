@@ -16,7 +16,7 @@ const CLIENT: u8 = 61;
 const END: u8 = 255;
 
 /// The message, or `None` for a lease that is not IPv4 or has no proper holder.
-fn message(server: Ipv4Addr, line: &Line) -> Option<Vec<u8>> {
+pub(crate) fn message(server: Ipv4Addr, line: &Line) -> Option<Vec<u8>> {
     let IpAddr::V4(address) = line.address else { return None };
     let mac = line.holder.parse::<lxhost_netlink::Mac>().ok()?;
     let mut message = vec![BOOTREQUEST, ETHERNET, 6, 0];

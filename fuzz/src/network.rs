@@ -1,0 +1,120 @@
+//! Networks: keys that people choose and what becomes of them in the files of dnsmasq and nft, and leases that guests
+//! have written their names into.
+
+use lxhost_drivers::hostile;
+use lxhost_engine::ports::NicPlan;
+use lxhost_model::{Kind, Network, ObjectId};
+
+/// dnsmasq's leases; a release is a whole message or none.
+pub fn leases(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for (lease, release) in hostile::leases(&text) {
+        assert!(lease.hostname.chars().count() <= 255 && !lease.hostname.contains([' ', '\n', '\0']), "{lease:?}");
+        assert!(lease.mac.chars().count() <= 255);
+        assert!(release.is_none_or(|message| (300..=512).contains(&message.len())));
+    }
+}
+
+/// A network `lxbr0` with the keys and values in an input.
+fn network(data: &[u8]) -> Network {
+    let defaults = [("ipv4.address", "10.1.2.1/24"), ("ipv6.address", "fd42:1:2:3::1/64")];
+    let mut config: lxhost_model::config::Config = defaults.map(|(key, value)| (key.into(), value.into())).into();
+    config.extend(crate::parts(data).filter_map(|part| {
+        let (key, value) = part.split_once('=')?;
+        Some((key.to_owned(), value.to_owned()))
+    }));
+    Network {
+        id: ObjectId::from_random([7; 16]),
+        project: Default::default(),
+        name: "lxbr0".parse().unwrap(),
+        kind: "bridge".into(),
+        description: String::new(),
+        config,
+        created: 0,
+        generation: 1,
+    }
+}
+
+/// Keys are refused in a line, or make files in which every line is one of ours.
+pub fn bridge(data: &[u8]) {
+    const OPTIONS: &[&str] = &[
+        "bind-dynamic",
+        "except-interface",
+        "pid-file",
+        "no-hosts",
+        "domain-needed",
+        "strict-order",
+        "no-ping",
+        "interface",
+        "dhcp-leasefile",
+        "dhcp-hostsdir",
+        "hostsdir",
+        "expand-hosts",
+        "domain",
+        "local",
+        "dhcp-authoritative",
+        "dhcp-rapid-commit",
+        "dhcp-no-override",
+        "quiet-dhcp",
+        "quiet-dhcp6",
+        "quiet-ra",
+        "dhcp-lease-max",
+        "dhcp-ignore-names",
+        "rev-server",
+        "dhcp-range",
+        "dhcp-option-force",
+        "enable-ra",
+    ];
+    match hostile::bridge(&network(data)) {
+        Err(error) => {
+            assert!(matches!(error.kind, Kind::InvalidConfig | Kind::InvalidName), "{error:?}");
+            crate::is_a_line(&error.message);
+        }
+        Ok((dnsmasq, nft)) => {
+            for line in dnsmasq.lines().skip(1) {
+                let option = line.split('=').next().unwrap_or_default();
+                assert!(OPTIONS.contains(&option), "{line:?}");
+            }
+            for text in [&dnsmasq, &nft] {
+                assert!(
+                    text.len() < 64 << 10
+                        && text.bytes().all(|byte| byte == b'\n' || byte == b'\t' || (b' '..=b'~').contains(&byte))
+                );
+            }
+            assert_eq!(nft.matches('{').count(), nft.matches('}').count());
+        }
+    }
+}
+
+/// An interface of an instance: refused, or one line that is read back as it was written.
+pub fn nic(data: &[u8]) {
+    let mut parts = crate::parts(data);
+    let mut next = || parts.next().unwrap_or_default();
+    let plan = NicPlan {
+        instance: ObjectId::from_random([9; 16]),
+        hostname: next(),
+        name: next(),
+        mac: next(),
+        ipv4: next().parse().ok(),
+        ipv6: next().parse().ok(),
+        mtu: None,
+    };
+    hostile::nic_file(&plan.name, &plan.hostname);
+    match hostile::nic(&network(b"ipv6.dhcp.stateful=true"), &plan) {
+        Err(error) => crate::is_a_line(&error.message),
+        Ok((name, line, same)) => {
+            assert!(!name.contains(['/', '\n', '\0']) && name.len() < 64, "{name:?}");
+            assert!(line.ends_with('\n') && line.matches('\n').count() == 1 && line.is_ascii(), "{line:?}");
+            assert!(same, "{line:?}");
+        }
+    }
+}
+
+/// What `nft -j` lists.
+pub fn rules(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match hostile::rules(&text) {
+        Err(error) => crate::is_a_line(&error.message),
+        Ok(rules) => assert!(rules <= text.len()),
+    }
+}
