@@ -117,14 +117,28 @@ fn a_reboot_a_crash_and_a_power_off_keep_the_disk(stage: &Stage) -> Result<()> {
 fn the_nothing_changed_check_sees_every_kind_of_change(stage: &Stage) -> Result<()> {
     let host = &stage.host;
     nothing_changes(host, || host.succeed(["systemctl", "status", "dbus.service"]))?;
+    let attribute = host.share().join("attribute");
+    fs::write(&attribute, "")?;
+    rustix::fs::setxattr(&attribute, "trusted.lab", b"1", rustix::fs::XattrFlags::empty())?;
+    host.succeed(["touch", "/var/lib/lxhost/plain"])?;
     for (section, make, undo) in [
         ("files", "touch /var/lib/lxhost/new", "rm /var/lib/lxhost/new"),
         ("files", "chmod 600 /etc/passwd", "chmod 644 /etc/passwd"),
+        ("files", "chown 1000 /var/lib/lxhost/plain", "chown 0 /var/lib/lxhost/plain"),
+        ("hashes", "sed -i s/root/ruut/ /etc/passwd-", "sed -i s/ruut/root/ /etc/passwd-"),
+        (
+            "xattrs",
+            "cp --attributes-only --preserve=xattr /lab/attribute /var/lib/lxhost/plain",
+            "rm /var/lib/lxhost/plain; touch /var/lib/lxhost/plain",
+        ),
         ("mounts", "mount -t tmpfs none /mnt", "umount /mnt"),
         ("links", "ip link add lab0 type veth peer lab1", "ip link del lab0"),
         ("links", "ip address add 203.0.113.9/32 dev lo", "ip address del 203.0.113.9/32 dev lo"),
+        ("links", "ip route add blackhole 203.0.113.0/24", "ip route del blackhole 203.0.113.0/24"),
         ("rules", "nft add table inet lab", "nft delete table inet lab"),
+        ("cgroups", "mkdir /sys/fs/cgroup/lab", "rmdir /sys/fs/cgroup/lab"),
         ("units", "systemd-run --quiet --unit=lxhost-x sleep 99", "systemctl stop lxhost-x"),
+        ("devices", "mknod /dev/lab b 7 99", "rm /dev/lab"),
         ("processes", "setsid sleep 77 >/dev/null 2>&1 & sleep 0.1", "pkill -x sleep"),
         ("canary", "echo evil >/srv/canary/file", "echo canary >/srv/canary/file"),
     ] {

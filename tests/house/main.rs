@@ -208,3 +208,17 @@ fn nothing_gives_up_by_panicking() {
     }
     complain(&complaints);
 }
+
+#[test]
+fn every_refusal_on_a_host_is_watched_for_changes() {
+    let text = fs::read_to_string(top().join("tests/host/refusal.rs")).unwrap();
+    let listed = text.split("    [\n").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
+    let names: Vec<&str> = listed.lines().filter_map(|line| line.trim().strip_suffix(',')).collect();
+    assert!(names.len() > 5, "{names:?}");
+    let body =
+        |name: &str| text.split(&format!("\nfn {name}(")).nth(1).unwrap_or_default().split("\n}").next().unwrap_or_default();
+    // A daemon that does not start answers no questions: there it is the database alone that is compared.
+    let watched = |name: &&&str| ["nothing_changes(", "sha256sum"].iter().any(|word| body(name).contains(word));
+    let unwatched: Vec<&&str> = names.iter().filter(|name| !watched(name)).collect();
+    assert!(unwatched.is_empty(), "{unwatched:?}");
+}

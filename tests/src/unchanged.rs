@@ -1,46 +1,24 @@
 //! The "nothing changed" check around a negative test: what a host has before is compared with what it
-//! has after: objects, files, mounts, links and routes, nft rules, units, processes and a canary
-//! directory. Depends on `host`. Called by suites.
+//! has after: records, the state's tree with owners, modes, hashes and attributes, mounts, links and
+//! routes, nft rules, cgroups, units, devices, processes, the daemon with its descriptors, and a canary
+//! directory. `unchanged.sh` looks, in the host. Depends on `host`. Called by suites.
+
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::host::Host;
 
-/// What a section of the picture is, and the shell text that prints it. Times and counters are left
-/// out, and so are addresses of guests, which come when they come, and the store's own file: its
-/// objects are compared instead.
-const SECTIONS: &[(&str, &str)] = &[
-    (
-        "objects",
-        "lxctl list -c nsatPbdlc --format csv; for name in $(lxctl list -q); do lxctl config show $name; done; lxctl profile show default; \
-         for what in 'image list' 'network list' 'storage list' 'profile list'; do echo \"$what\"; lxctl $what --format json; echo; done",
-    ),
-    (
-        "files",
-        "find /var/lib/lxhost /run/lxhost /etc /root /home /usr/local /srv/canary -xdev \\( -name '*.db*' -o -name '*.log' \\) -prune \
-         -o -printf '%p %y %#m %U:%G %s %l\\n' | sed -E 's,^(/[^ ]* d [^ ]* [^ ]*) [0-9]+ $,\\1,' | sort",
-    ),
-    ("mounts", "findmnt --list --noheadings --output TARGET,SOURCE,FSTYPE,OPTIONS | sort"),
-    (
-        "links",
-        "ip -oneline link | sed -E 's/^[0-9]+: //' | sort; ip -oneline address | sed -E 's/^[0-9]+: //; s/valid_lft.*//; s/ tentative//; s/ dynamic//' | sort; ip route; ip -6 route; ip rule",
-    ),
-    ("rules", "nft --stateless list ruleset"),
-    (
-        "units",
-        "systemctl list-units --all --plain --no-legend 'lxhost*' '*.scope' | awk '{print $1, $3}' | sort; systemctl list-unit-files --no-legend | sort; systemctl --failed --plain --no-legend",
-    ),
-    (
-        "processes",
-        "ps -e --no-headers -o user:32=,args= | grep -vE '^[^ ]+ +\\[|systemd|sd-pam|polkitd|apt|\\bps -e|grep -vE|sh -c|sort$|awk ' | sort",
-    ),
-    ("canary", "find /srv/canary -type f -exec sha256sum {} + | sort"),
-];
+/// What prints the picture.
+const LOOK: &str = include_str!("unchanged.sh");
+/// How often it is looked again before a difference counts: what ends a call may end a moment later.
+const LOOKS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
 
-/// What a host has at a moment.
-#[derive(Debug)]
+/// What a host has at a moment: sections of lines.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Picture {
-    sections: Vec<(&'static str, String)>,
+    sections: Vec<(String, String)>,
 }
 
 impl Picture {
@@ -49,14 +27,9 @@ impl Picture {
     /// # Errors
     /// When the host does not answer.
     pub fn take(host: &Host) -> Result<Self> {
-        host.command([
-            "sh",
-            "-ec",
-            "mkdir -p /srv/canary/inner; test -e /srv/canary/file || echo canary >/srv/canary/file; ln -sf file /srv/canary/link",
-        ])
-        .succeed()?;
-        let sections = SECTIONS.iter().map(|(name, script)| Ok((*name, host.command(["sh", "-c", script]).succeed()?)));
-        Ok(Self { sections: sections.collect::<Result<_>>()? })
+        let said = host.command(["sh", "-s"]).stdin(LOOK).succeed()?;
+        let sections = said.split("@@ ").skip(1).filter_map(|section| section.split_once('\n'));
+        Ok(Self { sections: sections.map(|(name, lines)| (name.to_owned(), lines.to_owned())).collect() })
     }
 
     /// Looks again and compares.
@@ -64,7 +37,20 @@ impl Picture {
     /// # Errors
     /// When something is not as it was: the lines that went and came.
     pub fn same(&self, host: &Host) -> Result<()> {
-        let after = Self::take(host)?;
+        let mut after = Self::take(host)?;
+        for _ in 1..LOOKS {
+            if *self == after {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+            after = Self::take(host)?;
+        }
+        let changes = self.changes(&after);
+        if changes.is_empty() { Ok(()) } else { bail!("something changed:{changes}") }
+    }
+
+    /// The lines that went and came, as far as they can be read.
+    fn changes(&self, after: &Self) -> String {
         let mut changes = String::new();
         for ((name, before), (_, after)) in self.sections.iter().zip(&after.sections) {
             for line in missing(before, after) {
@@ -74,7 +60,7 @@ impl Picture {
                 changes += &format!("\n{name}: new: {line}");
             }
         }
-        if changes.is_empty() { Ok(()) } else { bail!("something changed:{changes}") }
+        changes
     }
 }
 
