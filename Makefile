@@ -4,7 +4,8 @@
 #   make deb     target/lxhost_VERSION_ARCH.deb               make check    everything that is tested
 #   make host    boot a throw-away host with this build in it, left running; make host-sh enters it,
 #                make host-down ends it                       make try      all of it, ending in a shell
-#   make bench   the table of docs/bench, beside Incus
+#   make check-full  every host test in a machine with a kernel of its own, emulated (make check runs there
+#                what needs one)                              make bench    the table of docs/bench, beside Incus
 #   make fuzz    libFuzzer on every parser of hostile input in turn, without end; TARGET=name on one
 PROFILE ?= release
 CARGO ?= cargo
@@ -30,7 +31,7 @@ else
 MONITOR := target/monitor/lxhost-runtime
 endif
 
-.PHONY: faults all build setup install deb lab host host-sh host-down try check check-quick bench fuzz clean
+.PHONY: faults all build setup install deb lab host host-sh host-down try check check-quick check-full bench fuzz clean
 all: build
 
 build:
@@ -71,6 +72,9 @@ deb: build
 check: setup check-quick deb lab
 	target/debug/lxhost-host-tests
 
+check-full: setup deb lab
+	target/debug/lxhost-host-tests --in full
+
 check-quick:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features lxhostd/faults -- -D warnings
@@ -86,7 +90,7 @@ faults:
 LAB ?= lab
 
 lab:
-	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-ports --bin lxhost-bench
+	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-ports --bin lxhost-bench --bin lab-agent
 
 try: setup deb lab
 	target/debug/lxhost-lab try

@@ -1,6 +1,7 @@
 //! The host suites: what an installed lxhost does on a real Debian 13 with systemd, D-Bus and Polkit.
 //! Depends on the library of this crate. Called by `make check`; with words as arguments it runs the
-//! tests whose `suite: sentence` contains one of them.
+//! tests whose `suite: sentence` contains one of them; `--in native` or `--in full` says where, instead
+//! of the cheapest host that has what a test needs.
 
 mod bus;
 mod harness;
@@ -16,7 +17,7 @@ mod refusal;
 mod road;
 
 use lxhost_tests::cache::Cache;
-use lxhost_tests::host;
+use lxhost_tests::host::{self, Kind};
 use lxhost_tests::runner::{self, Places, Suite};
 
 const SUITES: &[Suite] = &[
@@ -36,7 +37,14 @@ const SUITES: &[Suite] = &[
 
 fn main() {
     host::keeper::run_if_asked();
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let mut wanted: Vec<String> = std::env::args().skip(1).collect();
+    let places = match places(&mut wanted) {
+        Ok(places) => places,
+        Err(word) => {
+            eprintln!("--in takes native or full, not {word:?}");
+            std::process::exit(2);
+        }
+    };
     if wanted.iter().any(|word| word == "--list") {
         for suite in SUITES {
             for test in suite.tests {
@@ -47,11 +55,19 @@ fn main() {
     }
     let prepared = Cache::open().and_then(|cache| host::sweep(&cache).map(|()| cache));
     let passed = match prepared {
-        Ok(cache) => runner::run(&cache, SUITES, &wanted, Places::Cheapest, 2).finish(),
+        Ok(cache) => runner::run(&cache, SUITES, &wanted, places, 2).finish(),
         Err(error) => {
             eprintln!("{error:#}");
             false
         }
     };
     std::process::exit(i32::from(!passed));
+}
+
+/// Takes `--in KIND` out of the words.
+fn places(words: &mut Vec<String>) -> Result<Places, String> {
+    let Some(at) = words.iter().position(|word| word == "--in") else { return Ok(Places::Cheapest) };
+    let mut taken = words.drain(at..(at + 2).min(words.len())).skip(1);
+    let word = taken.next().unwrap_or_default();
+    Kind::ALL.into_iter().find(|kind| kind.name() == word).map(Places::Only).ok_or(word)
 }

@@ -62,6 +62,23 @@ impl Cache {
     }
 }
 
+impl Cache {
+    /// Removes all entries of a kind but the `count` that were made last. Who has one open keeps it.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn keep_newest(&self, kind: &str, count: usize) -> Result<()> {
+        let visible = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+        let mut entries: Vec<_> = fs::read_dir(self.directory(kind)?)?
+            .flatten()
+            .filter(visible)
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        entries.sort();
+        entries.iter().rev().skip(count).try_for_each(|(_, path)| remove(path))
+    }
+}
+
 /// Removes a file or a tree, if there is one.
 ///
 /// # Errors
@@ -113,6 +130,19 @@ mod tests {
             })
             .unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn the_oldest_entries_go_first() {
+        let (_dir, cache) = cache();
+        for (age, key) in [(30, "old"), (20, "middle"), (10, "new")] {
+            let path = cache.entry("state", key, |path| Ok(fs::write(path, key)?)).unwrap();
+            let made = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+            File::options().append(true).open(path).unwrap().set_modified(made).unwrap();
+        }
+        cache.keep_newest("state", 2).unwrap();
+        let built = |key: &str| cache.entry("state", key, |_| anyhow::bail!("it is gone")).is_ok();
+        assert_eq!([built("old"), built("middle"), built("new")], [false, true, true]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
 
 use super::spec::{HostSpec, State, Upper};
+use super::watch;
 use crate::tool;
 
 /// The argument that makes this program a keeper.
@@ -21,11 +22,19 @@ pub const ARGUMENT: &str = "--keep-host";
 /// nspawn's exit status after a reboot when it does not register with a systemd of the machine.
 const REBOOT: i32 = 133;
 
-/// Becomes a keeper, and never returns, when the program was started as one.
+/// Becomes a keeper or a watcher, and never returns, when the program was started as one.
 pub fn run_if_asked() {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() != Some(ARGUMENT) {
-        return;
+    match arguments.next().as_deref() {
+        Some(ARGUMENT) => {}
+        Some(watch::ARGUMENT) => {
+            let watched = watch::run(arguments);
+            if let Err(error) = &watched {
+                eprintln!("{error:#}");
+            }
+            std::process::exit(i32::from(watched.is_err()));
+        }
+        _ => return,
     }
     let (directory, spec) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
     let result = serde_json::from_str(&spec)

@@ -1,12 +1,13 @@
 //! Layers over a tree: what a host looks like after some work was done in it, kept by content, so that
-//! a hundred hosts with a package installed cost one installation. Depends on `Host` and `cache`.
+//! a hundred hosts with a package installed cost one installation. The work is done in a native host,
+//! whatever the hosts over it are. Depends on `Host` and `cache`.
 //! Called by the runner and by the bench.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Host, HostSpec, Upper};
+use super::{Host, HostSpec, Kind, Upper};
 use crate::cache::{self, Cache};
 
 /// The layer that `work` leaves in a host of `spec`; `/var/lib/lxhost` is not part of it. `content`
@@ -25,7 +26,7 @@ pub fn layer(
     let key = cache::key(name, &[content, below.as_bytes()].concat());
     let path = cache.entry("layers", &key, |path| {
         std::fs::create_dir(path)?;
-        let host = Host::boot(cache, &HostSpec { upper: Upper::Directory(path.to_owned()), ..spec.clone() })?;
+        let host = Host::boot(cache, &HostSpec { kind: Kind::Native, upper: Upper::Directory(path.to_owned()), ..spec.clone() })?;
         work(&host)?;
         host.power_off()?;
         drop(host);

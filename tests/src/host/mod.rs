@@ -5,6 +5,7 @@
 
 mod command;
 mod files;
+mod full;
 pub mod keeper;
 mod layer;
 mod machine;
@@ -13,14 +14,17 @@ mod need;
 mod running;
 mod spec;
 mod stream;
+mod watch;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 use machine::Machine;
 
 pub use command::{Cmd, Output};
+pub use full::Full;
 pub use layer::layer;
 pub use native::{Native, enter, leader_below};
 pub use need::Need;
@@ -45,6 +49,7 @@ impl Host {
     pub fn boot(cache: &Cache, spec: &HostSpec) -> Result<Self> {
         let machine: Box<dyn Machine> = match spec.kind {
             Kind::Native => Box::new(Native::boot(cache, spec)?),
+            Kind::Full => Box::new(Full::boot(cache, spec)?),
         };
         Ok(Self { machine, kind: spec.kind })
     }
@@ -104,6 +109,14 @@ impl Host {
     pub fn directory(&self) -> &Path {
         self.machine.directory()
     }
+}
+
+/// A name and a directory for a new host.
+fn directory(cache: &Cache) -> Result<(String, PathBuf)> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let id = format!("lxhost-lab-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let directory = cache.directory("hosts")?.join(&id);
+    Ok((id, directory))
 }
 
 /// Removes what hosts of killed programs left in the cache and in cgroupfs. Hosts that live are kept.

@@ -28,6 +28,8 @@ pub struct HostSpec {
     pub visible: Option<PathBuf>,
     /// The host's own name.
     pub name: String,
+    /// The process whose network it is joined to, if any.
+    pub network: Option<u32>,
 }
 
 /// What carries a host, cheapest first.
@@ -35,17 +37,20 @@ pub struct HostSpec {
 pub enum Kind {
     /// systemd-nspawn on the machine's kernel.
     Native,
+    /// QEMU, with a kernel of its own.
+    Full,
 }
 
 impl Kind {
     /// All of them, cheapest first.
-    pub const ALL: [Self; 1] = [Self::Native];
+    pub const ALL: [Self; 2] = [Self::Native, Self::Full];
 
     /// The word for it in commands and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Full => "full",
         }
     }
 
@@ -54,6 +59,7 @@ impl Kind {
     pub fn slowness(self) -> u32 {
         match self {
             Self::Native => 1,
+            Self::Full => 5,
         }
     }
 }
@@ -86,6 +92,7 @@ impl HostSpec {
     pub fn of(cache: &Cache, kind: Kind) -> Result<Self> {
         let recipe = match kind {
             Kind::Native => Recipe::host(),
+            Kind::Full => Recipe::full_host(),
         };
         Ok(Self { kind, ..Self::over(&recipe.tree(cache)?) })
     }
@@ -102,6 +109,7 @@ impl HostSpec {
             state_at: "/var/lib/lxhost".to_owned(),
             visible: None,
             name: "lab".to_owned(),
+            network: None,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) fn build(recipe: &Recipe, cache: &Cache, tree: &Path) -> Result<()> {
     let (_relay, port) = Relay::on_loopback(cache)?;
     tool::run(
         Command::new("mmdebstrap")
+            // No tree here boots by an initrd that its kernel's package would make.
+            .env("INITRD", "No")
             .args(["--mode=root", "--variant=minbase", "--format=directory", "--quiet", "--dpkgopt=force-unsafe-io"])
             .arg(format!("--include={}", recipe.packages.join(",")))
             .arg(recipe.suite)

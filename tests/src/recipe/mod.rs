@@ -3,11 +3,16 @@
 //! `relay` and mmdebstrap. Called by the suites' hosts and by test images.
 
 mod build;
+mod full;
+mod qemu;
 mod trees;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
+
+pub(crate) use full::AGENT;
+pub use qemu::Qemu;
 
 use crate::cache::{self, Cache};
 

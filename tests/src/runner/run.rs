@@ -64,6 +64,7 @@ fn run_group(cache: &Cache, group: &Group<'_>, report: &Report) {
 fn limit(kind: Kind) -> Duration {
     match kind {
         Kind::Native => Duration::from_secs(240),
+        Kind::Full => Duration::from_secs(900),
     }
 }
 

@@ -6,7 +6,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -22,8 +21,6 @@ use crate::relay::Relay;
 /// A boot takes two seconds; on a busy machine it may take many times that.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
 
-static COUNT: AtomicU32 = AtomicU32::new(0);
-
 impl Native {
     /// Boots a host and waits until its systemd has started everything.
     ///
@@ -31,8 +28,7 @@ impl Native {
     /// When the machine lacks a tool or a right, or the host does not come up; the message has the end
     /// of its console.
     pub fn boot(cache: &Cache, spec: &HostSpec) -> Result<Self> {
-        let id = format!("lxhost-lab-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let directory = cache.directory("hosts")?.join(&id);
+        let (id, directory) = crate::host::directory(cache)?;
         let host = Self::prepare(cache, spec, &id, &directory);
         if host.is_err() {
             cache::remove(&directory)?;

@@ -1,0 +1,198 @@
+//! An emulator that runs: its command line, its process with a hard limit, its control socket. It dies
+//! with its owner, however that ends. Depends on QEMU of the cache and on `watch`. Called by `saved` and
+//! `boot`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use super::port::Port;
+use super::qmp::Qmp;
+use crate::cache::Cache;
+use crate::host::watch;
+use crate::recipe::Qemu;
+use crate::relay::Relay;
+
+/// No host lives longer, whatever its test forgets.
+const LIFE: Duration = Duration::from_secs(2 * 3600);
+
+/// The kernel's words. What is off costs time in software and shows nothing here.
+const WORDS: &str = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off tsc=reliable no_timer_check audit=0 \
+    cryptomgr.notests random.trust_cpu=on nokaslr apparmor=1 security=apparmor";
+
+/// The machine that is emulated; a state is resumed in the same alone.
+pub(super) const MACHINE: &[&str] = &[
+    "-machine",
+    "q35,sata=off,smbus=off,vmport=off,usb=off",
+    "-cpu",
+    "max",
+    "-m",
+    "2048",
+    "-smp",
+    "2",
+    "-nodefaults",
+    "-no-user-config",
+    "-display",
+    "none",
+    "-action",
+    "shutdown=pause",
+    "-device",
+    "virtio-serial-pci",
+    "-device",
+    "virtserialport,chardev=port,name=lab",
+    "-device",
+    "virtio-9p-pci,fsdev=share,mount_tag=share",
+    "-device",
+    "virtio-9p-pci,fsdev=visible,mount_tag=visible",
+    "-device",
+    "virtio-blk-pci,drive=root",
+    "-device",
+    "pcie-root-port,id=outlet,chassis=1",
+];
+
+/// What an emulator starts from.
+#[derive(Debug)]
+pub(super) struct Start<'paths> {
+    /// Kernel, ramdisk and disk.
+    pub(super) files: &'paths Path,
+    /// Whether changes go to the disk itself, or away with the emulator.
+    pub(super) keeps: bool,
+    /// Whether it waits for a state instead of booting.
+    pub(super) resumes: bool,
+    /// What the host sees at `/srv/lab`.
+    pub(super) visible: Option<&'paths Path>,
+    /// The process whose network it is to have, if not the machine's.
+    pub(super) network: Option<u32>,
+}
+
+/// A running emulator and everything that leads into it.
+#[derive(Debug)]
+pub(super) struct Emulator {
+    pub(super) qmp: Qmp,
+    pub(super) port: Arc<Port>,
+    pub(super) directory: PathBuf,
+    process: Child,
+    owner: Option<ChildStdin>,
+    _relay: Relay,
+}
+
+impl Emulator {
+    /// Starts one whose sockets, logs and share are in `directory`.
+    pub(super) fn start(cache: &Cache, qemu: &Qemu, directory: &Path, start: &Start<'_>) -> Result<Self> {
+        let share = directory.join("lab");
+        fs::create_dir_all(&share).with_context(|| format!("making {}", share.display()))?;
+        let mirror = directory.join("mirror.sock");
+        let relay = Relay::on_socket(cache, &mirror)?;
+        let log = File::create(directory.join("emulator.log"))?;
+        let mut process = watch::command(directory, LIFE, start.network)?
+            .args(qemu.command())
+            .args(arguments(directory, start))
+            .env("TMPDIR", directory)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("starting unshare")?;
+        let owner = process.stdin.take();
+        let port = Port::new(directory.join("port.sock"), mirror);
+        let begun = Arc::clone(&port);
+        let hear = move |event: &str| {
+            if event == "RESET" {
+                // Who waits for the host sees that it does not answer.
+                let _ = begun.connect();
+            }
+        };
+        let qmp = Qmp::connect(&directory.join("qmp.sock"), Duration::from_secs(20), hear);
+        let qmp = qmp.map_err(|error| {
+            // Without its input it ends.
+            drop(process.stdin.take());
+            error.context(said(directory))
+        })?;
+        let emulator = Self { qmp, port, directory: directory.to_owned(), process, owner, _relay: relay };
+        emulator.port.connect()?;
+        Ok(emulator)
+    }
+
+    /// Waits until the host's systemd has started everything.
+    pub(super) fn wait_until_up(&self, limit: Duration) -> Result<()> {
+        let deadline = std::time::Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(std::time::Instant::now());
+        let asked = self.port.greeted(left()).and_then(|()| self.say("systemctl is-system-running --wait; true", left()));
+        match asked {
+            Ok(state) if ["running\n", "degraded\n"].contains(&state.as_str()) => Ok(()),
+            Ok(state) => bail!("the host came up {state:?}{}", said(&self.directory)),
+            Err(error) => {
+                Err(error.context(format!("the host did not come up in {} s{}", limit.as_secs(), said(&self.directory))))
+            }
+        }
+    }
+
+    /// Runs a line of shell in the host and gives what it says.
+    pub(super) fn say(&self, line: &str, limit: Duration) -> Result<String> {
+        let argv = ["sh", "-ec", line].map(str::to_owned);
+        let mut process = self.port.start(&crate::host::command::within(None, &[], &argv))?;
+        process.stdin = None;
+        let output = crate::host::Running::new(process, std::time::Instant::now(), limit, line.to_owned()).wait()?;
+        if output.code == Some(0) { Ok(output.stdout_text()) } else { bail!("{line}: {}", output.describe()) }
+    }
+
+    /// Ends it and waits until it has ended.
+    pub(super) fn quit(mut self) -> Result<()> {
+        self.qmp.execute("quit", &json!({}))?;
+        self.owner = None;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.port.disconnect();
+        // Closing its input is the order to end.
+        self.owner = None;
+        let _ = self.process.wait();
+    }
+}
+
+fn arguments(directory: &Path, start: &Start<'_>) -> Vec<String> {
+    let at = |name: &str| directory.join(name).display().to_string();
+    let of = |name: &str| start.files.join(name).display().to_string();
+    let disk = if start.keeps { "cache=unsafe" } else { "snapshot=on" };
+    let visible = start.visible.map_or_else(|| at("lab"), |path| path.display().to_string());
+    let mut arguments: Vec<String> = MACHINE.iter().map(|word| (*word).to_owned()).collect();
+    let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+    add("-accel", "tcg,thread=multi".to_owned());
+    add("-kernel", of("vmlinux"));
+    add("-initrd", of("initrd"));
+    add("-append", WORDS.to_owned());
+    add("-drive", format!("id=root,if=none,file={},format=raw,discard=unmap,{disk}", of("root.img")));
+    add("-chardev", format!("file,id=console,path={},append=on", at("console.log")));
+    add("-serial", "chardev:console".to_owned());
+    add("-chardev", format!("socket,id=port,path={},server=on,wait=off", at("port.sock")));
+    add("-qmp", format!("unix:{},server=on,wait=off", at("qmp.sock")));
+    add("-fsdev", format!("local,id=share,path={},security_model=none,multidevs=remap", at("lab")));
+    add("-fsdev", format!("local,id=visible,path={visible},security_model=none,multidevs=remap,readonly=on"));
+    if start.resumes {
+        add("-incoming", "defer".to_owned());
+    }
+    arguments
+}
+
+/// The end of what the host's console and the emulator say, for messages.
+fn said(directory: &Path) -> String {
+    let mut text = String::new();
+    for name in ["console.log", "emulator.log"] {
+        let log = fs::read(directory.join(name)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        if !lines.is_empty() {
+            text += &format!("\nthe end of its {name}:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        }
+    }
+    text
+}

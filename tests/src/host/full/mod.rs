@@ -1,0 +1,106 @@
+//! The full host: Debian 13 with a kernel of its own in an emulated machine, resumed from a saved state
+//! in about a second, with the package installed and the daemon running. Depends on QEMU of the cache
+//! and on the agent inside. Called by `Host::boot`.
+
+mod cpio;
+mod emulator;
+mod image;
+mod port;
+mod power;
+mod qmp;
+mod saved;
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use emulator::{Emulator, Start};
+
+use crate::cache::{self, Cache};
+use crate::host::{HostSpec, State};
+use crate::recipe::Qemu;
+
+/// What a running host may write.
+const ROOM: u64 = 1 << 30;
+
+/// A host in an emulator. Dropping it ends it and removes everything of it.
+#[derive(Debug)]
+pub struct Full {
+    emulator: Option<Emulator>,
+    spec: HostSpec,
+    on: AtomicBool,
+}
+
+impl Full {
+    /// Resumes a host, from a state that is made first if there is none.
+    ///
+    /// # Errors
+    /// When the machine lacks a tool, a right or room, or the host does not come up; the message has
+    /// the end of its console.
+    pub(super) fn boot(cache: &Cache, spec: &HostSpec) -> Result<Self> {
+        let qemu = Qemu::of(cache)?;
+        let files = saved::saved(cache, &qemu, spec)?;
+        let (_, directory) = super::directory(cache)?;
+        std::fs::create_dir_all(&directory)?;
+        saved::room(&directory, ROOM)?;
+        let start = Start { files: &files, keeps: false, resumes: true, visible: spec.visible.as_deref(), network: spec.network };
+        let resumed = Emulator::start(cache, &qemu, &directory, &start).and_then(|emulator| {
+            let host = Self { emulator: Some(emulator), spec: spec.clone(), on: AtomicBool::new(true) };
+            let state = files.join("state");
+            saved::capabilities(host.emulator()?)?;
+            host.emulator()?.qmp.execute("migrate-incoming", &json!({ "uri": format!("file:{}", state.display()) }))?;
+            host.emulator()?.qmp.migrated(saved::STATE_LIMIT)?;
+            host.emulator()?.qmp.execute("cont", &json!({}))?;
+            host.emulator()?.port.greeted(Duration::from_secs(60))?;
+            host.settle()?;
+            host.first()?;
+            Ok(host)
+        });
+        if resumed.is_err() {
+            cache::remove(&directory)?;
+        }
+        resumed.context("resuming a full host")
+    }
+
+    fn emulator(&self) -> Result<&Emulator> {
+        self.emulator.as_ref().context("the host is gone")
+    }
+
+    /// What a host needs after every resume and boot: the time, its name, what it shares.
+    fn settle(&self) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+        let options = "trans=virtio,version=9p2000.L,msize=1048576,cache=none";
+        let line = format!(
+            "date --set=@{now:.3} >/dev/null; hostname {}; mount -t 9p -o {options} share /lab; mount -t 9p -o {options},ro visible /srv/lab",
+            self.spec.name
+        );
+        self.emulator()?.say(&line, Duration::from_secs(60)).map(drop)
+    }
+
+    /// What a host needs once: its state directory, maybe on another filesystem.
+    fn first(&self) -> Result<()> {
+        let at = &self.spec.state_at;
+        if self.spec.state != State::Btrfs {
+            return self.emulator()?.say(&format!("mkdir -p {at}"), Duration::from_secs(60)).map(drop);
+        }
+        let line = format!(
+            "systemctl stop lxhostd.service 2>/dev/null || true; mkdir -p {at}; truncate -s 4G /var/lab-state.img; \
+             mkfs.btrfs -q /var/lab-state.img; echo '/var/lab-state.img {at} btrfs loop,nofail 0 0' >>/etc/fstab; \
+             mount {at}; systemctl daemon-reload; systemctl is-enabled -q lxhostd.service 2>/dev/null && systemctl start lxhostd.service || true"
+        );
+        self.emulator()?.say(&line, Duration::from_secs(120)).map(drop)
+    }
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        let Some(emulator) = self.emulator.take() else { return };
+        let directory = emulator.directory.clone();
+        drop(emulator);
+        if let Err(error) = cache::remove(&directory) {
+            eprintln!("a host left something: {error:#}");
+        }
+    }
+}
