@@ -134,3 +134,18 @@ async fn every_object_shows_what_it_says_it_has() {
         assert_eq!(said, all.keys().map(String::as_str).collect(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn nodes_of_many_children_say_their_standard_interfaces_in_full() {
+    let world = World::start().await;
+    let client = world.client().await;
+    for (path, wanted) in [
+        ("/org/lxhost1", &["Introspect", "Ping", "GetMachineId", "Get", "GetAll", "Set", "PropertiesChanged"][..]),
+        ("/org/lxhost1/instance", &["Introspect", "Ping", "GetAll", "GetManagedObjects", "InterfacesAdded", "InterfacesRemoved"]),
+    ] {
+        let xml = client.introspect(path).await.unwrap();
+        for member in wanted {
+            assert!(xml.contains(&format!(" name=\"{member}\"")), "{path} lacks {member}:\n{xml}");
+        }
+    }
+}

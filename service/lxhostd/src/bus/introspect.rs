@@ -4,10 +4,25 @@
 
 use super::publish::Publisher;
 use std::fmt::Write;
+use zbus::fdo::{ObjectManager, Properties};
 use zbus::object_server::Interface;
 
 const HEAD: &str = "<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\" \
                     \"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n";
+
+/// Those that the library keeps to itself (D-Bus specification, "Standard Interfaces").
+const INTROSPECTABLE_AND_PEER: &str = r#"  <interface name="org.freedesktop.DBus.Introspectable">
+    <method name="Introspect">
+      <arg name="xml" type="s" direction="out"/>
+    </method>
+  </interface>
+  <interface name="org.freedesktop.DBus.Peer">
+    <method name="Ping"/>
+    <method name="GetMachineId">
+      <arg name="id" type="s" direction="out"/>
+    </method>
+  </interface>
+"#;
 
 /// Which node it is.
 pub(super) enum Node {
@@ -54,8 +69,9 @@ fn node(xml: &mut String, name: &str) {
 
 /// The interfaces that the object server adds to every node.
 fn standard(xml: &mut String, object_manager: bool) {
-    let names = ["org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Properties"];
-    for name in names.into_iter().chain(object_manager.then_some("org.freedesktop.DBus.ObjectManager")) {
-        let _ = writeln!(xml, "  <interface name=\"{name}\"/>");
+    xml.push_str(INTROSPECTABLE_AND_PEER);
+    Properties.introspect_to_writer(xml, 2);
+    if object_manager {
+        ObjectManager.introspect_to_writer(xml, 2);
     }
 }
