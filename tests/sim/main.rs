@@ -7,13 +7,16 @@
 
 mod bulk;
 mod client;
+mod clients;
 mod daemon;
 mod guest;
 mod input;
 mod introspection;
 mod jobs;
+mod load;
 mod options;
 mod races;
+mod raw;
 mod road;
 mod scale;
 mod world;

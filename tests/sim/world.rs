@@ -30,6 +30,15 @@ fn bound(program: &Path) -> Command {
     command
 }
 
+/// What a process holds of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) descriptors: usize,
+    pub(crate) threads: usize,
+    /// Resident memory.
+    pub(crate) kilobytes: usize,
+}
+
 /// A bus and a daemon.
 pub(crate) struct World {
     // Dropped in this order.
@@ -75,6 +84,21 @@ impl World {
     /// Process id of the daemon.
     pub(crate) fn daemon_pid(&self) -> u32 {
         self.daemon.0.id()
+    }
+
+    /// Where the bus is.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What the daemon holds of the machine.
+    pub(crate) fn held(&self) -> Held {
+        let proc = PathBuf::from(format!("/proc/{}", self.daemon_pid()));
+        let count = |name: &str| std::fs::read_dir(proc.join(name)).unwrap().count();
+        let status = std::fs::read_to_string(proc.join("status")).unwrap();
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kilobytes = rss.split_whitespace().next().unwrap().parse().unwrap();
+        Held { descriptors: count("fd"), threads: count("task"), kilobytes }
     }
 
     /// Whether the daemon is still the one that was started.

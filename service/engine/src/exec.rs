@@ -5,6 +5,7 @@
 use crate::core::{Core, instance_of};
 use crate::event::Event;
 use crate::ports::{Caller, Exec, ExecResult, Streams};
+use crate::retention::Ended;
 use crate::verb::Question;
 use crate::{Engine, Error, Kind, Result};
 use lxhost_model::{Action, Instance, ObjectId, Status};
@@ -53,13 +54,15 @@ struct Entry {
 pub(crate) struct Sessions {
     last: AtomicU32,
     entries: Mutex<BTreeMap<u32, Entry>>,
+    ended: Ended,
 }
 
 impl Sessions {
     /// Numbers start at the clock, so that those of an earlier daemon's sessions are not used again.
     pub(crate) fn new(now: u64) -> Self {
         let seconds = (now / 1_000_000) as u32;
-        Sessions { last: AtomicU32::new(seconds.wrapping_mul(64)), entries: Mutex::default() }
+        let ended = Ended::new(MAX_ENDED, RETENTION, |core, session| core.sessions.forget(core, session));
+        Sessions { last: AtomicU32::new(seconds.wrapping_mul(64)), entries: Mutex::default(), ended }
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<u32, Entry>> {
@@ -93,14 +96,7 @@ impl Sessions {
             return;
         }
         core.emit(Event::ExecEnded(session));
-        core.sessions.trim(core);
-        let core = Arc::downgrade(core);
-        tokio::spawn(async move {
-            tokio::time::sleep(RETENTION).await;
-            if let Some(core) = core.upgrade() {
-                core.sessions.forget(&core, session);
-            }
-        });
+        core.sessions.ended.keep(core, session, |core| &core.sessions.ended);
     }
 
     /// Ends what an instance's end has ended.
@@ -114,13 +110,6 @@ impl Sessions {
             .map(|v| v.session)
             .collect();
         lost.into_iter().for_each(|session| Sessions::end(core, session, ExecResult::Lost));
-    }
-
-    /// Forgets the oldest ended ones beyond what is kept.
-    fn trim(&self, core: &Core) {
-        let ended: Vec<u32> =
-            self.locked().iter().filter(|(_, entry)| entry.view.borrow().result.is_some()).map(|(session, _)| *session).collect();
-        ended.into_iter().rev().skip(MAX_ENDED).for_each(|session| self.forget(core, session));
     }
 
     fn forget(&self, core: &Core, session: u32) {

@@ -4,6 +4,7 @@
 use crate::core::Core;
 use crate::event::Event;
 use crate::ports::Progress;
+use crate::retention::Ended;
 use crate::verb::Plan;
 use crate::{Error, Kind, Result};
 use lxhost_model::job::{JobId, JobResult, JobRow, JobState};
@@ -82,9 +83,9 @@ struct Entry {
 }
 
 /// All jobs.
-#[derive(Default)]
 pub(crate) struct Jobs {
     table: Mutex<Table>,
+    ended: Ended,
     turns: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -105,6 +106,17 @@ pub(crate) struct JobHandle {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        let forget = |core: &Core, id: JobId| {
+            if locked(&core.jobs.table).entries.remove(&id).is_some() {
+                core.emit(Event::JobForgotten(id));
+            }
+        };
+        Jobs { table: Mutex::default(), ended: Ended::new(MAX_ENDED, RETENTION, forget), turns: Mutex::default() }
+    }
 }
 
 impl Jobs {
@@ -166,18 +178,10 @@ impl Jobs {
             Err(error) if error.kind == Kind::Canceled => (JobResult::Canceled, Output::default()),
             Err(error) => (JobResult::Failed(error), Output::default()),
         };
-        {
-            let mut table = locked(&self.table);
-            table.held.retain(|_, hold| {
-                hold.jobs.remove(&id);
-                !hold.jobs.is_empty()
-            });
-            let ended = table.entries.iter().filter(|(_, e)| e.view.borrow().result.is_some()).map(|(id, _)| *id);
-            let excess: Vec<JobId> = ended.rev().skip(MAX_ENDED).collect();
-            for id in excess {
-                table.entries.remove(&id);
-            }
-        }
+        locked(&self.table).held.retain(|_, hold| {
+            hold.jobs.remove(&id);
+            !hold.jobs.is_empty()
+        });
         job.view.send_modify(|view| {
             view.state = JobState::Done;
             view.progress = 1.0;
@@ -185,14 +189,7 @@ impl Jobs {
             view.output = output;
         });
         core.emit(Event::JobEnded(id));
-        let core = Arc::downgrade(core);
-        tokio::spawn(async move {
-            tokio::time::sleep(RETENTION).await;
-            if let Some(core) = core.upgrade() {
-                locked(&core.jobs.table).entries.remove(&id);
-                core.emit(Event::JobForgotten(id));
-            }
-        });
+        self.ended.keep(core, id, |core| &core.jobs.ended);
     }
 
     /// Whether a job holds `object`.

@@ -22,6 +22,7 @@ pub mod pool;
 pub mod ports;
 pub mod profile;
 mod reconcile;
+mod retention;
 mod run;
 pub mod step;
 mod supervise;

@@ -186,7 +186,7 @@ fn original(state: &State, from: ObjectId) -> Result<Arc<Instance>> {
 fn free_ids(state: &State, taken: &[IdRange]) -> Result<IdRange> {
     // systemd's range for containers (UIDS-GIDS.md): 524288 to 1879048191.
     let blocks = (524_288..=1_879_048_191 - IdRange::SIZE).step_by(IdRange::SIZE as usize);
-    let used: std::collections::BTreeSet<u32> = state.instances.values().map(|instance| instance.ids.base).collect();
+    let used: std::collections::HashSet<u32> = state.instances.values().map(|instance| instance.ids.base).collect();
     let free = |range: &IdRange| !used.contains(&range.base) && taken.iter().all(|other| !other.overlaps(range));
     let mut ranges = blocks.map(|base| IdRange { base, size: IdRange::SIZE });
     ranges.find(free).ok_or_else(|| Error::failed("no block of 65536 user ids is free on this host; see /etc/subuid"))

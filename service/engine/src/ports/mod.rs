@@ -12,6 +12,7 @@ pub mod network;
 pub mod sandbox;
 pub mod storage;
 pub mod store;
+pub mod table;
 pub mod units;
 
 pub use authority::{Authority, Caller, Details};
@@ -24,4 +25,5 @@ pub use network::{Lease, NetworkDriver, NetworkKinds, NicPlan};
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
 pub use storage::{PoolDriver, PoolKinds, Usage};
 pub use store::{Row, RowKey, State, Store, Write};
+pub use table::Table;
 pub use units::Units;

@@ -2,30 +2,30 @@
 //! they are acknowledged. Implemented by `store` (SQLite) and by `sim` (memory alone); both apply
 //! writes with [`State::apply`], so that the rules are the same.
 
+use super::table::Table;
 use async_trait::async_trait;
 use lxhost_model::job::JobRow;
 use lxhost_model::name::{InstanceName, NetworkName, PoolName, ProfileName, ProjectName};
 use lxhost_model::{Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Timestamp, Trigger};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Records of all nouns at one moment. Cloning is cheap: records are shared.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     /// Instances by id.
-    pub instances: BTreeMap<ObjectId, Arc<Instance>>,
+    pub instances: Table<ObjectId, Arc<Instance>>,
     /// Ids of instances by project and name.
-    pub instance_names: BTreeMap<(ProjectName, InstanceName), ObjectId>,
+    pub instance_names: Table<Arc<(ProjectName, InstanceName)>, ObjectId>,
     /// Images by id.
-    pub images: BTreeMap<ObjectId, Arc<Image>>,
+    pub images: Table<ObjectId, Arc<Image>>,
     /// Networks by id.
-    pub networks: BTreeMap<ObjectId, Arc<Network>>,
+    pub networks: Table<ObjectId, Arc<Network>>,
     /// Profiles by id.
-    pub profiles: BTreeMap<ObjectId, Arc<Profile>>,
+    pub profiles: Table<ObjectId, Arc<Profile>>,
     /// Pools by id.
-    pub pools: BTreeMap<ObjectId, Arc<Pool>>,
+    pub pools: Table<ObjectId, Arc<Pool>>,
     /// Unfinished jobs by number.
-    pub jobs: BTreeMap<u32, Arc<JobRow>>,
+    pub jobs: Table<u32, Arc<JobRow>>,
 }
 
 /// A record of any noun.
@@ -140,7 +140,7 @@ impl State {
         let taken = |what: String| Err(Error::new(Kind::AlreadyExists, format!("{what} exists already")));
         match &row {
             Row::Instance(new) => {
-                let key = (new.project.clone(), new.name.clone());
+                let key = Arc::new((new.project.clone(), new.name.clone()));
                 if self.instances.contains_key(&new.id) || self.instance_names.contains_key(&key) {
                     return taken(format!("instance {}", new.name));
                 }
@@ -191,8 +191,8 @@ impl State {
                     if self.instance_names.contains_key(&after) {
                         return Err(Error::new(Kind::AlreadyExists, format!("instance {} exists already", new.name)));
                     }
-                    self.instance_names.remove(&before);
-                    self.instance_names.insert(after, new.id);
+                    self.instance_names.remove(&Arc::new(before));
+                    self.instance_names.insert(Arc::new(after), new.id);
                 }
                 new.generation += 1;
                 self.instances.insert(new.id, Arc::new(new.clone()));
@@ -237,7 +237,7 @@ impl State {
         match key {
             RowKey::Instance(id) => {
                 if let Some(old) = self.instances.remove(&id) {
-                    self.instance_names.remove(&(old.project.clone(), old.name.clone()));
+                    self.instance_names.remove(&Arc::new((old.project.clone(), old.name.clone())));
                 }
             }
             RowKey::Image(id) => drop(self.images.remove(&id)),

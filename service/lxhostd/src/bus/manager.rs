@@ -457,7 +457,7 @@ impl Manager {
 
 /// That an instance does not exist, and which may have been meant.
 fn not_found(state: &lxhost_engine::ports::State, name: &str) -> String {
-    let names = state.instance_names.keys().map(|(_, name)| name.as_str());
+    let names = state.instance_names.keys().map(|key| key.1.as_str());
     let hint = lxhost_model::config::nearest(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     format!("instance {} does not exist{hint}", lxhost_model::name::quoted(name))
 }
