@@ -7,6 +7,7 @@ mod bus;
 mod harness;
 mod image_verbs;
 mod images;
+mod inits;
 mod inside;
 mod isolation;
 mod outliving;
@@ -23,6 +24,7 @@ use lxhost_tests::runner::{self, Places, Suite};
 const SUITES: &[Suite] = &[
     road::SUITE,
     power::SUITE,
+    inits::SUITE,
     inside::SUITE,
     image_verbs::SUITE,
     outliving::SUITE,

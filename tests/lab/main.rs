@@ -53,7 +53,7 @@ fn command() -> Result<i32> {
 }
 
 fn images(cache: &Cache) -> Result<()> {
-    for image in [image::busybox(cache)?, image::debian_without_udev(cache)?, image::debian(cache)?] {
+    for image in [image::busybox(cache)?, image::debian_without_udev(cache)?, image::debian(cache)?, image::openrc(cache)?] {
         for form in [Form::Metadata, Form::Squashfs, Form::RootTar, Form::Unified] {
             println!("{}  {}", image.path(form).display(), image.path_in_host(form)?);
         }

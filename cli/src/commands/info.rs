@@ -71,8 +71,19 @@ fn describe(properties: &Values, state: &Values) -> String {
     line("Profiles", &list(properties, "Profiles").join(", "));
     line("Created", &date("CreatedTimestamp"));
     line("Last Used", &date("LastUsedTimestamp"));
+    line("Last Exit", &last_exit(properties));
     resources(state, &mut out);
     out
+}
+
+/// `LastExit` (si): how it ended, and the status or signal of an init that was not asked to.
+fn last_exit(properties: &Values) -> String {
+    let end = properties.get("LastExit").map(|value| values::json(value)).unwrap_or_default();
+    let reason = end.get(0).and_then(Value::as_str).unwrap_or_default();
+    match end.get(1).and_then(Value::as_i64) {
+        Some(status) if status != 0 => format!("{reason} (status {status})"),
+        _ => reason.to_owned(),
+    }
 }
 
 fn resources(state: &Values, out: &mut String) {
@@ -168,5 +179,7 @@ Resources:
         let text =
             describe(&values([("Name", "c1".into()), ("State", "stopped".into()), ("Leader", 0u32.into())]), &Values::new());
         assert_eq!(text, "Name: c1\nStatus: STOPPED\n");
+        let ended = values([("Name", "c1".into()), ("State", "stopped".into()), ("LastExit", ("crash", 7i32).into())]);
+        assert_eq!(describe(&ended, &Values::new()), "Name: c1\nStatus: STOPPED\nLast Exit: crash (status 7)\n");
     }
 }

@@ -18,6 +18,12 @@ const NETWORK: &str =
 const READY: &str = "[Unit]\nDescription=Mark the end of the boot\nDefaultDependencies=no\nAfter=multi-user.target\n\n\
     [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/touch /run/lab-ready\n\n[Install]\nWantedBy=multi-user.target\n";
 
+const OPENRC: &[&str] = &["sysvinit-core", "openrc", "initscripts", "ifupdown", "dhcpcd-base", "iproute2", "netbase", "procps"];
+
+/// A service of OpenRC that leaves a mark when it is stopped in order.
+const WITNESS: &str = "#!/sbin/openrc-run\ndescription=\"Mark an orderly shutdown\"\n\
+    start() { rm -f /root/orderly; }\nstop() { touch /root/orderly; }\n";
+
 const TEMPLATES: &[(&str, &str, &str)] = &[
     ("/etc/hostname", "hostname.tpl", "{{ container.name }}\n"),
     (
@@ -36,6 +42,15 @@ impl Recipe {
             .file("etc/systemd/system/lab-ready.service", 0o644, READY)
             .command(&["systemctl", "enable", "systemd-networkd.service", "lab-ready.service"])
     }
+
+    /// The root tree of the Debian 13 image with OpenRC.
+    #[must_use]
+    pub fn guest_with_openrc() -> Self {
+        Self::new("guest-openrc", "trixie", OPENRC)
+            .file("etc/network/interfaces", 0o644, "auto lo\niface lo inet loopback\nauto eth0\niface eth0 inet dhcp\n")
+            .file("etc/init.d/witness", 0o755, WITNESS)
+            .command(&["rc-update", "add", "witness", "default"])
+    }
 }
 
 /// The Debian 13 image, without udev: most image builders leave it out of containers.
@@ -52,6 +67,14 @@ pub fn debian_without_udev(cache: &Cache) -> Result<Image> {
 /// When its tree or its forms cannot be made.
 pub fn debian(cache: &Cache) -> Result<Image> {
     of_recipe(cache, &Recipe::guest().with("guest-udev", &["udev"]), "udev")
+}
+
+/// A Debian 13 image whose init is sysvinit with OpenRC's services, and no systemd.
+///
+/// # Errors
+/// When its tree or its forms cannot be made.
+pub fn openrc(cache: &Cache) -> Result<Image> {
+    of_recipe(cache, &Recipe::guest_with_openrc(), "openrc")
 }
 
 fn of_recipe(cache: &Cache, recipe: &Recipe, variant: &str) -> Result<Image> {

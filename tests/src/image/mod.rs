@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use crate::cache::Cache;
 
 pub use busybox::busybox;
-pub use guest::{debian, debian_without_udev};
+pub use guest::{debian, debian_without_udev, openrc};
 
 /// An image in the cache.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! Which signal makes an init go down in an orderly way.
+//! What makes an init go down in an orderly way: a signal, or for sysvinit its own word.
 
 /// SIGRTMIN+3 by glibc's count: halt, for systemd.
 pub(super) const SYSTEMD: u32 = 37;
@@ -12,11 +12,30 @@ const SIGPWR: u32 = 30;
 /// deliver to a namespace's init what it does not handle, and waiting would be for nothing.
 pub(super) fn stop_signal(leader: u32) -> u32 {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{leader}/{name}")).unwrap_or_default();
-    let program = std::fs::read_link(format!("/proc/{leader}/exe")).unwrap_or_default();
-    let program = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let program = program(leader);
     // Signals that a thread waits for in sigtimedwait(2) are neither caught nor, for that moment, blocked.
     let handled = if read("wchan").contains("sigtimedwait") { u64::MAX } else { handled(&read("status")) };
     choose(&program, read("comm").trim(), handled)
+}
+
+/// What sysvinit is told from inside. It takes SIGPWR for a failure of power, which Debian's answers by nothing.
+pub(super) const SYSVINIT: [&str; 2] = ["/sbin/init", "0"];
+
+/// Whether the init with this process id is sysvinit's.
+pub(super) fn is_sysvinit(leader: u32) -> bool {
+    program(leader) == "init"
+}
+
+/// Whether the init with this process id never says when the boot is over: it counts as ready when it runs. A
+/// shell may be about to become systemd.
+pub(super) fn says_nothing(leader: u32) -> bool {
+    let program = program(leader);
+    !program.is_empty() && !["systemd", "sh", "bash", "dash"].contains(&program.as_str())
+}
+
+fn program(leader: u32) -> String {
+    let program = std::fs::read_link(format!("/proc/{leader}/exe")).unwrap_or_default();
+    program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Whether a signal would arrive now. The kernel drops what a namespace's init does not handle, and systemd
@@ -36,7 +55,9 @@ fn choose(program: &str, name: &str, handled: u64) -> u32 {
         return SIGUSR2;
     }
     let wanted: &[u32] = match program {
-        "init" | "openrc-init" | "runit-init" => &[SIGPWR, SIGTERM, SIGINT],
+        // It blocks what it does not know, and SIGINT is a reboot to it.
+        "openrc-init" => &[SIGTERM],
+        "init" | "runit-init" => &[SIGPWR, SIGTERM, SIGINT],
         _ => &[SIGTERM, SIGINT],
     };
     wanted.iter().copied().find(|signal| handled & (1 << (signal - 1)) != 0).unwrap_or(SIGKILL)
@@ -71,6 +92,11 @@ mod tests {
     fn busybox_is_an_init_only_under_that_name() {
         assert_eq!(choose("busybox", "init", 0), SIGUSR2);
         assert_eq!(choose("busybox", "sleep", 0), SIGKILL);
+    }
+
+    #[test]
+    fn openrc_is_asked_by_what_it_takes_for_a_shutdown() {
+        assert_eq!(choose("openrc-init", "openrc-init", u64::MAX), SIGTERM);
     }
 
     #[test]

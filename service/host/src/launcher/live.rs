@@ -68,7 +68,7 @@ impl Live {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         Running {
             leader: self.leader,
-            ready: said.ready,
+            ready: said.ready || super::init::says_nothing(self.leader),
             frozen: said.frozen,
             since,
             addresses: said.addresses.clone(),
@@ -160,7 +160,12 @@ impl Table {
 
     /// A session has ended.
     pub(super) fn report_session(&self, live: &Arc<Live>, end: &ExecExited) {
-        let Ok(session) = u32::try_from(end.id) else { return };
+        let Ok(session) = u32::try_from(end.id) else {
+            // One of the launcher's own.
+            let (live, own) = (Arc::clone(live), end.id);
+            tokio::spawn(async move { live.monitor.exec_acknowledge(own).await });
+            return;
+        };
         self.push(LauncherEvent::ExecEnded(live.id, session, result(end)), Some((Arc::clone(live), end.id)));
     }
 

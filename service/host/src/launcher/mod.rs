@@ -95,6 +95,9 @@ impl Launcher for HostLauncher {
 
     async fn shut_down(&self, id: ObjectId) -> Result<()> {
         let live = self.table.get(id)?;
+        if init::is_sysvinit(live.leader) && live.tell(init::SYSVINIT).await.is_ok() {
+            return Ok(());
+        }
         let signal = init::stop_signal(live.leader);
         let begin = tokio::time::Instant::now();
         while signal == init::SYSTEMD && !init::would_arrive(live.leader, signal) && begin.elapsed() < INIT_PATIENCE {
