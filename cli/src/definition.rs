@@ -27,33 +27,35 @@ pub(crate) struct Definition {
     pub(crate) used_by: Vec<String>,
 }
 
-/// A value of a key: YAML reads `true` and `2` as other types than text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
-    Null(()),
-}
+/// Keys that have a meaning.
+const OURS: [&str; 8] = ["name", "architecture", "description", "config", "devices", "ephemeral", "profiles", "used_by"];
+/// Keys of LXD's documents that only describe.
+const FORGOTTEN: [&str; 18] = [
+    "created_at",
+    "driver",
+    "locations",
+    "managed",
+    "source",
+    "subnets",
+    "last_used_at",
+    "status",
+    "status_code",
+    "stateful",
+    "location",
+    "type",
+    "project",
+    "expanded_config",
+    "expanded_devices",
+    "backups",
+    "snapshots",
+    "state",
+];
 
-impl From<Scalar> for String {
-    fn from(scalar: Scalar) -> String {
-        match scalar {
-            Scalar::Bool(b) => b.to_string(),
-            Scalar::Int(n) => n.to_string(),
-            Scalar::Float(n) => n.to_string(),
-            Scalar::Text(s) => s,
-            Scalar::Null(()) => String::new(),
-        }
-    }
-}
-
-type Scalars = std::collections::BTreeMap<String, Scalar>;
+/// Values of keys as they are written: YAML would read `yes` and `1.10` as something else.
+type Scalars = std::collections::BTreeMap<String, Option<String>>;
 
 fn plain(map: Scalars) -> Config {
-    map.into_iter().map(|(key, value)| (key, value.into())).collect()
+    map.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()
 }
 
 /// A map whose values may be written as any scalar.
@@ -68,13 +70,19 @@ fn nested_scalars<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Devices,
 }
 
 impl Definition {
-    /// Reads YAML. Unknown keys of LXD's documents do not matter; wrong types do.
+    /// Reads YAML. What only describes does not matter; wrong types do, and keys that nobody knows: a misspelt
+    /// `config` would take all of it away.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         if text.trim().is_empty() {
             return Ok(Definition::default());
         }
-        serde_saphyr::from_str(text)
-            .map_err(|e| Failure::usage(format!("not a definition in YAML: {}", first_line(&e.to_string()))))
+        let bad = |e: serde_saphyr::Error| Failure::usage(format!("not a definition in YAML: {}", first_line(&e.to_string())));
+        let definition = serde_saphyr::from_str(text).map_err(bad)?;
+        let keys: std::collections::BTreeMap<String, serde::de::IgnoredAny> = serde_saphyr::from_str(text).map_err(bad)?;
+        match keys.keys().find(|key| !OURS.contains(&key.as_str()) && !FORGOTTEN.contains(&key.as_str())) {
+            Some(key) => Err(unknown(key)),
+            None => Ok(definition),
+        }
     }
 
     /// The definition on standard input when that is a redirected file (`< c1.yaml`). Pipes and
@@ -87,6 +95,14 @@ impl Definition {
         }
         let text = read_text(&mut stdin.lock())?;
         Ok(if text.trim().is_empty() { None } else { Some(Definition::parse(&text)?) })
+    }
+}
+
+fn unknown(key: &str) -> Failure {
+    let failure = Failure::usage(format!("the definition has an unknown key {}", lxhost_model::name::quoted(key)));
+    match lxhost_model::config::nearest(key, OURS) {
+        Some(near) => failure.hint(format!("did you mean {near}?")),
+        None => failure,
     }
 }
 
@@ -112,6 +128,13 @@ mod tests {
     }
 
     #[test]
+    fn values_are_what_is_written() {
+        let text = "config:\n  user.a: 1.10\n  user.b: yes\n  user.c: 0755\n  user.d: ~\n  user.e: 1e3\n  user.f: 2024-01-01\n";
+        let values: Vec<_> = Definition::parse(text).unwrap().config.into_values().collect();
+        assert_eq!(values, ["1.10", "yes", "0755", "", "1e3", "2024-01-01"]);
+    }
+
+    #[test]
     fn empty_maps_and_nothing_at_all_are_allowed() {
         assert_eq!(Definition::parse("").unwrap(), Definition::default());
         assert_eq!(Definition::parse("config: {}\ndevices:\n").unwrap(), Definition::default());
@@ -125,6 +148,13 @@ mod tests {
         }
         let text = crate::render::yaml(&definition).unwrap();
         assert_eq!(Definition::parse(&text).unwrap(), definition, "{text}");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_with_the_right_one() {
+        let failure = Definition::parse("confg:\n  user.a: 1\n").unwrap_err();
+        assert!(failure.message.contains("confg") && failure.hint.unwrap().contains("config"));
+        assert_eq!(Definition::parse("status: Running\nlocation: none\n").unwrap(), Definition::default());
     }
 
     #[test]

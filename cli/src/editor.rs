@@ -17,6 +17,10 @@ pub(crate) async fn edit(text: &str, mut accept: impl AsyncFnMut(&str) -> Result
         if new == text {
             return Ok(());
         }
+        if new.trim().is_empty() {
+            // It would take everything away; `unset` and `remove` do that by name.
+            return Err(Failure::of(lxhost_model::Kind::Canceled, "the text was emptied: nothing is changed"));
+        }
         match accept(&new).await {
             Ok(()) => return Ok(()),
             Err(failure) => {
