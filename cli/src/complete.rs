@@ -19,7 +19,7 @@ type Words = Result<Vec<String>, Failure>;
 
 fn ask(words: impl AsyncFnOnce(Session) -> Words) -> Vec<CompletionCandidate> {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let global = Global { project: "default".to_owned(), quiet: true, no_ask_password: true };
+    let global = Global { project: "default".to_owned(), host: None, far_end: false, quiet: true, no_ask_password: true };
     let answer =
         runtime.block_on(async { tokio::time::timeout(PATIENCE, async { words(Session::open(&global).await?).await }).await });
     let Ok(Ok(words)) = answer else { return Vec::new() };

@@ -19,6 +19,7 @@ mod pairs;
 mod progress;
 mod pump;
 mod reference;
+mod remote;
 mod render;
 
 mod terminal;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     }
     let end = match Cli::try_parse() {
+        Ok(Cli { global: args::Global { host: Some(host), far_end: false, .. }, .. }) => Err(remote::run(&host)),
         Ok(cli) => run(cli),
         Err(error) => refused(&error),
     };

@@ -72,6 +72,12 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) project: String,
+    /// Work on another host by ssh; files are its files
+    #[arg(short = 'H', long, global = true, value_name = "HOST", help_heading = "Global options")]
+    pub(crate) host: Option<crate::remote::Target>,
+    /// Says that `--host` means this host.
+    #[arg(long, global = true, hide = true)]
+    pub(crate) far_end: bool,
     /// Print only names, ids and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
