@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
@@ -204,6 +204,10 @@ impl ImageFilesStore for FilesStore {
 
     fn files(&self, image: &Fingerprint, split: bool) -> Vec<PathBuf> {
         if split { vec![self.path(image), self.rootfs(image)] } else { vec![self.path(image)] }
+    }
+
+    fn export(&self, from: &Path, to: OwnedFd, stop: &AtomicBool) -> Result<()> {
+        super::export::export(from, to, stop)
     }
 
     async fn remove(&self, image: &Fingerprint) -> Result<()> {

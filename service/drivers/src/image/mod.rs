@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub mod busybox;
 mod copy;
 pub mod debian;
+mod export;
 pub mod files;
 mod pack;
 

@@ -6,9 +6,9 @@ use crate::ports::Progress;
 use crate::{Engine, Error, Kind, Result};
 use lxhost_model::job::JobId;
 use lxhost_model::{Action, ObjectId};
-use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where an image goes.
 pub struct Export {
@@ -39,23 +39,24 @@ impl Engine {
         let (core, id) = (self.core.clone(), job.id());
         tokio::spawn(async move {
             job.report("writing image", -1.0);
-            let copied = tokio::task::spawn_blocking(move || copy(files, targets)).await;
-            let result = copied
-                .map_err(|e| Error::failed(format!("image.export: {e}")))
-                .and_then(|copied| copied)
-                .map(|()| Output::default());
+            job.may_be_canceled(true);
+            let stop = Arc::new(AtomicBool::new(false));
+            let (images, stopped) = (core.ports.images.clone(), stop.clone());
+            let mut writing = tokio::task::spawn_blocking(move || {
+                let mut pairs = files.iter().zip(targets);
+                pairs.try_for_each(|(path, target)| images.export(path, target, &stopped))
+            });
+            let written = tokio::select! {
+                written = &mut writing => written,
+                () = job.canceled() => {
+                    stop.store(true, Ordering::Relaxed);
+                    writing.await
+                }
+            };
+            let result = written.map_err(|e| Error::failed(format!("image.export: {e}"))).flatten().map(|()| Output::default());
             crate::audit::ended(&core, &job, None, &result);
             core.end(job, result);
         });
         Ok(id)
     }
-}
-
-fn copy(files: Vec<PathBuf>, targets: Vec<OwnedFd>) -> Result<()> {
-    for (path, target) in files.into_iter().zip(targets) {
-        let failed = |e: std::io::Error| Error::io(format!("export {}", path.display()), &e);
-        let mut from = File::open(&path).map_err(failed)?;
-        std::io::copy(&mut from, &mut File::from(target)).map_err(failed)?;
-    }
-    Ok(())
 }

@@ -5,7 +5,8 @@ use lxhost_model::config::Config;
 use lxhost_model::name::ImageAlias;
 use lxhost_model::{Fingerprint, Result, Timestamp};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Told how far long work is.
 pub trait Progress: Send + Sync {
@@ -55,6 +56,13 @@ pub trait ImageFilesStore: Send + Sync {
 
     /// Paths of the files, metadata first.
     fn files(&self, image: &Fingerprint, split: bool) -> Vec<PathBuf>;
+
+    /// Writes a file of an image into a caller's descriptor, until its end or until `stop` is set: whoever reads a
+    /// pipe may stop reading. Blocks.
+    ///
+    /// # Errors
+    /// `Canceled`; `NoSpace`; `Failed`, also when the reader has gone.
+    fn export(&self, from: &Path, to: OwnedFd, stop: &AtomicBool) -> Result<()>;
 
     /// Removes the files. Idempotent.
     async fn remove(&self, image: &Fingerprint) -> Result<()>;
