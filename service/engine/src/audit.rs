@@ -29,7 +29,7 @@ pub(crate) fn ended(core: &Core, job: &JobHandle, before: Option<String>, result
             LXHOST_JOB = id,
             LXHOST_VERB = verb,
             LXHOST_CALLER_UID = uid,
-            "{what}: done"
+            "{what}: done for uid {uid}"
         ),
         Err(error) => tracing::warn!(
             MESSAGE_ID = FAILED,
@@ -38,7 +38,7 @@ pub(crate) fn ended(core: &Core, job: &JobHandle, before: Option<String>, result
             LXHOST_VERB = verb,
             LXHOST_CALLER_UID = uid,
             LXHOST_ERROR = error.kind.dbus_name(),
-            "{what}: {error}"
+            "{what}: failed for uid {uid}: {error}"
         ),
     }
 }
