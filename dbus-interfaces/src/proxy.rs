@@ -194,6 +194,9 @@ pub trait Guest {
     /// A stream to the console; `kind` is `console`. Options: `rows` q, `cols` q.
     #[zbus(allow_interactive_auth)]
     fn open_console(&self, kind: &str, options: &Options<'_>) -> zbus::Result<(OwnedFd, String)>;
+    /// Gives the console another size.
+    #[zbus(allow_interactive_auth)]
+    fn resize_console(&self, rows: u16, cols: u16, options: &Options<'_>) -> zbus::Result<()>;
     /// What the console printed, readable to its end.
     #[zbus(allow_interactive_auth)]
     fn get_console_log(&self, options: &Options<'_>) -> zbus::Result<OwnedFd>;
@@ -272,6 +275,12 @@ pub trait Network {
     /// Configuration and generation.
     #[zbus(allow_interactive_auth)]
     fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, u64)>;
+    /// Replaces its keys, on the host too; addresses left out are chosen anew. Option: `description` s.
+    #[zbus(allow_interactive_auth)]
+    fn replace_config(&self, config: &Config, expected_generation: u64, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Description.
+    #[zbus(property)]
+    fn description(&self) -> zbus::Result<String>;
     /// Leases there are now.
     fn list_leases(&self) -> zbus::Result<Vec<LeaseRow>>;
     /// Deletes it.
@@ -285,6 +294,12 @@ pub trait Pool {
     /// Configuration and generation.
     #[zbus(allow_interactive_auth)]
     fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, u64)>;
+    /// Replaces its `user.*` keys. Option: `description` s.
+    #[zbus(allow_interactive_auth)]
+    fn replace_config(&self, config: &Config, expected_generation: u64, options: &Options<'_>) -> zbus::Result<u64>;
+    /// Description.
+    #[zbus(property)]
+    fn description(&self) -> zbus::Result<String>;
     /// Total and free bytes.
     fn get_usage(&self) -> zbus::Result<(u64, u64)>;
     /// Deletes it.

@@ -10,12 +10,15 @@ mod images;
 mod inits;
 mod inside;
 mod isolation;
+mod journal;
+mod networks;
 mod outliving;
 mod package;
 mod polkit;
 mod power;
 mod refusal;
 mod road;
+mod terminal;
 
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host::{self, Kind};
@@ -26,7 +29,10 @@ const SUITES: &[Suite] = &[
     power::SUITE,
     inits::SUITE,
     inside::SUITE,
+    terminal::SUITE,
     image_verbs::SUITE,
+    journal::SUITE,
+    networks::SUITE,
     outliving::SUITE,
     polkit::SUITE,
     bus::SUITE,

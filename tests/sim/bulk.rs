@@ -42,6 +42,27 @@ async fn higher_priorities_go_first() {
 }
 
 #[tokio::test]
+async fn at_boot_the_next_ones_wait_for_one_with_a_delay() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let manager = client.manager().await;
+    let config = |pairs: &[(&'static str, &'static str)]| {
+        let mut keys = HashMap::from([("boot.autostart", "true")]);
+        keys.extend(pairs.iter().copied());
+        options([("config", Variant::from(keys))])
+    };
+    client.create("first", &config(&[("boot.autostart.priority", "9"), ("boot.autostart.delay", "1")])).await;
+    client.create("second", &config(&[])).await;
+    client.create("third", &options([("config", Variant::from(HashMap::from([("boot.autostart", "false")])))])).await;
+    let begin = std::time::Instant::now();
+    let job = manager.bulk_operation("start", &[], &options([("autostart", true.into())])).await.unwrap();
+    client.done(&job).await;
+    assert!(begin.elapsed() >= std::time::Duration::from_secs(1), "{:?}", begin.elapsed());
+    let state = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+    assert_eq!(client.states().await, [state("first", "running"), state("second", "running"), state("third", "stopped")]);
+}
+
+#[tokio::test]
 async fn all_means_those_that_the_verb_suits() {
     let world = World::start().await;
     let client = world.client().await;

@@ -266,8 +266,12 @@ async fn the_console_echoes_and_remembers() {
     })
     .await;
     assert_eq!(echoed, "grüße".as_bytes());
+    let size = options([("rows", 44u16.into()), ("cols", 99u16.into())]);
+    guest.open_console("console", &size).await.unwrap();
+    guest.resize_console(50, 120, &none()).await.unwrap();
     let log = File::from(OwnedFd::from(guest.get_console_log(&none()).await.unwrap()));
-    assert!(String::from_utf8_lossy(&blocking(move || read_all(log)).await).contains("grüße"));
+    let said = String::from_utf8_lossy(&blocking(move || read_all(log)).await).into_owned();
+    assert!(said.contains("grüße") && said.contains("[99x44]") && said.contains("[120x50]"), "{said}");
 }
 
 #[tokio::test]

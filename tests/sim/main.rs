@@ -17,6 +17,7 @@ mod load;
 mod options;
 mod races;
 mod raw;
+mod replace;
 mod road;
 mod scale;
 mod world;

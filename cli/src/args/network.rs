@@ -27,6 +27,31 @@ pub(crate) enum Network {
         /// Key
         key: String,
     },
+    /// Set keys
+    #[command(
+        after_help = "Examples:\n  lxctl network set lxbr0 ipv4.dhcp.ranges=10.9.0.50-10.9.0.99\n  lxctl network set lxbr0 ipv4.nat false"
+    )]
+    Set {
+        /// Network
+        #[arg(add = ArgValueCandidates::new(complete::networks))]
+        name: String,
+        /// KEY=VALUE…, or KEY VALUE
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        keys: Vec<String>,
+    },
+    /// Unset keys
+    #[command(after_help = "Examples:\n  lxctl network unset lxbr0 ipv4.dhcp.ranges")]
+    Unset {
+        /// Network
+        #[arg(add = ArgValueCandidates::new(complete::networks))]
+        name: String,
+        /// Keys
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+    },
+    /// Change a network in an editor, or from standard input
+    #[command(after_help = "Examples:\n  lxctl network edit lxbr0\n  lxctl network edit lxbr0 < network.yaml")]
+    Edit(NetworkName),
     /// Make a network
     #[command(
         after_help = "Examples:\n  lxctl network create lab\n  lxctl network create lab ipv4.address=10.9.0.1/24 ipv6.address=none"
@@ -43,6 +68,9 @@ pub(crate) enum Network {
         /// Keys, as an option
         #[arg(short, long = "config", value_name = "KEY=VALUE")]
         config: Vec<Pair>,
+        /// Description
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
     },
     /// Delete networks that no instance uses
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl network delete lab")]

@@ -38,6 +38,29 @@ pub(crate) enum Storage {
         /// Key
         key: String,
     },
+    /// Set keys
+    #[command(after_help = "Examples:\n  lxctl storage set default user.owner=web\n  lxctl storage set default user.owner web")]
+    Set {
+        /// Pool
+        #[arg(add = ArgValueCandidates::new(complete::pools))]
+        name: String,
+        /// KEY=VALUE…, or KEY VALUE
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        keys: Vec<String>,
+    },
+    /// Unset keys
+    #[command(after_help = "Examples:\n  lxctl storage unset default user.owner")]
+    Unset {
+        /// Pool
+        #[arg(add = ArgValueCandidates::new(complete::pools))]
+        name: String,
+        /// Keys
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+    },
+    /// Change a pool in an editor, or from standard input
+    #[command(after_help = "Examples:\n  lxctl storage edit default\n  lxctl storage edit default < pool.yaml")]
+    Edit(PoolName),
     /// Make a pool
     #[command(
         after_help = "Examples:\n  lxctl storage create fast btrfs source=/srv/fast\n  lxctl storage create plain dir source=/srv/plain"
@@ -50,6 +73,9 @@ pub(crate) enum Storage {
         /// Keys
         #[arg(value_name = "KEY=VALUE")]
         keys: Vec<Pair>,
+        /// Description
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
     },
     /// Delete pools that hold nothing
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl storage delete fast")]

@@ -8,7 +8,7 @@ use crate::pump::{End, Escape, Pump};
 use crate::terminal::{self, Raw};
 use lxhost_dbus::Options;
 use lxhost_dbus::proxy::GuestProxy;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use tokio::signal::unix::SignalKind;
 use zbus::wire::OwnedObjectPath;
 
@@ -37,19 +37,19 @@ pub(crate) async fn log(session: &Session, path: &OwnedObjectPath) -> Result<(),
 /// Attaches the user's terminal to the console until the escape or its end.
 pub(crate) async fn attach(session: &Session, path: &OwnedObjectPath) -> Result<u8, Failure> {
     let guest: GuestProxy<'static> = session.object(path).await?;
-    let none = Options::new();
-    let (stream, _) = session.allowed(|| guest.open_console("console", &none)).await?;
-    let stream = OwnedFd::from(stream);
-    resize(&stream);
+    let mut options = Options::new();
+    if let Some(size) = terminal::size() {
+        options.extend([("rows", size.ws_row.into()), ("cols", size.ws_col.into())]);
+    }
+    let (stream, _) = session.allowed(|| guest.open_console("console", &options)).await?;
     let io = |e: std::io::Error| Failure::io("copy to the terminal", &e);
-    let size = stream.try_clone().map_err(io)?;
     let raw = Raw::enter()?;
     if !session.quiet {
         // A raw terminal does not return the carriage by itself.
         eprint!("Ctrl-a q leaves the console{}", if raw.is_some() { "\r\n" } else { "\n" });
     }
-    let mut pump = Pump::start(stream, Escape::CtrlA).map_err(io)?;
-    let end = attend(&size, &mut pump).await;
+    let mut pump = Pump::start(stream.into(), Escape::CtrlA).map_err(io)?;
+    let end = attend(&guest, &mut pump).await;
     pump.finish();
     drop(raw);
     if !session.quiet {
@@ -58,21 +58,19 @@ pub(crate) async fn attach(session: &Session, path: &OwnedObjectPath) -> Result<
     end
 }
 
-async fn attend(stream: &OwnedFd, pump: &mut Pump) -> Result<u8, Failure> {
+async fn attend(guest: &GuestProxy<'static>, pump: &mut Pump) -> Result<u8, Failure> {
     let mut signals = Signals::new()?;
     let mut resized = listen(SignalKind::window_change())?;
     loop {
         tokio::select! {
             end = pump.ended() => return Ok(if end == End::Orphaned { 129 } else { 0 }),
             number = signals.next() => return Ok(128 + u8::try_from(number).unwrap_or(0)),
-            _ = resized.recv() => resize(stream),
+            _ = resized.recv() => {
+                if let Some(size) = terminal::size() {
+                    // A console of an old size is still a console.
+                    let _ = guest.resize_console(size.ws_row, size.ws_col, &Options::new()).await;
+                }
+            }
         }
-    }
-}
-
-/// Gives the console the size of our terminal; a stream that is no terminal has none.
-fn resize(stream: &OwnedFd) {
-    if let Some(size) = terminal::size() {
-        let _ = rustix::termios::tcsetwinsize(stream.as_fd(), size);
     }
 }

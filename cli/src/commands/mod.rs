@@ -10,6 +10,7 @@ mod generate;
 mod image;
 mod info;
 pub(crate) mod init;
+mod keyed;
 mod launch;
 mod list;
 mod monitor;

@@ -1,5 +1,6 @@
 //! `network`.
 
+use super::keyed::{Keyed, described};
 use crate::args::Network as Args;
 use crate::bus::Session;
 use crate::failure::Failure;
@@ -24,9 +25,15 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             let (config, _) = session.allowed(|| network.get_config(&none)).await?;
             render::print(&format!("{}\n", config.get(key).map_or("", String::as_str)))
         }
-        Args::Create { name, keys, kind, config } => {
+        Args::Set { name, keys } => {
+            let set = pairs::from_words(keys, &mut std::io::stdin())?;
+            change(session, name, |config| config.extend(set)).await
+        }
+        Args::Unset { name, keys } => change(session, name, |config| config.retain(|key, _| !keys.contains(key))).await,
+        Args::Edit(args) => edit(session, &args.name).await,
+        Args::Create { name, keys, kind, config, description } => {
             let config = pairs::config(config.iter().chain(keys));
-            create(session, name, kind, &config).await?;
+            create(session, name, kind, &config, description.as_deref()).await?;
             session.name_or(name, format!("Network {name} created"))
         }
         Args::Delete { names } => {
@@ -58,21 +65,62 @@ fn json_of(row: &NetworkRow) -> serde_json::Value {
 }
 
 async fn show(session: &Session, name: &str) -> Result<(), Failure> {
-    let network = session.network(name).await?;
-    let none = Options::new();
-    let (config, _) = session.allowed(|| network.get_config(&none)).await?;
+    let Keyed { description, config, .. } = read(session, &session.network(name).await?).await?;
     let name = crate::reference::local(name)?;
     let rows = pages::networks(session, None).await?;
     let mut data = rows.iter().find(|row| row.name == name).map_or_else(|| json!({ "name": name }), json_of);
+    data["description"] = json!(description);
     data["config"] = json!(config);
     render::print(&render::yaml(&data)?)
 }
 
-/// Makes a network and waits until it is up.
-pub(crate) async fn create(session: &Session, name: &str, kind: &str, config: &Config) -> Result<(), Failure> {
-    let manager = session.manager().await?;
+async fn read(session: &Session, network: &NetworkProxy<'static>) -> Result<Keyed, Failure> {
     let none = Options::new();
-    let (_, job) = session.allowed(|| manager.create_network(&session.project, name, kind, config, &none)).await?;
+    let (config, generation) = session.allowed(|| network.get_config(&none)).await?;
+    Ok(Keyed { description: network.description().await?, config, generation })
+}
+
+async fn change(session: &Session, name: &str, change: impl FnOnce(&mut Config)) -> Result<(), Failure> {
+    let network = session.network(name).await?;
+    let Keyed { mut config, generation, .. } = read(session, &network).await?;
+    change(&mut config);
+    replace(session, name, &network, &config, generation, None).await
+}
+
+async fn edit(session: &Session, name: &str) -> Result<(), Failure> {
+    let network = session.network(name).await?;
+    let before = read(session, &network).await?;
+    crate::editor::edit(&before.yaml(crate::reference::local(name)?)?, async |text| {
+        let (description, config) = Keyed::edited(text)?;
+        replace(session, name, &network, &config, before.generation, Some(&description)).await
+    })
+    .await
+}
+
+async fn replace(
+    session: &Session,
+    name: &str,
+    network: &NetworkProxy<'static>,
+    config: &Config,
+    generation: u64,
+    description: Option<&str>,
+) -> Result<(), Failure> {
+    let options = described(description);
+    let job = session.allowed(|| network.replace_config(config, generation, &options)).await?;
+    progress::wait(session, &job, &format!("Configuring network {name}"), OnInterrupt::Leave).await.map(drop)
+}
+
+/// Makes a network and waits until it is up.
+pub(crate) async fn create(
+    session: &Session,
+    name: &str,
+    kind: &str,
+    config: &Config,
+    description: Option<&str>,
+) -> Result<(), Failure> {
+    let manager = session.manager().await?;
+    let options = described(description);
+    let (_, job) = session.allowed(|| manager.create_network(&session.project, name, kind, config, &options)).await?;
     progress::wait(session, &job, &format!("Creating network {name}"), OnInterrupt::Cancel).await.map(drop)
 }
 

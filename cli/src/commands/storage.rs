@@ -1,5 +1,6 @@
 //! `storage`.
 
+use super::keyed::{Keyed, described};
 use crate::args::Storage as Args;
 use crate::bus::Session;
 use crate::failure::Failure;
@@ -24,8 +25,14 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             let (config, _) = session.allowed(|| pool.get_config(&none)).await?;
             render::print(&format!("{}\n", config.get(key).map_or("", String::as_str)))
         }
-        Args::Create { name, driver, keys } => {
-            create(session, name, driver, &pairs::config(keys)).await?;
+        Args::Set { name, keys } => {
+            let set = pairs::from_words(keys, &mut std::io::stdin())?;
+            change(session, name, |config| config.extend(set)).await
+        }
+        Args::Unset { name, keys } => change(session, name, |config| config.retain(|key, _| !keys.contains(key))).await,
+        Args::Edit(args) => edit(session, &args.name).await,
+        Args::Create { name, driver, keys, description } => {
+            create(session, name, driver, &pairs::config(keys), description.as_deref()).await?;
             session.name_or(name, format!("Storage pool {name} created"))
         }
         Args::Delete { names } => {
@@ -56,10 +63,9 @@ async fn row(session: &Session, name: &str) -> Result<Option<PoolRow>, Failure> 
 }
 
 async fn show(session: &Session, name: &str) -> Result<(), Failure> {
-    let pool = session.pool(name).await?;
-    let none = Options::new();
-    let (config, _) = session.allowed(|| pool.get_config(&none)).await?;
+    let Keyed { description, config, .. } = read(session, &session.pool(name).await?).await?;
     let mut data = row(session, name).await?.as_ref().map_or_else(|| json!({ "name": name }), json_of);
+    data["description"] = json!(description);
     data["config"] = json!(config);
     render::print(&render::yaml(&data)?)
 }
@@ -87,11 +93,42 @@ async fn info(session: &Session, name: &str, exact: bool, format: Format) -> Res
     render::show_one(format, text, &data)
 }
 
-/// Makes a pool; an empty driver lets the daemon choose.
-pub(crate) async fn create(session: &Session, name: &str, driver: &str, config: &Config) -> Result<(), Failure> {
-    let manager = session.manager().await?;
+async fn read(session: &Session, pool: &PoolProxy<'static>) -> Result<Keyed, Failure> {
     let none = Options::new();
-    let (_, job) = session.allowed(|| manager.create_pool(name, driver, config, &none)).await?;
+    let (config, generation) = session.allowed(|| pool.get_config(&none)).await?;
+    Ok(Keyed { description: pool.description().await?, config, generation })
+}
+
+async fn change(session: &Session, name: &str, change: impl FnOnce(&mut Config)) -> Result<(), Failure> {
+    let pool = session.pool(name).await?;
+    let Keyed { mut config, generation, .. } = read(session, &pool).await?;
+    change(&mut config);
+    let none = Options::new();
+    session.allowed(|| pool.replace_config(&config, generation, &none)).await.map(drop)
+}
+
+async fn edit(session: &Session, name: &str) -> Result<(), Failure> {
+    let pool = session.pool(name).await?;
+    let before = read(session, &pool).await?;
+    crate::editor::edit(&before.yaml(crate::reference::local(name)?)?, async |text| {
+        let (description, config) = Keyed::edited(text)?;
+        let options = described(Some(&description));
+        session.allowed(|| pool.replace_config(&config, before.generation, &options)).await.map(drop)
+    })
+    .await
+}
+
+/// Makes a pool; an empty driver lets the daemon choose.
+pub(crate) async fn create(
+    session: &Session,
+    name: &str,
+    driver: &str,
+    config: &Config,
+    description: Option<&str>,
+) -> Result<(), Failure> {
+    let manager = session.manager().await?;
+    let options = described(description);
+    let (_, job) = session.allowed(|| manager.create_pool(name, driver, config, &options)).await?;
     progress::wait(session, &job, &format!("Creating storage pool {name}"), OnInterrupt::Cancel).await.map(drop)
 }
 

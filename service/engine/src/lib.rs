@@ -35,4 +35,5 @@ pub use faults::Decide;
 pub use job::{JobView, Output};
 pub use live::{Live, SubState};
 pub use lxhost_model::{Error, Kind, Result};
+pub use step::memory_limit;
 pub use verb::{Finish, Plan, Question, Recovery, Verb, View};

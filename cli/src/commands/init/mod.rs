@@ -71,11 +71,11 @@ fn suited(existing: &Existing, driver: &str) -> Preseed {
 async fn apply(session: &Session, wanted: &Preseed) -> Result<(), Failure> {
     let existing = Existing::read(session).await?;
     for pool in wanted.storage_pools.iter().filter(|pool| !existing.pools.contains(&pool.name)) {
-        super::storage::create(session, &pool.name, &pool.driver, &pool.config).await?;
+        super::storage::create(session, &pool.name, &pool.driver, &pool.config, pool.description.as_deref()).await?;
         session.say(format!("Storage pool {} created", pool.name));
     }
     for network in wanted.networks.iter().filter(|network| !existing.networks.contains(&network.name)) {
-        super::network::create(session, &network.name, network.kind(), &network.config).await?;
+        super::network::create(session, &network.name, network.kind(), &network.config, network.description.as_deref()).await?;
         session.say(format!("Network {} created", network.name));
     }
     for profile in &wanted.profiles {

@@ -23,8 +23,8 @@ pub(crate) struct Preseed {
 pub(crate) struct PoolSeed {
     pub(crate) name: String,
     pub(crate) driver: String,
-    /// Read so that LXD's preseeds parse; pools and networks have none yet.
-    #[serde(skip_serializing)]
+    /// Description.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
     #[serde(deserialize_with = "scalars")]
     pub(crate) config: Config,
@@ -37,8 +37,8 @@ pub(crate) struct NetworkSeed {
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// Read so that LXD's preseeds parse; pools and networks have none yet.
-    #[serde(skip_serializing)]
+    /// Description.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
     #[serde(deserialize_with = "scalars")]
     pub(crate) config: Config,

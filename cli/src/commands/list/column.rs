@@ -4,6 +4,7 @@ use super::item::{Item, Needs};
 use crate::failure::Failure;
 use crate::render;
 use crate::values::{list, number, number_in, text};
+use lxhost_dbus::wire::Values;
 use lxhost_model::Kind;
 use lxhost_model::name::quoted;
 
@@ -20,7 +21,9 @@ pub(crate) enum Column {
     Image,
     ImageInFull,
     LastUsed,
+    Location,
     Memory,
+    MemoryPercent,
     Name,
     Processes,
     Pid,
@@ -44,7 +47,9 @@ const LETTERS: &[(char, Column, &str)] = &[
     ('f', Column::Image, "BASE IMAGE"),
     ('F', Column::ImageInFull, "BASE IMAGE"),
     ('l', Column::LastUsed, "LAST USED AT"),
+    ('L', Column::Location, "LOCATION"),
     ('m', Column::Memory, "MEMORY USAGE"),
+    ('M', Column::MemoryPercent, "MEMORY USAGE%"),
     ('n', Column::Name, "NAME"),
     ('N', Column::Processes, "PROCESSES"),
     ('p', Column::Pid, "PID"),
@@ -57,7 +62,7 @@ const LETTERS: &[(char, Column, &str)] = &[
 ];
 
 /// Letters of LXD's that say something this version does not know.
-const NOT_YET: &[(char, &str)] = &[('D', "disk usage"), ('L', "cluster members"), ('M', "memory usage in percent")];
+const NOT_YET: &[(char, &str)] = &[('D', "disk usage")];
 
 /// Parses `-c`: letters, and configuration keys as `KEY[:TITLE]`, with commas between.
 pub(crate) fn parse(word: &str) -> Result<Vec<Column>, Failure> {
@@ -105,7 +110,8 @@ impl Column {
         let mut needs = Needs::default();
         match self {
             Column::Ipv4 | Column::Ipv6 | Column::Name | Column::Project | Column::State | Column::Type | Column::Started => (),
-            Column::Memory => drop(needs.state.insert("memory")),
+            Column::Location => (),
+            Column::Memory | Column::MemoryPercent => drop(needs.state.insert("memory")),
             Column::Processes => drop(needs.state.insert("pids")),
             Column::Cpu => drop(needs.state.insert("cpu")),
             Column::Key { .. } => needs.config = true,
@@ -138,6 +144,9 @@ impl Column {
             Column::ImageInFull => text(&item.properties, "Image"),
             Column::LastUsed => date("LastUsedTimestamp"),
             Column::Memory => number_in(&item.state, "memory", "current").map(render::bytes).unwrap_or_default(),
+            Column::MemoryPercent => percent(&item.state).unwrap_or_default(),
+            // What LXD says of a host that is in no cluster.
+            Column::Location => "none".to_owned(),
             Column::Name => item.row.name.clone(),
             Column::Processes => number(&item.state, "pids").map(|n| n.to_string()).unwrap_or_default(),
             Column::Pid => match number(&item.properties, "Leader") {
@@ -157,6 +166,12 @@ impl Column {
     }
 }
 
+/// Memory in use of what the instance may have.
+fn percent(state: &Values) -> Option<String> {
+    let (current, total) = (number_in(state, "memory", "current")?, number_in(state, "memory", "total")?);
+    (total > 0).then(|| format!("{:.1}%", current as f64 * 100.0 / total as f64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +188,7 @@ mod tests {
     fn an_unknown_column_and_one_of_a_later_version_are_told_apart() {
         assert_eq!(parse("nx").unwrap_err().code, 2);
         assert_eq!(parse("").unwrap_err().code, 2);
-        assert!(parse("ns46tS").is_ok());
+        assert!(parse("ns46tSLmM").is_ok());
         let failure = parse("nD").unwrap_err();
         assert_eq!(failure.code, 8);
         assert!(failure.message.contains("disk usage"), "{}", failure.message);

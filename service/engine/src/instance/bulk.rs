@@ -1,5 +1,5 @@
 //! One verb on many instances: `start --all`, `stop --all`, boot and shutdown of the host. Instances of
-//! one priority go together, higher priorities first.
+//! one priority go together, higher priorities first; at boot, one with a delay is waited for.
 
 use super::{Delete, Freeze, Restart, Start, Stop, questions};
 use crate::core::Core;
@@ -10,6 +10,7 @@ use lxhost_model::job::JobId;
 use lxhost_model::{Action, Instance, ObjectId, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Volatile key that remembers, over a reboot of the host, that an instance ran.
 const RAN: &str = "last_state.running";
@@ -101,6 +102,25 @@ impl Bulk {
         Ok(waves.into_values().collect())
     }
 
+    /// Who goes together, and how long the next ones wait after it: at boot, one with a delay ends its wave.
+    fn paced(&self, state: &State, waves: Vec<Vec<ObjectId>>) -> Vec<(Vec<ObjectId>, Duration)> {
+        let delay = |id: &ObjectId| {
+            let instance = state.instances.get(id).filter(|_| matches!(self.verb, BulkVerb::Start { boot: true }))?;
+            super::expand(state, instance).config.get("boot.autostart.delay")?.parse().ok().filter(|seconds| *seconds > 0)
+        };
+        let mut paced = vec![];
+        for mut left in waves {
+            while let Some((at, seconds)) = left.iter().enumerate().find_map(|(at, id)| Some((at, delay(id)?))) {
+                let rest = left.split_off(at + 1);
+                paced.push((std::mem::replace(&mut left, rest), Duration::from_secs(seconds)));
+            }
+            if !left.is_empty() {
+                paced.push((left, Duration::ZERO));
+            }
+        }
+        paced
+    }
+
     fn one(&self, core: &Arc<Core>, uid: u32, id: ObjectId) -> Result<JobId> {
         match self.verb {
             BulkVerb::Start { .. } => core.open(uid, Box::new(Start::new(id))),
@@ -152,7 +172,13 @@ async fn run(core: &Arc<Core>, job: &JobHandle, bulk: &Bulk, waves: Vec<Vec<Obje
     let total = waves.iter().map(Vec::len).sum::<usize>().max(1);
     let mut ended = 0usize;
     let mut errors = vec![];
-    for wave in waves {
+    let mut pause = Duration::ZERO;
+    for (wave, delay) in bulk.paced(&core.state(), waves) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = job.canceled() => {}
+        }
+        pause = delay;
         job.refuse_if_canceled()?;
         let jobs: Vec<_> = wave.iter().map(|id| (*id, bulk.one(core, job.uid(), *id))).collect();
         for (id, child) in jobs {

@@ -53,6 +53,16 @@ impl Create {
         Create { network, noted: true }
     }
 
+    /// The same with a description.
+    ///
+    /// # Errors
+    /// `InvalidConfig`.
+    pub fn described(mut self, description: String) -> Result<Self> {
+        lxhost_model::config::check_text("description", &description)?;
+        self.network.description = description;
+        Ok(self)
+    }
+
     /// Identity it is going to have.
     pub fn id(&self) -> ObjectId {
         self.network.id

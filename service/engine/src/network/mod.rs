@@ -2,10 +2,12 @@
 
 mod create;
 mod delete;
+mod replace;
 mod up;
 
 pub use create::Create;
 pub use delete::Delete;
+pub use replace::Replace;
 pub(crate) use up::Up;
 
 use crate::verb::Question;

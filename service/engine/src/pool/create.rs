@@ -34,6 +34,16 @@ impl Create {
         Create { pool: record(view.ports, name, driver, Config::new()), noted: true }
     }
 
+    /// The same with a description.
+    ///
+    /// # Errors
+    /// `InvalidConfig`.
+    pub fn described(mut self, description: String) -> Result<Self> {
+        lxhost_model::config::check_text("description", &description)?;
+        self.pool.description = description;
+        Ok(self)
+    }
+
     /// Identity it is going to have.
     pub fn id(&self) -> ObjectId {
         self.pool.id

@@ -2,9 +2,11 @@
 
 mod create;
 mod delete;
+mod replace;
 
 pub use create::Create;
 pub use delete::Delete;
+pub use replace::Replace;
 
 use crate::verb::Question;
 use lxhost_model::Action;

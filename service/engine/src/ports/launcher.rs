@@ -245,6 +245,9 @@ pub trait Launcher: Send + Sync {
     /// A stream to the console: what is written goes in, what the guest prints comes out.
     async fn console(&self, id: ObjectId) -> Result<OwnedFd>;
 
+    /// Gives the console the size of the terminal that looks at it.
+    async fn console_resize(&self, id: ObjectId, rows: u16, columns: u16) -> Result<()>;
+
     /// The console's ring buffer, readable to its end.
     async fn console_log(&self, id: ObjectId) -> Result<OwnedFd>;
 

@@ -175,17 +175,22 @@ fn environment(config: &Config) -> std::collections::BTreeMap<String, String> {
     config.iter().filter_map(|(key, value)| Some((key.strip_prefix("environment.")?.to_owned(), value.clone()))).collect()
 }
 
+/// Bytes of memory that an instance with this configuration may use, of the `host`'s; `None`: all of them.
+///
+/// # Errors
+/// `InvalidConfig`.
+pub fn memory_limit(config: &Config, host: u64) -> Result<Option<u64>> {
+    let Some(value) = config.get("limits.memory") else { return Ok(None) };
+    match value.strip_suffix('%').and_then(|percent| percent.parse::<u64>().ok()) {
+        Some(percent) => Ok(Some(host / 100 * percent)),
+        None => size::parse_bytes(value).map(Some),
+    }
+}
+
 fn limits(config: &Config, memory: u64) -> Result<Limits> {
-    let memory = match config.get("limits.memory").map(String::as_str) {
-        None => None,
-        Some(value) => Some(match value.strip_suffix('%').and_then(|percent| percent.parse::<u64>().ok()) {
-            Some(percent) => memory / 100 * percent,
-            None => size::parse_bytes(value)?,
-        }),
-    };
     let quota = config.get("limits.cpu.allowance").and_then(|v| v.strip_suffix('%')).and_then(|v| v.parse::<u64>().ok());
     Ok(Limits {
-        memory,
+        memory: memory_limit(config, memory)?,
         processes: Some(config.get("limits.processes").and_then(|v| v.parse().ok()).unwrap_or(TASKS)),
         cpu_quota: quota.map(|percent| percent * 10_000),
     })

@@ -15,6 +15,7 @@ use lxhost_model::name::NetworkName;
 use lxhost_model::{Fingerprint, Network, ObjectId, Pool};
 use std::sync::Arc;
 
+pub use instance::memory_limit;
 pub(crate) use instance::nics;
 
 /// One step of a plan. It carries what its undo needs, for the records may be gone by then.

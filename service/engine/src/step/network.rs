@@ -16,11 +16,13 @@ pub(super) async fn down(context: &Context<'_>, network: &Network) -> Result<()>
     context.core.ports.networks.driver(&network.kind)?.down(network, &others(context, network)).await
 }
 
-/// Undo of `up` for a network that is being made; one that has a record stays as it was.
+/// Undo of `up`: one that was being made goes, one that was being changed becomes what its record says again.
 pub(super) async fn down_if_unknown(context: &Context<'_>, network: &Network) -> Result<()> {
-    match context.core.state().networks.contains_key(&network.id) {
-        true => Ok(()),
-        false => down(context, network).await,
+    let known = context.core.state().networks.get(&network.id).cloned();
+    match known {
+        Some(known) if *known == *network => Ok(()),
+        Some(known) => up(context, &known).await,
+        None => down(context, network).await,
     }
 }
 

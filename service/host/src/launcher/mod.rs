@@ -157,6 +157,11 @@ impl Launcher for HostLauncher {
         self.open_console(id).await
     }
 
+    async fn console_resize(&self, id: ObjectId, rows: u16, columns: u16) -> Result<()> {
+        let live = self.table.get(id)?;
+        live.monitor.console_resize(rows, columns).await.map_err(|error| live.error(error))
+    }
+
     async fn console_log(&self, id: ObjectId) -> Result<OwnedFd> {
         self.open_console_log(id).await
     }

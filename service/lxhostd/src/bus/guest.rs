@@ -177,13 +177,31 @@ impl Guest {
         kind: &str,
         options: Values,
     ) -> Result<(zbus::OwnedFd, String), Failure> {
-        options::none(options)?;
+        let mut options = Options::new(options);
+        let size: (Option<u16>, Option<u16>) = (options.take("rows")?, options.take("cols")?);
+        options.done()?;
         if !matches!(kind, "" | "console") {
             return Err(Error::new(lxhost_engine::Kind::Unsupported, "a container has a text console only").into());
         }
         self.allow(&header, Action::InstanceConsole, "instance.console").await?;
-        let stream = self.bus.engine.ports().launcher.console(self.id).await?;
+        let launcher = &self.bus.engine.ports().launcher;
+        let stream = launcher.console(self.id).await?;
+        if let (Some(rows), Some(columns)) = size {
+            launcher.console_resize(self.id, rows, columns).await?;
+        }
         Ok((stream.into(), "/dev/console".to_owned()))
+    }
+
+    async fn resize_console(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        rows: u16,
+        cols: u16,
+        options: Values,
+    ) -> Result<(), Failure> {
+        options::none(options)?;
+        self.allow(&header, Action::InstanceConsole, "instance.console").await?;
+        Ok(self.bus.engine.ports().launcher.console_resize(self.id, rows, cols).await?)
     }
 
     #[zbus(out_args("log"))]

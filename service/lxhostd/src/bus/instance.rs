@@ -70,7 +70,10 @@ pub(super) async fn state(engine: &Engine, id: ObjectId, fields: &Fields) -> Res
     if let Some(usage) = counters.cpu {
         state.insert("cpu".to_owned(), value(HashMap::from([("usage-nsec", value(usage)?)]))?);
     }
-    let memory: HashMap<&str, OwnedVariant> = [("current", counters.memory), ("peak", counters.memory_peak)]
+    let expanded = lxhost_engine::instance::expand(&engine.state(), &record);
+    let host = engine.host().memory();
+    let total = Some(lxhost_engine::memory_limit(&expanded.config, host)?.unwrap_or(host).min(host));
+    let memory: HashMap<&str, OwnedVariant> = [("current", counters.memory), ("peak", counters.memory_peak), ("total", total)]
         .into_iter()
         .filter_map(|(key, bytes)| Some(value(bytes?).map(|bytes| (key, bytes))))
         .collect::<Result<_>>()?;

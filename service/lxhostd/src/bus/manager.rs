@@ -311,8 +311,11 @@ impl Manager {
         config: Config,
         options: Values,
     ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
-        options::none(options)?;
+        let mut options = Options::new(options);
+        let description = options.text("description")?;
+        options.done()?;
         let verb = network::Create::new(self.bus.engine.ports(), project.parse()?, name.parse()?, kind, config)?;
+        let verb = verb.described(description)?;
         let caller = self.bus.caller(&header).await?;
         let id = verb.id();
         let job = self.bus.engine.submit(&caller, verb).await?;
@@ -328,8 +331,10 @@ impl Manager {
         config: Config,
         options: Values,
     ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
-        options::none(options)?;
-        let verb = pool::Create::new(self.bus.engine.ports(), name.parse()?, driver, config).await?;
+        let mut options = Options::new(options);
+        let description = options.text("description")?;
+        options.done()?;
+        let verb = pool::Create::new(self.bus.engine.ports(), name.parse()?, driver, config).await?.described(description)?;
         let caller = self.bus.caller(&header).await?;
         let id = verb.id();
         let job = self.bus.engine.submit(&caller, verb).await?;

@@ -2,19 +2,38 @@
 
 use super::Bus;
 use super::error::Failure;
-use super::options;
+use super::job::value;
+use super::options::{self, Options};
 use super::rows::{self, object};
 use lxhost_dbus::wire::{Config, LeaseRow, Values};
-use lxhost_engine::network::Delete;
+use lxhost_engine::network::{Delete, Replace};
+use lxhost_engine::ports::State;
 use lxhost_engine::{Error, Kind, Question, Result};
 use lxhost_model::{Action, Network as Record, ObjectId};
+use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::wire::OwnedObjectPath;
+use zbus::wire::{OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Network {
     pub(super) bus: Bus,
     pub(super) id: ObjectId,
+}
+
+/// Properties that changed with a commit.
+pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
+    let (Some(old), Some(new)) = (before.networks.get(&id), after.networks.get(&id)) else { return Ok(HashMap::new()) };
+    let mut changed = HashMap::new();
+    if old.description != new.description {
+        changed.insert("Description", value(new.description.as_str())?);
+    }
+    if old.config != new.config {
+        changed.insert("Subnets", value(rows::subnets(new))?);
+    }
+    if old.generation != new.generation {
+        changed.insert("Generation", value(new.generation)?);
+    }
+    Ok(changed)
 }
 
 impl Network {
@@ -34,6 +53,23 @@ impl Network {
         let details = vec![("network", record.name.to_string()), ("verb", "network.get-config".to_owned())];
         self.bus.engine.allow(&caller, Question { action: Action::Info, details }).await?;
         Ok((record.config.clone(), record.generation))
+    }
+
+    #[zbus(out_args("job"))]
+    async fn replace_config(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        config: Config,
+        expected_generation: u64,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let description = options.take("description")?;
+        options.done()?;
+        let verb = Replace { id: self.id, config, description, expected: Some(expected_generation) };
+        let caller = self.bus.caller(&header).await?;
+        let job = self.bus.engine.submit(&caller, verb).await?;
+        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
     }
 
     #[zbus(out_args("leases"))]

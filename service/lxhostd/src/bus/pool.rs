@@ -2,19 +2,35 @@
 
 use super::Bus;
 use super::error::Failure;
-use super::options;
+use super::job::value;
+use super::options::{self, Options};
 use super::rows::object;
 use lxhost_dbus::wire::{Config, Values};
-use lxhost_engine::pool::Delete;
+use lxhost_engine::pool::{Delete, Replace};
+use lxhost_engine::ports::State;
 use lxhost_engine::{Error, Kind, Question, Result};
 use lxhost_model::{Action, ObjectId, Pool as Record};
+use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::wire::OwnedObjectPath;
+use zbus::wire::{OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Pool {
     pub(super) bus: Bus,
     pub(super) id: ObjectId,
+}
+
+/// Properties that changed with a commit.
+pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
+    let (Some(old), Some(new)) = (before.pools.get(&id), after.pools.get(&id)) else { return Ok(HashMap::new()) };
+    let mut changed = HashMap::new();
+    if old.description != new.description {
+        changed.insert("Description", value(new.description.as_str())?);
+    }
+    if old.generation != new.generation {
+        changed.insert("Generation", value(new.generation)?);
+    }
+    Ok(changed)
 }
 
 impl Pool {
@@ -34,6 +50,23 @@ impl Pool {
         let details = vec![("pool", record.name.to_string()), ("verb", "pool.get-config".to_owned())];
         self.bus.engine.allow(&caller, Question { action: Action::Info, details }).await?;
         Ok((record.config.clone(), record.generation))
+    }
+
+    #[zbus(out_args("generation"))]
+    async fn replace_config(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        config: Config,
+        expected_generation: u64,
+        options: Values,
+    ) -> Result<u64, Failure> {
+        let mut options = Options::new(options);
+        let description = options.take("description")?;
+        options.done()?;
+        let verb = Replace { id: self.id, config, description, expected: Some(expected_generation) };
+        let caller = self.bus.caller(&header).await?;
+        self.bus.engine.perform(&caller, verb).await?;
+        Ok(self.record()?.generation)
     }
 
     #[zbus(out_args("total", "free"))]

@@ -252,7 +252,15 @@ impl Publisher {
                 let changed = profile::changes(before, after, id).map_err(failed)?;
                 self.changed(at, "org.lxhost1.Profile", changed).await
             }
-            RowKey::Network(_) | RowKey::Pool(_) | RowKey::Job(_) => Ok(()),
+            RowKey::Network(id) => {
+                let changed = network::changes(before, after, id).map_err(failed)?;
+                self.changed(at, "org.lxhost1.Network", changed).await
+            }
+            RowKey::Pool(id) => {
+                let changed = pool::changes(before, after, id).map_err(failed)?;
+                self.changed(at, "org.lxhost1.Pool", changed).await
+            }
+            RowKey::Job(_) => Ok(()),
         }
     }
 

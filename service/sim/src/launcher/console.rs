@@ -34,7 +34,8 @@ async fn echo(mut stream: UnixStream, log: Arc<Mutex<Vec<u8>>>) {
     }
 }
 
-fn keep(log: &mut Vec<u8>, new: &[u8]) {
+/// Adds to a log.
+pub(super) fn keep(log: &mut Vec<u8>, new: &[u8]) {
     log.extend_from_slice(new);
     let surplus = log.len().saturating_sub(KEPT);
     log.drain(..surplus);

@@ -257,6 +257,15 @@ impl Launcher for SimLauncher {
         console::open(log)
     }
 
+    async fn console_resize(&self, id: ObjectId, rows: u16, columns: u16) -> Result<()> {
+        self.faults.pass("launcher.console_resize")?;
+        // No terminal is behind it; the log is where a size can be seen.
+        self.with(id, |guest| {
+            console::keep(&mut locked(&guest.console), format!("[{columns}x{rows}]").as_bytes());
+            Ok(())
+        })
+    }
+
     async fn console_log(&self, id: ObjectId) -> Result<OwnedFd> {
         self.faults.pass("launcher.console_log")?;
         let log = self.with(id, |guest| Ok(locked(&guest.console).clone()))?;
