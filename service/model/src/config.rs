@@ -24,6 +24,8 @@ pub enum Value {
     Bytes,
     /// A size in bytes, or a percentage of the host's.
     BytesOrPercent,
+    /// A share of a processor.
+    CpuShare,
     /// Anything on one line.
     Text,
     /// Anything, with line breaks.
@@ -56,7 +58,7 @@ pub const INSTANCE: &[Key] = &[
     key("boot.autostart.priority", Value::Number(u32::MAX as u64), "higher starts earlier"),
     key("boot.host_shutdown_timeout", Value::Number(86_400), "seconds it gets to stop at host shutdown"),
     key("boot.stop.priority", Value::Number(u32::MAX as u64), "higher stops earlier"),
-    key("limits.cpu.allowance", Value::Text, "share of CPU time, such as 50%"),
+    key("limits.cpu.allowance", Value::CpuShare, "share of CPU time, such as 50% or 25ms/100ms"),
     key("limits.memory", Value::BytesOrPercent, "most memory it may use"),
     key("limits.processes", Value::Number(4_194_304), "most processes it may have"),
     key("security.nesting", Value::Bool, "prepare it to run containers itself"),
@@ -117,6 +119,7 @@ pub fn check_value(expected: Value, value: &str) -> Result<(), String> {
             }
             None => crate::size::parse_bytes(value).map(drop).map_err(|e| e.message),
         },
+        Value::CpuShare => crate::size::parse_cpu(value).map(drop).map_err(|e| e.message),
         Value::Text if value.contains('\n') => Err("expected one line".into()),
         Value::Text | Value::Lines => Ok(()),
         Value::Word(words) if words.contains(&value) => Ok(()),
@@ -183,6 +186,7 @@ mod tests {
             ("limits.memory", "1GiB", "much"),
             ("boot.autostart", "true", "maybe"),
             ("limits.processes", "100", "-1"),
+            ("limits.cpu.allowance", "25ms/100ms", "half"),
             ("linux.init", "/bin/sh -c id", "a\nb"),
             ("user.x", "a\nb", "a\u{1b}[0m"),
             ("environment.A", "1", "1\n2"),

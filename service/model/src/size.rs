@@ -1,4 +1,4 @@
-//! Sizes and times as LXD's configuration writes them: `10GiB`, `500MB`, `1024`.
+//! Sizes and shares as LXD's configuration writes them: `10GiB`, `500MB`, `1024`.
 
 use crate::{Error, Kind};
 
@@ -41,6 +41,28 @@ pub fn parse_bytes(text: &str) -> Result<u64, Error> {
     number.checked_mul(factor).ok_or_else(|| bad("it is too large"))
 }
 
+/// Microseconds of processor time in each second: `50%` of one processor, or `25ms/100ms`.
+///
+/// # Errors
+/// `InvalidConfig` when it is neither, or nothing at all.
+pub fn parse_cpu(text: &str) -> Result<u64, Error> {
+    let bad = || {
+        let why = "expected a percentage of one processor, or time in a period, such as 25ms/100ms";
+        Error::new(Kind::InvalidConfig, format!("share {}: {why}", crate::name::quoted(text)))
+    };
+    let number = |text: &str| text.parse::<u64>().ok().filter(|number| (1..=10_000_000).contains(number));
+    let share = match (text.strip_suffix('%'), text.split_once('/')) {
+        (Some(percent), _) => number(percent).map(|percent| percent * 10_000),
+        (None, Some((time, period))) => {
+            let milliseconds = |text: &str| text.strip_suffix("ms").and_then(number);
+            milliseconds(time).zip(milliseconds(period)).map(|(time, period)| time * 1_000_000 / period)
+        }
+        (None, None) => None,
+    };
+    // systemd knows no smaller one.
+    share.filter(|share| *share >= 10_000).ok_or_else(bad)
+}
+
 /// `bytes` for people, with binary units and two decimals: `1.50GiB`.
 pub fn format_bytes(bytes: u64) -> String {
     const STEPS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -67,6 +89,16 @@ mod tests {
     fn nonsense_and_overflow_are_refused() {
         for bad in ["", "GiB", "-1", "1.5GiB", "1XB", "99999999999999999999", "16EiB", "1G\n0", "½"] {
             assert_eq!(parse_bytes(bad).map_err(|e| e.kind), Err(Kind::InvalidConfig), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_a_processor_is_a_percentage_or_time_in_a_period() {
+        assert_eq!(parse_cpu("50%"), Ok(500_000));
+        assert_eq!(parse_cpu("400%"), Ok(4_000_000));
+        assert_eq!(parse_cpu("25ms/100ms"), Ok(250_000));
+        for bad in ["", "50", "0%", "%", "-5%", "25/100", "25ms/0ms", "25ms", "1ms/1000ms", "fast", "99999999999999999999%"] {
+            assert_eq!(parse_cpu(bad).map_err(|e| e.kind), Err(Kind::InvalidConfig), "{bad}");
         }
     }
 

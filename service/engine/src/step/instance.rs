@@ -188,10 +188,9 @@ pub fn memory_limit(config: &Config, host: u64) -> Result<Option<u64>> {
 }
 
 fn limits(config: &Config, memory: u64) -> Result<Limits> {
-    let quota = config.get("limits.cpu.allowance").and_then(|v| v.strip_suffix('%')).and_then(|v| v.parse::<u64>().ok());
     Ok(Limits {
         memory: memory_limit(config, memory)?,
         processes: Some(config.get("limits.processes").and_then(|v| v.parse().ok()).unwrap_or(TASKS)),
-        cpu_quota: quota.map(|percent| percent * 10_000),
+        cpu_quota: config.get("limits.cpu.allowance").map(|value| size::parse_cpu(value)).transpose()?,
     })
 }
