@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lxhost_tests::host::{Host, HostSpec, State};
+use lxhost_tests::host::{Host, HostSpec, Need, Network, State};
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
 use lxhost_tests::unchanged::nothing_changes;
@@ -26,6 +26,10 @@ pub(crate) const SUITE: Suite = suite!(
         two_hosts_do_not_see_each_others_processes,
         the_state_directory_can_be_btrfs,
         a_killed_harness_leaves_no_process_and_no_mount,
+        three_hosts_on_a_wire_reach_each_other_and_nobody_else,
+        a_host_that_does_not_boot_is_given_up_and_says_why,
+        a_host_that_hangs_is_given_up_in_time_and_removed needs [Kernel],
+        everything_that_a_test_may_need_is_in_some_host needs [Cgroup, Vlan, AppArmor, DeviceMapper, Kernel],
     ]
 );
 
@@ -170,17 +174,78 @@ fn the_state_directory_can_be_btrfs(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+fn three_hosts_on_a_wire_reach_each_other_and_nobody_else(stage: &Stage) -> Result<()> {
+    let network = Network::private()?;
+    let hosts = network.hosts(&stage.cache, &stage.spec, 3)?;
+    for (number, host) in (1..).zip(&hosts) {
+        for other in 1..=3 {
+            host.succeed(["ping", "-c", "1", "-W", "5", &format!("10.77.0.{other}")])?;
+        }
+        ensure!(host.succeed(["hostname"])? == format!("lab{number}\n"));
+        host.command(["ping", "-c", "1", "-W", "1", "192.0.2.7"]).fail()?;
+    }
+    for own in ["cat /etc/machine-id", "cat /sys/class/net/lab0/address"] {
+        let said: Vec<String> = hosts.iter().map(|host| host.succeed(["sh", "-c", own])).collect::<Result<_>>()?;
+        ensure!(said[0] != said[1] && said[1] != said[2] && said[2] != said[0], "{own}: {said:?}");
+    }
+    stage.host.command(["ping", "-c", "1", "-W", "1", "10.77.0.1"]).fail()?;
+    Ok(())
+}
+
+fn a_host_that_does_not_boot_is_given_up_and_says_why(stage: &Stage) -> Result<()> {
+    let layer = tempfile::tempdir_in(stage.cache.directory("hosts")?)?;
+    fs::create_dir_all(layer.path().join("usr/lib/systemd"))?;
+    fs::write(layer.path().join("usr/lib/systemd/systemd"), "no program")?;
+    let layers = stage.spec.layers.iter().cloned().chain([layer.path().to_owned()]).collect();
+    let start = Instant::now();
+    let said = Host::boot(&stage.cache, &HostSpec { layers, ..stage.spec.clone() }).map(drop);
+    let said = format!("{:#}", said.err().context("a host without systemd came up")?);
+    ensure!(said.contains("console"), "{said}");
+    ensure!(start.elapsed() < stage.host.patience(Duration::from_secs(30)), "{:?}", start.elapsed());
+    let left = processes_naming(&layer.path().to_string_lossy())?;
+    ensure!(left.is_none(), "a process is left: {left:?}");
+    Ok(())
+}
+
+/// Its agent stands still, as in a host whose kernel does.
+fn a_host_that_hangs_is_given_up_in_time_and_removed(stage: &Stage) -> Result<()> {
+    let host = Host::boot(&stage.cache, &stage.spec)?;
+    let directory = host.directory().to_owned();
+    host.succeed(["systemd-run", "--quiet", "--on-active=1ms", "systemctl", "freeze", "lab-agent.service"])?;
+    let start = Instant::now();
+    let late = loop {
+        let asked = host.command(["true"]).timeout(Duration::from_secs(1)).output();
+        ensure!(start.elapsed() < Duration::from_secs(60), "the host does not hang");
+        if let Err(late) = asked {
+            break late;
+        }
+    };
+    ensure!(format!("{late:#}").contains("true: killed after "), "{late:#}");
+    let start = Instant::now();
+    drop(host);
+    ensure!(start.elapsed() < Duration::from_secs(10) && !directory.exists(), "the host is still there");
+    Ok(())
+}
+
+fn everything_that_a_test_may_need_is_in_some_host(stage: &Stage) -> Result<()> {
+    for need in Need::ALL {
+        ensure!(need.missing(&stage.host)?.is_none(), "{need:?}");
+    }
+    Ok(())
+}
+
 /// Runs this program as another harness, kills it in the middle, and looks for what it had.
 fn a_killed_harness_leaves_no_process_and_no_mount(stage: &Stage) -> Result<()> {
     let mut harness = Command::new(std::env::current_exe()?)
-        .arg("harness: the host comes up")
+        .args(["--in", stage.host.kind().name(), "harness: the host comes up"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()?;
     let id = format!("lxhost-lab-{}-0", harness.id());
     let directory = stage.cache.directory("hosts")?.join(&id);
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !fs::read_to_string(directory.join("console.log")).is_ok_and(|console| console.contains("Welcome")) {
+    let boots = || fs::read_to_string(directory.join("console.log")).is_ok_and(|console| console.contains("Welcome"));
+    while !boots() && !directory.join("qmp.sock").exists() {
         ensure!(Instant::now() < deadline && harness.try_wait()?.is_none(), "the other harness did not boot a host");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -11,6 +11,7 @@ mod inits;
 mod inside;
 mod isolation;
 mod journal;
+mod limits;
 mod networks;
 mod outliving;
 mod package;
@@ -38,6 +39,7 @@ const SUITES: &[Suite] = &[
     bus::SUITE,
     refusal::SUITE,
     isolation::SUITE,
+    limits::SUITE,
     images::SUITE,
     package::SUITE,
     harness::SUITE,

@@ -2,9 +2,10 @@
 //! program said. Called by everything here that needs a system tool; never by a test to run a command
 //! in a host (that is `host::command`).
 
+use std::io::ErrorKind;
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Error, Result, bail};
 
 /// Runs `command`, waits, and gives its output if it exits with 0.
 ///
@@ -12,7 +13,7 @@ use anyhow::{Context, Result, bail};
 /// When it cannot be started, or ends otherwise; the message has its standard error's last lines.
 pub fn run(command: &mut Command) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("starting {name}"))?;
+    let output = command.output().map_err(|error| missing(&name, error))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let tail: Vec<&str> = said.lines().rev().take(20).collect();
@@ -20,4 +21,25 @@ pub fn run(command: &mut Command) -> Result<Output> {
         bail!("{name}: {}\n{}", output.status, tail.join("\n"));
     }
     Ok(output)
+}
+
+/// What to say of a tool that cannot be started.
+fn missing(name: &str, error: std::io::Error) -> Error {
+    let why = if error.kind() == ErrorKind::NotFound {
+        format!("{name} is not installed: make setup installs it")
+    } else {
+        format!("starting {name}")
+    };
+    Error::new(error).context(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tool_is_named_with_what_installs_it() {
+        let said = run(&mut Command::new("lab-no-such-tool")).unwrap_err().to_string();
+        assert_eq!(said, "lab-no-such-tool is not installed: make setup installs it");
+    }
 }

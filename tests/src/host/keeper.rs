@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
 
+use super::network::WIRE;
 use super::spec::{HostSpec, State, Upper};
 use super::watch;
 use crate::tool;
@@ -184,13 +185,14 @@ fn nspawn(directory: &Path, spec: &HostSpec) -> Result<Child> {
         .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
         .env("SYSTEMD_SECCOMP", "0")
         .env("SYSTEMD_NSPAWN_LOCK", "0")
-        .args(["--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--capability=all"])
+        .args(["--quiet", "--boot", "--register=no", "--keep-unit", "--capability=all"])
         .args(["--rlimit=NOFILE=1048576", "--link-journal=no", "--resolv-conf=off", "--timezone=off"])
         .args(["--bind=/dev/fuse", "--bind=/dev/net/tun"])
         .arg(format!("--machine={}", spec.name))
         .arg(format!("--directory={}", directory.join("root").display()))
         .arg(bind("state", &spec.state_at))
         .arg(bind("lab", "/lab"));
+    command.arg(if spec.network.is_some() { format!("--network-bridge={WIRE}") } else { "--private-network".to_owned() });
     if let Some(visible) = &spec.visible {
         command.arg(format!("--bind-ro={}:/srv/lab", visible.display()));
     }

@@ -11,6 +11,7 @@ mod layer;
 mod machine;
 mod native;
 mod need;
+mod network;
 mod running;
 mod spec;
 mod stream;
@@ -28,6 +29,7 @@ pub use full::Full;
 pub use layer::layer;
 pub use native::{Native, enter, leader_below};
 pub use need::Need;
+pub use network::Network;
 pub use running::{Input, Running};
 pub use spec::{HostSpec, Kind, State, Upper};
 

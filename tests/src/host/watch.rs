@@ -18,17 +18,22 @@ pub(super) const ARGUMENT: &str = "--watch-process";
 
 /// A command that runs the words added to it, in the network of another process if one is named.
 pub(super) fn command(directory: &Path, life: Duration, network: Option<u32>) -> Result<Command> {
-    let unshare = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--"];
-    let mut command = match network {
-        None => Command::new(unshare[0]),
+    let mut command = joined(network, "unshare");
+    command.args(["--pid", "--fork", "--kill-child=KILL", "--"]);
+    command.arg(std::env::current_exe()?).arg(ARGUMENT).arg(directory).arg(life.as_secs().to_string());
+    Ok(command)
+}
+
+/// A command that starts in the network of another process if one is named.
+pub(super) fn joined(network: Option<u32>, program: &str) -> Command {
+    match network {
+        None => Command::new(program),
         Some(pid) => {
             let mut command = Command::new("nsenter");
-            command.arg(format!("--net=/proc/{pid}/ns/net")).args(["--", unshare[0]]);
+            command.arg(format!("--net=/proc/{pid}/ns/net")).args(["--", program]);
             command
         }
-    };
-    command.args(&unshare[1..]).arg(std::env::current_exe()?).arg(ARGUMENT).arg(directory).arg(life.as_secs().to_string());
-    Ok(command)
+    }
 }
 
 /// Watches the process of these arguments to its end.

@@ -1,5 +1,6 @@
 //! What is printed: a line for each test as it ends, and the sum. Called by `run`.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -19,6 +20,8 @@ struct Counts {
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// Why tests were skipped, and how many for that.
+    reasons: BTreeMap<String, usize>,
 }
 
 impl Report {
@@ -35,6 +38,7 @@ impl Report {
             }
             Err(error) if error.is::<Skipped>() => {
                 counts.skipped += 1;
+                *counts.reasons.entry(error.to_string()).or_default() += 1;
                 println!("{suite}: {sentence} ... skipped: {error}");
                 false
             }
@@ -49,10 +53,13 @@ impl Report {
         }
     }
 
-    /// Prints the sum on a line of its own; says whether nothing failed.
+    /// Prints the sum on a line of its own, and why tests were skipped; says whether nothing failed.
     pub fn finish(&self) -> bool {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
+        for (why, count) in &counts.reasons {
+            println!("    {count} skipped: {why}");
+        }
         counts.failed == 0
     }
 }

@@ -14,26 +14,29 @@ use super::{Places, Report, Stage, Suite, Test, journal};
 use crate::cache::Cache;
 use crate::host::Kind;
 
-/// Runs the tests whose `suite: sentence` contains one of `wanted` (all, if that is empty), `jobs`
-/// suites at a time, in `places`.
+/// Runs the tests whose `suite: sentence` contains one of `wanted` (all, if that is empty), in `places`:
+/// `jobs` suites at a time in native hosts, then one after the other in full ones, which are as many
+/// processors as the machine has.
 pub fn run(cache: &Cache, suites: &[Suite], wanted: &[String], places: Places, jobs: usize) -> Report {
     let report = Report::default();
     let (groups, nowhere) = plan(cache, suites, wanted, places);
     for (suite, test, error) in nowhere {
         report.add(suite.name, test.name, Duration::ZERO, &Err(error));
     }
-    let queue = Mutex::new(groups.iter());
-    thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some(group) = next else { return };
-                    run_group(cache, group, &report);
-                }
-            });
-        }
-    });
+    for (kind, jobs) in [(Kind::Native, jobs.max(1)), (Kind::Full, 1)] {
+        let queue = Mutex::new(groups.iter().filter(|group| group.kind == kind));
+        thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| {
+                    loop {
+                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                        let Some(group) = next else { return };
+                        run_group(cache, group, &report);
+                    }
+                });
+            }
+        });
+    }
     report
 }
 

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -51,6 +51,9 @@ pub(super) const MACHINE: &[&str] = &[
     "virtio-9p-pci,fsdev=visible,mount_tag=visible",
     "-device",
     "virtio-blk-pci,drive=root",
+    // Tells the kernels of hosts resumed from one state that they are several.
+    "-device",
+    "vmgenid,guid=auto",
     "-device",
     "pcie-root-port,id=outlet,chassis=1",
 ];
@@ -120,9 +123,9 @@ impl Emulator {
 
     /// Waits until the host's systemd has started everything.
     pub(super) fn wait_until_up(&self, limit: Duration) -> Result<()> {
-        let deadline = std::time::Instant::now() + limit;
-        let left = || deadline.saturating_duration_since(std::time::Instant::now());
-        let asked = self.port.greeted(left()).and_then(|()| self.say("systemctl is-system-running --wait; true", left()));
+        let deadline = Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let asked = self.greeted(deadline).and_then(|()| self.say("systemctl is-system-running --wait; true", left()));
         match asked {
             Ok(state) if ["running\n", "degraded\n"].contains(&state.as_str()) => Ok(()),
             Ok(state) => bail!("the host came up {state:?}{}", said(&self.directory)),
@@ -132,12 +135,29 @@ impl Emulator {
         }
     }
 
+    /// Waits until the agent answers, or the kernel has given up.
+    fn greeted(&self, deadline: Instant) -> Result<()> {
+        loop {
+            match self.port.greeted(Duration::from_secs(1)) {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) if self.panicked() => bail!("its kernel panicked"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn panicked(&self) -> bool {
+        let console = fs::read(self.directory.join("console.log")).unwrap_or_default();
+        String::from_utf8_lossy(&console).contains("Kernel panic")
+    }
+
     /// Runs a line of shell in the host and gives what it says.
     pub(super) fn say(&self, line: &str, limit: Duration) -> Result<String> {
         let argv = ["sh", "-ec", line].map(str::to_owned);
         let mut process = self.port.start(&crate::host::command::within(None, &[], &argv))?;
         process.stdin = None;
-        let output = crate::host::Running::new(process, std::time::Instant::now(), limit, line.to_owned()).wait()?;
+        let output = crate::host::Running::new(process, Instant::now(), limit, line.to_owned()).wait()?;
         if output.code == Some(0) { Ok(output.stdout_text()) } else { bail!("{line}: {}", output.describe()) }
     }
 

@@ -19,6 +19,7 @@ use serde_json::json;
 use emulator::{Emulator, Start};
 
 use crate::cache::{self, Cache};
+use crate::host::network::WIRE;
 use crate::host::{HostSpec, State};
 use crate::recipe::Qemu;
 
@@ -56,6 +57,7 @@ impl Full {
             host.emulator()?.port.greeted(Duration::from_secs(60))?;
             host.settle()?;
             host.first()?;
+            host.join()?;
             Ok(host)
         });
         if resumed.is_err() {
@@ -91,6 +93,29 @@ impl Full {
              mount {at}; systemctl daemon-reload; systemctl is-enabled -q lxhostd.service 2>/dev/null && systemctl start lxhostd.service || true"
         );
         self.emulator()?.say(&line, Duration::from_secs(120)).map(drop)
+    }
+}
+
+impl Full {
+    /// Plugs it into its network, if it has one, as somebody whom nobody else is: the others are resumed
+    /// from the same state.
+    fn join(&self) -> Result<()> {
+        if self.spec.network.is_none() {
+            return Ok(());
+        }
+        let emulator = self.emulator()?;
+        let digits = cache::key("", self.spec.name.as_bytes());
+        let mac = format!("52:54:00:{}:{}:{}", &digits[1..3], &digits[3..5], &digits[5..7]);
+        let wire = json!({ "type": "socket", "id": "wire", "mcast": "230.0.0.77:7777", "localaddr": "127.0.0.1" });
+        emulator.qmp.execute("netdev_add", &wire)?;
+        let card = json!({ "driver": "virtio-net-pci", "netdev": "wire", "bus": "outlet", "mac": mac, "romfile": "" });
+        emulator.qmp.execute("device_add", &card)?;
+        let line = format!(
+            "tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id; systemctl restart systemd-journald.service; \
+             until card=$(grep -l {mac} /sys/class/net/*/address); do sleep 0.1; done; card=${{card%/address}}; card=${{card##*/}}; \
+             ip link set $card down; ip link set $card name {WIRE}"
+        );
+        emulator.say(&line, Duration::from_secs(60)).map(drop)
     }
 }
 

@@ -4,11 +4,12 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::cgroup::Cgroup;
 use super::{Keeper, Native, leader};
@@ -16,6 +17,7 @@ use crate::cache::{self, Cache};
 use crate::host::keeper;
 use crate::host::machine::say;
 use crate::host::spec::HostSpec;
+use crate::host::watch::joined;
 use crate::relay::Relay;
 
 /// A boot takes two seconds; on a busy machine it may take many times that.
@@ -44,7 +46,7 @@ impl Native {
         }
         let relay = Relay::on_socket(cache, &directory.join("lab/mirror.sock"))?;
         let cgroup = Cgroup::create(id)?;
-        let mut process = Command::new("unshare")
+        let mut process = joined(spec.network, "unshare")
             .args(["--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--propagation=private", "--"])
             .arg(std::env::current_exe()?)
             .arg(keeper::ARGUMENT)
@@ -79,6 +81,9 @@ impl Native {
         let unshare = self.keeper().process.id();
         while Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(15));
+            if let Some(report) = self.keeper().said()? {
+                bail!("the host ended while it booted ({report}){}", self.console());
+            }
             let Some(found) = leader::find(unshare).filter(|found| Some(*found) != before) else { continue };
             self.keeper().leader = Some(found);
             let left = deadline.saturating_duration_since(Instant::now());
@@ -87,13 +92,14 @@ impl Native {
                 return Ok(());
             }
         }
+        bail!("the host did not come up in {} s{}", BOOT_LIMIT.as_secs(), self.console())
+    }
+
+    /// The end of its console, for messages.
+    fn console(&self) -> String {
         let console = fs::read_to_string(self.directory.join("console.log")).unwrap_or_default();
-        let tail: Vec<&str> = console.lines().rev().take(30).collect();
-        bail!(
-            "the host did not come up in {} s; the end of its console, last line first:\n{}",
-            BOOT_LIMIT.as_secs(),
-            tail.join("\n")
-        )
+        let lines: Vec<&str> = console.lines().collect();
+        format!("; the end of its console:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"))
     }
 
     pub(super) fn keeper(&self) -> std::sync::MutexGuard<'_, Keeper> {
@@ -113,6 +119,16 @@ impl Keeper {
     pub(super) fn order(&mut self, order: &str) -> Result<()> {
         let orders = self.orders.as_mut().context("the host is being taken away")?;
         writeln!(orders, "{order}").context("the host's keeper is gone")
+    }
+
+    /// The keeper's next report, if it has made one.
+    pub(super) fn said(&mut self) -> Result<Option<String>> {
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut waiting = [PollFd::new(self.reports.get_ref(), PollFlags::IN)];
+        if self.reports.buffer().is_empty() && poll(&mut waiting, Some(&now))? == 0 {
+            return Ok(None);
+        }
+        self.expect("").map(Some)
     }
 
     /// Reads the keeper's next report, which has to begin with `wanted`.
