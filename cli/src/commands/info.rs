@@ -16,8 +16,7 @@ use zbus::wire::ObjectPath;
 /// Shows an instance or this host.
 pub(crate) async fn run(session: &Session, args: &Info) -> Result<(), Failure> {
     if args.resources {
-        let what = "this version of lxhost does not list the hardware of the host";
-        return Err(Failure::of(Kind::Unsupported, what).hint("lscpu, lsblk and lspci do"));
+        return super::resources::run(args.format.format);
     }
     match &args.name {
         Some(name) => instance(session, name, args).await,

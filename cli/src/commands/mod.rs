@@ -19,6 +19,7 @@ mod operation;
 mod power;
 mod profile;
 mod rename;
+mod resources;
 mod shell;
 mod storage;
 mod version;

@@ -5,11 +5,13 @@ use crate::bus::Session;
 use crate::failure::Failure;
 use crate::pages;
 use crate::render::{self, Format, Table};
+use crate::values::text;
 use lxhost_dbus::Options;
 use lxhost_dbus::proxy::JobProxy;
-use lxhost_dbus::wire::JobRow;
+use lxhost_dbus::wire::{JobRow, Values};
 use lxhost_model::Kind;
 use serde_json::json;
+use std::collections::HashMap;
 use zbus::wire::OwnedObjectPath;
 
 /// Runs a verb of `operation`.
@@ -19,7 +21,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
         Args::Show(args) => {
             let rows = pages::jobs(session, None).await?;
             let row = rows.iter().find(|row| row.id == args.id).ok_or_else(|| none(args.id))?;
-            render::print(&render::yaml(&json_of(row))?)
+            render::print(&render::yaml(&json_of(row, &results(session).await?))?)
         }
         Args::Delete(args) => {
             let path = OwnedObjectPath::try_from(lxhost_dbus::path::job(args.id))?;
@@ -42,26 +44,41 @@ fn gone(failure: Failure, id: u32) -> Failure {
 }
 
 async fn list(session: &Session, format: Format) -> Result<(), Failure> {
-    let rows = pages::jobs(session, None).await?;
+    let (rows, results) = tokio::try_join!(pages::jobs(session, None), results(session))?;
     let mut table = Table::new(["ID", "OPERATION", "STATE", "PHASE", "PROGRESS", "CREATED"]);
     for row in &rows {
         let progress = if (0.0..=1.0).contains(&row.progress) { format!("{:.0}%", row.progress * 100.0) } else { String::new() };
         table.push([
             row.id.to_string(),
             row.verb.clone(),
-            row.state.to_uppercase(),
+            state(row, &results).to_uppercase(),
             row.phase.clone(),
             progress,
             render::date(row.created),
         ]);
     }
-    let data: Vec<_> = rows.iter().map(json_of).collect();
+    let data: Vec<_> = rows.iter().map(|row| json_of(row, &results)).collect();
     render::show(format, session.quiet, &table, &data)
 }
 
-fn json_of(row: &JobRow) -> serde_json::Value {
+/// How those that are over have ended: `done`, `failed`, `canceled`.
+async fn results(session: &Session) -> Result<HashMap<OwnedObjectPath, String>, Failure> {
+    let objects = session.collection("job").await?;
+    let result = |interfaces: &HashMap<String, Values>| Some(text(interfaces.get("org.lxhost1.Job")?, "Result"));
+    Ok(objects.into_iter().filter_map(|(path, interfaces)| Some((path, result(&interfaces)?))).collect())
+}
+
+/// What one is doing, or how it ended.
+fn state<'a>(row: &'a JobRow, results: &'a HashMap<OwnedObjectPath, String>) -> &'a str {
+    match results.get(&row.path) {
+        Some(result) if row.state == "done" && !result.is_empty() => result,
+        _ => &row.state,
+    }
+}
+
+fn json_of(row: &JobRow, results: &HashMap<OwnedObjectPath, String>) -> serde_json::Value {
     json!({
-        "id": row.id, "verb": row.verb, "status": row.state, "phase": row.phase,
+        "id": row.id, "verb": row.verb, "status": state(row, results), "phase": row.phase,
         "progress": (row.progress >= 0.0).then_some(row.progress), "created_usec": row.created, "path": row.path.as_str(),
     })
 }

@@ -35,6 +35,11 @@ fn operations_are_listed_and_shown() {
     let rows = sim.ok(&["operation", "list", "--format", "csv"]);
     let id = rows.lines().find(|row| row.contains("instance.create")).unwrap().split(',').next().unwrap().to_owned();
     assert!(sim.ok(&["operation", "show", &id]).contains("verb: instance.create"));
+    assert!(sim.fails(3, &["launch", "-q", "sim:nonesuch", "c2"]).contains("nonesuch"));
+    let rows = sim.ok(&["operation", "list", "--format", "csv"]);
+    assert!(rows.contains("instance.create,FAILED") && rows.contains("instance.create,DONE"), "{rows}");
+    let rows: serde_json::Value = serde_json::from_str(&sim.ok(&["operation", "list", "--format", "json"])).unwrap();
+    assert!(rows.as_array().unwrap().iter().any(|row| row["status"] == "failed"), "{rows}");
     sim.fails(3, &["operation", "show", "999999"]);
     sim.fails(3, &["operation", "delete", "999999"]);
 }

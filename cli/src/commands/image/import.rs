@@ -36,7 +36,8 @@ pub(crate) async fn run(session: &Session, args: &ImageImport) -> Result<(), Fai
     let call = || manager.import_image(&session.project, Fd::from(data.as_fd()), "auto", &options);
     let job = session.allowed(call).await?;
     let what = format!("Importing {}", sources.data.display());
-    let output = progress::wait(session, &job, &what, OnInterrupt::Cancel).await?;
+    let output = progress::wait(session, &job, &what, OnInterrupt::Cancel).await;
+    let output = output.map_err(|failure| failure.context(sources.data.display()))?;
     super::said(session, &output, "imported")
 }
 
