@@ -19,7 +19,7 @@ pub struct Address {
 }
 
 impl Address {
-    fn read(message: &AddressMessage) -> Option<Self> {
+    pub(crate) fn read(message: &AddressMessage) -> Option<Self> {
         let mut found = None;
         for attribute in &message.attributes {
             match attribute {

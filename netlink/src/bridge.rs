@@ -1,8 +1,10 @@
 //! Bridges.
 
-use crate::error::errno;
-use crate::{Done, Error, Handle, LinkName, Mac, Result};
-use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec};
+use crate::link::Link;
+use crate::wanted::Wanted;
+use crate::{Done, Handle, LinkName, Mac, Result};
+use rtnetlink::packet_route::link::{BridgeStpState, InfoBridge, InfoData};
+use rtnetlink::{LinkBridge, LinkMessageBuilder};
 
 /// A bridge as it shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,50 +16,64 @@ pub struct Bridge {
     pub mac: Mac,
     /// Largest packet in bytes; `None` leaves it to the kernel (1500, then the least of the ports').
     pub mtu: Option<u32>,
+    /// Whether it speaks the spanning tree protocol (IEEE 802.1D), which keeps loops of bridges from forming and
+    /// lets a new port wait 30 seconds.
+    pub stp: bool,
+    /// Whether it tells VLANs apart: then ports carry those of [`Handle::ensure_port_vlans`], and VLAN 1 untagged
+    /// unless told otherwise.
+    pub vlan_filtering: bool,
+}
+
+impl Bridge {
+    /// A bridge without spanning tree and VLANs.
+    pub fn new(name: LinkName, mac: Mac) -> Self {
+        Bridge { name, mac, mtu: None, stp: false, vlan_filtering: false }
+    }
+
+    /// What of its own nature an existing bridge lacks.
+    fn missing(&self, link: Option<&Link>) -> Vec<InfoBridge> {
+        let present = match link.map(|link| &link.data) {
+            Some(Some(InfoData::Bridge(infos))) => infos.as_slice(),
+            _ => &[],
+        };
+        let stp = if self.stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled };
+        let wanted =
+            [(InfoBridge::StpState(stp), self.stp), (InfoBridge::VlanFiltering(self.vlan_filtering), self.vlan_filtering)];
+        // A new bridge has neither.
+        let lacks = |(info, on): &(InfoBridge, bool)| if link.is_none() { *on } else { !present.contains(info) };
+        wanted.into_iter().filter(lacks).map(|(info, _)| info).collect()
+    }
 }
 
 impl Handle {
     /// Makes the bridge (still down) or adapts the one that exists; addresses and ports stay.
     ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::{Bridge, Handle};
+    /// let handle = Handle::open()?;
+    /// let _ = handle.ensure_bridge(&Bridge::new("br0".parse()?, "0a:00:00:00:00:01".parse()?)).await?;
+    /// let _ = handle.set_up("br0").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `WrongKind` when the name belongs to another kind of link; `Kernel`.
     pub async fn ensure_bridge(&self, bridge: &Bridge) -> Result<Done> {
-        let name = bridge.name.as_str();
-        let Some(link) = self.link(name).await? else {
-            return match self.create_bridge(bridge).await {
-                // Somebody was faster: adapt theirs.
-                Err(Error::Exists(_)) => Box::pin(self.ensure_bridge(bridge)).await,
-                other => other.map(|()| Done::Changed),
-            };
-        };
-        if link.kind.as_deref() != Some("bridge") {
-            let found = link.kind.unwrap_or_else(|| "physical interface".to_owned());
-            return Err(Error::WrongKind { name: name.to_owned(), found, wanted: "bridge" });
+        let wanted = Wanted { name: &bridge.name, kind: "bridge", mac: Some(bridge.mac), mtu: bridge.mtu };
+        let message = wanted.on(LinkMessageBuilder::<LinkBridge>::new(bridge.name.as_str()));
+        let create = bridge.missing(None).into_iter().fold(message, LinkMessageBuilder::<LinkBridge>::append_info_data).build();
+        let done = self.ensure_link(&wanted, create, |_| None).await?;
+        let link = self.existing(bridge.name.as_str()).await?;
+        let missing = bridge.missing(Some(&link));
+        if missing.is_empty() {
+            return Ok(done);
         }
-        let mtu = bridge.mtu.filter(|mtu| *mtu != link.mtu);
-        if link.has_mac(bridge.mac) && mtu.is_none() {
-            return Ok(Done::Already);
-        }
-        let mut message = LinkUnspec::new_with_index(link.index).address(bridge.mac.bytes().to_vec());
-        if let Some(mtu) = mtu {
-            message = message.mtu(mtu);
-        }
-        self.change(message.build(), format!("change bridge {name}")).await?;
+        let message = LinkMessageBuilder::<LinkBridge>::new(bridge.name.as_str());
+        let change = missing.into_iter().fold(message, LinkMessageBuilder::<LinkBridge>::append_info_data);
+        self.change(change.build(), format!("change bridge {}", bridge.name)).await?;
         Ok(Done::Changed)
-    }
-
-    async fn create_bridge(&self, bridge: &Bridge) -> Result<()> {
-        let name = bridge.name.as_str();
-        let mut message = LinkMessageBuilder::<LinkBridge>::new(name).address(bridge.mac.bytes().to_vec());
-        if let Some(mtu) = bridge.mtu {
-            message = message.mtu(mtu);
-        }
-        self.requests()?.link().add(message.build()).execute().await.map_err(|error| {
-            match Error::from_request(format!("create bridge {name}"), error) {
-                error if error.errno() == Some(errno::EXISTS) => Error::Exists(name.to_owned()),
-                error => error,
-            }
-        })
     }
 
     /// Removes the bridge called `name`; its ports stay, without a bridge.
@@ -65,13 +81,6 @@ impl Handle {
     /// # Errors
     /// `WrongKind` when it is not a bridge; `Kernel`.
     pub async fn delete_bridge(&self, name: &str) -> Result<Done> {
-        match self.link(name).await? {
-            None => Ok(Done::Already),
-            Some(link) if link.kind.as_deref() == Some("bridge") => self.delete_link(name).await,
-            Some(link) => {
-                let found = link.kind.unwrap_or_else(|| "physical interface".to_owned());
-                Err(Error::WrongKind { name: name.to_owned(), found, wanted: "bridge" })
-            }
-        }
+        self.delete_kind(name, "bridge").await
     }
 }

@@ -33,6 +33,17 @@ pub enum Error {
         /// What it was expected to be.
         wanted: &'static str,
     },
+    /// A link of that name and kind exists, and differs in what only its maker can decide.
+    #[error("network interface {name} exists already and has another {what}")]
+    Differs {
+        /// The link.
+        name: String,
+        /// What differs, such as `parent` or `VLAN`.
+        what: &'static str,
+    },
+    /// A number that cannot be a VLAN's.
+    #[error("{0} is not a VLAN (1 to 4094)")]
+    InvalidVlan(String),
     /// The process whose namespace was wanted is gone.
     #[error("there is no process {0} whose network namespace could be used")]
     NoSuchProcess(u32),
@@ -78,6 +89,7 @@ pub(crate) mod errno {
     use rustix::io::Errno;
     pub(crate) const NO_PROCESS: i32 = Errno::SRCH.raw_os_error();
     pub(crate) const EXISTS: i32 = Errno::EXIST.raw_os_error();
+    pub(crate) const NO_ENTRY: i32 = Errno::NOENT.raw_os_error();
     pub(crate) const NO_DEVICE: i32 = Errno::NODEV.raw_os_error();
     pub(crate) const NO_ADDRESS: i32 = Errno::ADDRNOTAVAIL.raw_os_error();
 }

@@ -1,25 +1,42 @@
-//! Links, addresses and routes of this host by rtnetlink: bridges with their addresses, and veth
-//! pairs born inside another namespace. Asynchronous, idempotent where it says so, usable without
+//! Links, addresses, routes, rules and neighbours of this host by rtnetlink: a file for each kind, and one
+//! that says what changes. Asynchronous; what is called `ensure_` may find its work done. Usable without
 //! the rest of lxhost. Depends on `rtnetlink` (whose types stay inside) and tokio; called by
-//! `drivers/network` and `host`. VLAN, macvlan and vxlan get a file each beside `bridge` and `veth`.
+//! `drivers/network` and `host`.
 
 mod address;
 mod bridge;
+mod dummy;
 mod error;
 mod handle;
 mod link;
+mod macvlan;
 mod name;
+mod neighbour;
+mod port;
 mod route;
+mod rule;
 mod veth;
+mod vlan;
+mod vxlan;
+mod wanted;
+mod watch;
 
 pub use address::Address;
 pub use bridge::Bridge;
+pub use dummy::Dummy;
 pub use error::{Error, Result};
 pub use handle::Handle;
-pub use link::Link;
+pub use link::{Counters, Link};
+pub use macvlan::{Shared, Sharing};
 pub use name::{LinkName, Mac};
-pub use route::Route;
+pub use neighbour::Neighbour;
+pub use port::PortVlans;
+pub use route::{Route, StaticRoute};
+pub use rule::Rule;
 pub use veth::Veth;
+pub use vlan::{Tag, Vlan, VlanId};
+pub use vxlan::{MAX_SEGMENT, Vxlan};
+pub use watch::{Change, Watch};
 
 /// Whether a call that may find its work done already had something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::error::errno;
 use crate::{Done, Error, Handle, LinkName, Mac, Result};
 use futures_util::TryStreamExt;
 use rtnetlink::LinkUnspec;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{InfoData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 
 /// A network interface of this namespace, as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +23,28 @@ pub struct Link {
     pub up: bool,
     /// Index of the bridge it is a port of.
     pub controller: Option<u32>,
+    /// Index of the link that it lies on (VLAN, macvlan, ipvlan) or, of a pair, of the other end.
+    pub parent: Option<u32>,
+    /// What has passed it since it was made.
+    pub counters: Counters,
+    pub(crate) data: Option<InfoData>,
+}
+
+/// Packets and bytes of a link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Packets received.
+    pub received_packets: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Packets sent.
+    pub sent_packets: u64,
 }
 
 impl Link {
-    fn read(message: LinkMessage) -> Self {
+    pub(crate) fn read(message: LinkMessage) -> Self {
         let mut link = Link {
             index: message.header.index,
             name: String::new(),
@@ -35,6 +53,9 @@ impl Link {
             mtu: 0,
             up: message.header.flags.contains(LinkFlags::Up),
             controller: None,
+            parent: None,
+            counters: Counters::default(),
+            data: None,
         };
         for attribute in message.attributes {
             match attribute {
@@ -42,11 +63,23 @@ impl Link {
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Address(bytes) => link.mac = bytes.try_into().ok(),
                 LinkAttribute::Controller(index) => link.controller = Some(index),
+                LinkAttribute::Link(index) => link.parent = Some(index),
+                LinkAttribute::Stats64(stats) => {
+                    link.counters = Counters {
+                        received_bytes: stats.rx_bytes,
+                        received_packets: stats.rx_packets,
+                        sent_bytes: stats.tx_bytes,
+                        sent_packets: stats.tx_packets,
+                    };
+                }
                 LinkAttribute::LinkInfo(infos) => {
-                    link.kind = infos.into_iter().find_map(|info| match info {
-                        LinkInfo::Kind(kind) => Some(kind.to_string()),
-                        _ => None,
-                    });
+                    for info in infos {
+                        match info {
+                            LinkInfo::Kind(kind) => link.kind = Some(kind.to_string()),
+                            LinkInfo::Data(data) => link.data = Some(data),
+                            _ => {}
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -120,6 +153,50 @@ impl Handle {
         }
         self.change(LinkUnspec::new_with_index(link.index).up().build(), format!("set network interface {name} up")).await?;
         Ok(Done::Changed)
+    }
+
+    /// Sets the link called `name` down.
+    ///
+    /// # Errors
+    /// `NoSuchLink`, `Kernel`.
+    pub async fn set_down(&self, name: &str) -> Result<Done> {
+        let link = self.existing(name).await?;
+        if !link.up {
+            return Ok(Done::Already);
+        }
+        self.change(LinkUnspec::new_with_index(link.index).down().build(), format!("set network interface {name} down")).await?;
+        Ok(Done::Changed)
+    }
+
+    /// Gives the link called `name` another name; since Linux 6.2 also while it is up.
+    ///
+    /// # Errors
+    /// `NoSuchLink`, `Exists`, `Kernel`.
+    pub async fn rename_link(&self, name: &str, to: &LinkName) -> Result<Done> {
+        let link = self.existing(name).await?;
+        if link.name == to.as_str() {
+            return Ok(Done::Already);
+        }
+        let message = LinkUnspec::new_with_index(link.index).name(to.as_str()).build();
+        match self.change(message, format!("rename network interface {name} to {to}")).await {
+            Ok(()) => Ok(Done::Changed),
+            Err(error) if error.errno() == Some(errno::EXISTS) => Err(Error::Exists(to.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves the link called `name` into the network namespace of a process. It loses its addresses,
+    /// and this takes an RCU grace period: where a link can be born there, that is faster.
+    ///
+    /// # Errors
+    /// `NoSuchLink`, `NoSuchProcess`, `Kernel`.
+    pub async fn move_link(&self, name: &str, pid: u32) -> Result<()> {
+        let link = self.existing(name).await?;
+        let message = LinkUnspec::new_with_index(link.index).setns_by_pid(pid).build();
+        match self.change(message, format!("move network interface {name} to process {pid}")).await {
+            Err(error) if error.errno() == Some(errno::NO_PROCESS) => Err(Error::NoSuchProcess(pid)),
+            other => other,
+        }
     }
 
     /// The link called `name`, which has to exist.

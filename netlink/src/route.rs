@@ -1,10 +1,12 @@
-//! Routes: what parts of the address space this host uses already.
+//! Routes: what parts of the address space this host uses already, and those that are made here.
 
-use crate::{Error, Handle, Result};
+use crate::error::errno;
+use crate::{Done, Error, Handle, LinkName, Result};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
+use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteScope};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A route of any table.
@@ -14,26 +16,90 @@ pub struct Route {
     pub destination: IpNet,
     /// Index of the link packets leave by, if it is one.
     pub link: Option<u32>,
+    /// Router that they go to first.
+    pub gateway: Option<IpAddr>,
+    /// Routing table; 254 is the main one.
+    pub table: u32,
+    /// Of several routes to one destination the one with the lowest is taken.
+    pub metric: u32,
 }
 
+/// A route as it shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticRoute {
+    /// Where it leads; prefix length 0 for a default route.
+    pub destination: IpNet,
+    /// Link that packets leave by.
+    pub link: LinkName,
+    /// Router that they go to first; `None`: the destination is on the link.
+    pub gateway: Option<IpAddr>,
+    /// Routing table; `None`: the main one.
+    pub table: Option<u32>,
+    /// Metric; `None`: the kernel's default (0 for IPv4, 1024 for IPv6).
+    pub metric: Option<u32>,
+}
+
+impl StaticRoute {
+    /// A route to what is on the link, in the main table.
+    pub fn new(destination: IpNet, link: LinkName) -> Self {
+        StaticRoute { destination, link, gateway: None, table: None, metric: None }
+    }
+
+    fn table(&self) -> u32 {
+        self.table.unwrap_or(MAIN)
+    }
+
+    fn metric(&self) -> u32 {
+        self.metric.unwrap_or(if self.destination.addr().is_ipv6() { 1024 } else { 0 })
+    }
+
+    fn message(&self, link: u32) -> Result<RouteMessage> {
+        let malformed = || Error::Answer {
+            what: format!("route to {}", self.destination),
+            why: "its addresses are of two families".to_owned(),
+        };
+        let net = self.destination.trunc();
+        let mut message = RouteMessageBuilder::<IpAddr>::new()
+            .output_interface(link)
+            .table_id(self.table())
+            .destination_prefix(net.addr(), net.prefix_len())
+            .map_err(|_| malformed())?;
+        message = match self.gateway {
+            Some(gateway) => message.gateway(gateway).map_err(|_| malformed())?,
+            None => message.scope(RouteScope::Link),
+        };
+        if self.metric() > 0 {
+            message = message.priority(self.metric());
+        }
+        Ok(message.build())
+    }
+}
+
+/// The main routing table.
+const MAIN: u32 = RouteHeader::RT_TABLE_MAIN as u32;
+
 impl Route {
-    fn read(message: &RouteMessage) -> Option<Self> {
+    pub(crate) fn read(message: &RouteMessage) -> Option<Self> {
         let mut address = match message.header.address_family {
             AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             _ => return None,
         };
-        let mut link = None;
+        let (mut link, mut gateway, mut table, mut metric) = (None, None, u32::from(message.header.table), 0);
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(RouteAddress::Inet(v4)) => address = IpAddr::V4(*v4),
                 RouteAttribute::Destination(RouteAddress::Inet6(v6)) => address = IpAddr::V6(*v6),
                 RouteAttribute::Oif(index) => link = Some(*index),
+                RouteAttribute::Gateway(RouteAddress::Inet(v4)) => gateway = Some(IpAddr::V4(*v4)),
+                RouteAttribute::Gateway(RouteAddress::Inet6(v6)) => gateway = Some(IpAddr::V6(*v6)),
+                RouteAttribute::Table(number) => table = *number,
+                RouteAttribute::Priority(number) => metric = *number,
                 _ => {}
             }
         }
         let destination = IpNet::new(address, message.header.destination_prefix_length).ok()?;
-        Some(Route { destination, link })
+        Some(Route { destination, link, gateway, table, metric })
     }
 }
 
@@ -52,5 +118,42 @@ impl Handle {
             routes.extend(messages.iter().filter_map(Route::read));
         }
         Ok(routes)
+    }
+
+    /// Makes the route, or replaces the one to the same destination with the same table and metric.
+    ///
+    /// # Errors
+    /// `NoSuchLink`; `Kernel`, as when the link is down or the gateway cannot be reached.
+    pub async fn ensure_route(&self, route: &StaticRoute) -> Result<Done> {
+        let link = self.existing(route.link.as_str()).await?;
+        let wanted = Route {
+            destination: route.destination.trunc(),
+            link: Some(link.index),
+            gateway: route.gateway,
+            table: route.table(),
+            metric: route.metric(),
+        };
+        if self.routes().await?.contains(&wanted) {
+            return Ok(Done::Already);
+        }
+        let request = self.requests()?.route().add(route.message(link.index)?).replace().execute();
+        request.await.map_err(|e| Error::from_request(format!("make a route to {} by {}", route.destination, route.link), e))?;
+        Ok(Done::Changed)
+    }
+
+    /// Removes the route.
+    ///
+    /// # Errors
+    /// `NoSuchLink`, `Kernel`.
+    pub async fn remove_route(&self, route: &StaticRoute) -> Result<Done> {
+        let link = self.existing(route.link.as_str()).await?;
+        let what = format!("remove the route to {} by {}", route.destination, route.link);
+        match self.requests()?.route().del(route.message(link.index)?).execute().await {
+            Ok(()) => Ok(Done::Changed),
+            Err(error) => match Error::from_request(what, error) {
+                error if error.errno() == Some(errno::NO_PROCESS) => Ok(Done::Already),
+                error => Err(error),
+            },
+        }
     }
 }

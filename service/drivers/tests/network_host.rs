@@ -192,7 +192,7 @@ fn traces(interface: &str) -> Vec<String> {
 /// The guest reaches a host that has no way back to it but through masquerade; that host does not
 /// reach the DNS server of the guest's bridge.
 async fn masqueraded_but_not_open(host: &Host, guest: &Guest, server: &str) {
-    let bridge = Bridge { name: "nltest-out".parse().unwrap(), mac: "0a:00:00:00:00:0f".parse().unwrap(), mtu: None };
+    let bridge = Bridge::new("nltest-out".parse().unwrap(), "0a:00:00:00:00:0f".parse().unwrap());
     let _ = host.links.ensure_bridge(&bridge).await.unwrap();
     let nets = ["192.0.2.1/24".parse().unwrap(), "2001:db8::1/64".parse().unwrap()];
     let _ = host.links.ensure_addresses("nltest-out", &nets).await.unwrap();
@@ -330,7 +330,7 @@ async fn an_interface_of_somebody_else_is_never_touched() {
         return;
     }
     let host = host();
-    let foreign = Bridge { name: "lxtest4".parse().unwrap(), mac: "0a:00:00:00:00:04".parse().unwrap(), mtu: None };
+    let foreign = Bridge::new("lxtest4".parse().unwrap(), "0a:00:00:00:00:04".parse().unwrap());
     let _ = host.links.ensure_bridge(&foreign).await.unwrap();
     let mut network = record("lxtest4", 0x44, &[]);
     assert_eq!(host.driver.complete(&network, &[]).await.unwrap_err().kind, Kind::Conflict);
@@ -348,7 +348,7 @@ async fn a_subnet_that_this_host_is_on_is_refused_by_name() {
         return;
     }
     let host = host();
-    let foreign = Bridge { name: "nltest5".parse().unwrap(), mac: "0a:00:00:00:00:05".parse().unwrap(), mtu: None };
+    let foreign = Bridge::new("nltest5".parse().unwrap(), "0a:00:00:00:00:05".parse().unwrap());
     let _ = host.links.ensure_bridge(&foreign).await.unwrap();
     let _ = host.links.ensure_addresses("nltest5", &["10.55.0.1/16".parse().unwrap()]).await.unwrap();
     let network = record("lxtest5", 0x55, &[("ipv4.address", "10.55.5.1/24")]);

@@ -13,10 +13,7 @@ async fn addresses_are_told_and_links_go_with_the_container() {
     let Some(program) = runtime() else { return };
     let netlink = Handle::open().unwrap();
     let bridge = format!("lt{}", std::process::id());
-    let _ = netlink
-        .ensure_bridge(&Bridge { name: bridge.parse().unwrap(), mac: "02:00:00:00:00:06".parse().unwrap(), mtu: None })
-        .await
-        .unwrap();
+    let _ = netlink.ensure_bridge(&Bridge::new(bridge.parse().unwrap(), "02:00:00:00:00:06".parse().unwrap())).await.unwrap();
     let (mut spec, dir) = Guest::plan(&["/bin/sleep", "1000"]);
     make_tree(&dir);
     let host_name = format!("lv{}", std::process::id());

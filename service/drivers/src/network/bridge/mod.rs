@@ -122,7 +122,7 @@ impl BridgeNetworks {
     /// The link with its addresses, up, and forwarding.
     async fn link_up(&self, settings: &Settings) -> Result<()> {
         let (links, name) = (&self.on.links, settings.interface.as_str());
-        let bridge = Bridge { name: settings.interface.clone(), mac: settings.mac, mtu: settings.mtu };
+        let bridge = Bridge { mtu: settings.mtu, ..Bridge::new(settings.interface.clone(), settings.mac) };
         let mut done = links.ensure_bridge(&bridge).await.map_err(from_netlink)?;
         self.sysctl.protect(name);
         self.sysctl.switch_ipv6(name, settings.ipv6.is_some())?;
