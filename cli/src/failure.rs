@@ -121,6 +121,7 @@ fn hint(error: &Error) -> Option<String> {
         Kind::NoSuchJob => "lxctl operation list shows what is under way",
         Kind::GenerationMismatch => "somebody else changed it meanwhile: look at it and try again",
         Kind::Busy => "lxctl operation list shows what is under way",
+        Kind::NoSpace => "df /var/lib/lxhost shows the room; lxctl delete and lxctl image delete make some",
         Kind::AccessDenied | Kind::InteractiveAuthorizationRequired => return Some(authority(&error.message)),
         _ => return None,
     };

@@ -4,6 +4,7 @@
 //! of the cheapest host that has what a test needs.
 
 mod bus;
+mod full_disk;
 mod harness;
 mod image_verbs;
 mod images;
@@ -42,6 +43,7 @@ const SUITES: &[Suite] = &[
     limits::SUITE,
     images::SUITE,
     package::SUITE,
+    full_disk::SUITE,
     harness::SUITE,
 ];
 

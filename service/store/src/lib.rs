@@ -8,6 +8,7 @@ mod error;
 mod lock;
 mod migrate;
 mod open;
+mod reserve;
 mod rows;
 mod sqlite;
 mod writer;

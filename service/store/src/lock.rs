@@ -3,7 +3,7 @@
 
 use crate::StoreError;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -38,9 +38,10 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, StoreError> {
         Err(TryLockError::Error(e)) => return Err(io("lock", e)),
     }
     let write_pid = |file: &mut File| {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())
+        // Written before it is cut: a full disk would not give back what a file lets go.
+        let text = format!("{}\n", std::process::id());
+        file.write_all(text.as_bytes())?;
+        file.set_len(text.len() as u64)
     };
     write_pid(&mut file).map_err(|e| io("write", e))?;
     Ok(Lock { _file: file })

@@ -5,6 +5,7 @@
 use crate::StoreError;
 use crate::lock::beside;
 use crate::migrate::{APPLICATION_ID, MIGRATIONS, migrate, newest_backup, sync_directory};
+use crate::reserve;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
@@ -30,6 +31,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut db = connect(path)?;
     check_contents(&db, path)?;
     configure(&db, path)?;
+    reserve::keep(path);
     if let Some(copy) = migrate(&mut db, path, MIGRATIONS)? {
         tracing::info!(path = %path.display(), copy = %copy.display(), "migrated the database");
     }
@@ -97,8 +99,10 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let db = Connection::open_with_flags(path, flags).map_err(sql)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(sql)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(sql)?;
-    // A database that turns out not to be ours must not be changed by closing it.
+    // A database that turns out not to be ours must not be changed by closing it, and the log of ours keeps its room.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
+    // Said before the log is first read, this keeps its index in memory: a file of shared memory takes room when opened.
+    db.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(())).map_err(sql)?;
     Ok(db)
 }
 
@@ -122,7 +126,6 @@ fn check_contents(db: &Connection, path: &Path) -> Result<(), StoreError> {
 /// small, because nothing is read after the start.
 fn configure(db: &Connection, path: &Path) -> Result<(), StoreError> {
     let sql = |source| StoreError::Sql { what: "configure", path: path.to_owned(), source };
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(sql)?;
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |r| r.get(0)).map_err(sql)?;
     if mode != "wal" {
         tracing::warn!(path = %path.display(), mode, "the file system cannot keep a write-ahead log");

@@ -52,6 +52,9 @@ impl Writer {
             let group = std::iter::once(first).chain(requests.try_iter().take(GROUP - 1)).collect();
             self.commit(group);
         }
+        if !self.broken {
+            crate::reserve::close(&self.db, &self.path);
+        }
     }
 
     /// Commits what can be committed of `group` and answers everybody.

@@ -58,9 +58,17 @@ fn mount_overlay(stage: &Stage, overlay: &Overlay, name: &str, owner: Owner<'_>)
     // What the layers are made of is not needed by path any more; the overlay holds on to it.
     let flags = rustix::fs::fstatvfs(&mount).during("overlay")?.f_flag;
     if flags.contains(StatVfsMountFlags::RDONLY) {
-        return Err(Failure::new(step("overlay came out read-only", &overlay.dir), Errno::ROFS));
+        return Err(Failure::new(step("overlay came out read-only", &overlay.dir), why_read_only(&overlay.dir)));
     }
     Ok(mount)
+}
+
+/// The kernel makes an overlay read-only, and says no more, when it cannot make its scratch directory.
+fn why_read_only(dir: &Path) -> Errno {
+    match rustix::fs::statvfs(dir) {
+        Ok(disk) if disk.f_bavail == 0 || (disk.f_files > 0 && disk.f_favail == 0) => Errno::NOSPC,
+        _ => Errno::ROFS,
+    }
 }
 
 fn join(lowers: &str, name: &str, owner: Owner<'_>) -> Result<OwnedFd, Errno> {

@@ -163,7 +163,7 @@ async fn make_writable(subvolume: &Path) {
 /// The instance's directory, made; and where its root goes.
 fn make_instance(layout: &Layout, instance: ObjectId) -> Result<PathBuf> {
     let dir = layout.instance(instance);
-    place::make_dir(&dir, 0o700).map_err(|e| Error::io(format!("make the root of instance {instance}"), &e))?;
+    place::make_dir(&dir, 0o700).map_err(|e| Error::io("make its root", &e))?;
     Ok(dir.join(ROOT))
 }
 

@@ -79,7 +79,7 @@ impl PoolDriver for Directory {
 
     async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
         let layout = self.layout(pool);
-        let failed = |e: io::Error| Error::io(format!("make the root of instance {instance}"), &e);
+        let failed = |e: io::Error| Error::io("make its root", &e);
         place::make_dir(&layout.instance(instance), 0o700).map_err(failed)?;
         let root = layout.instance(instance).join(ROOT);
         match image {

@@ -179,7 +179,7 @@ pub(super) fn commit_tree(layout: &Layout, image: &Fingerprint) -> Result<Option
 /// Makes the layers of a root. Not durable by itself: writing the definition makes it so.
 fn make_root(layout: &Layout, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
     let dir = layout.instance(instance);
-    let failed = |e: io::Error| Error::io(format!("make the root of instance {instance}"), &e);
+    let failed = |e: io::Error| Error::io("make its root", &e);
     place::make_dir(&dir, 0o700).map_err(failed)?;
     let mode = match image {
         Some(image) => {

@@ -5,6 +5,7 @@ use super::layout::{DEFINITION, Layout, MARK};
 use lxhost_engine::ports::Usage;
 use lxhost_model::{Error, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::{Dir, Durability};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -133,15 +134,20 @@ pub(super) fn throw_away(layout: &Layout, path: &Path) -> Result<Option<PathBuf>
         return Ok(None);
     }
     make_dir(&layout.trash(), 0o700).map_err(failed)?;
-    // A directory of its own gives a free name.
-    let bin = tempfile::Builder::new().prefix("").rand_bytes(12).tempdir_in(layout.trash()).map_err(failed)?.keep();
-    match fs::rename(path, bin.join("it")) {
+    // Nothing is made on the way: this has to work on a full disk.
+    let name = ObjectId::from_random(random().map_err(failed)?).to_string();
+    let bin = layout.trash().join(name);
+    match renameat_with(CWD, path, CWD, &bin, RenameFlags::NOREPLACE).map_err(io::Error::from) {
         Ok(()) => Ok(Some(bin)),
-        Err(e) => {
-            let _ = fs::remove_dir(&bin);
-            if e.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(failed(e)) }
-        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(failed(e)),
     }
+}
+
+fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(bytes)
 }
 
 /// Deletes what was thrown away: waits a little, then leaves the rest to a thread. What a crash

@@ -27,7 +27,7 @@ pub(super) struct Root<'a> {
 /// # Errors
 /// `NoSpace`, `Failed`. A guest that has made `/etc` something else is no error: it is left so.
 pub(super) fn run(beside: &Path, root: &Root<'_>, instance: ObjectId, hostname: &str) -> Result<()> {
-    let failed = |e: io::Error| Error::io(format!("prepare the root of {hostname}"), &e);
+    let failed = |e: io::Error| Error::io("prepare its root", &e);
     let beside = Dir::open(beside).map_err(failed)?;
     let done = beside.read_file(OsStr::new(DONE), 256).map_err(failed)?;
     if done.as_deref() == Some(hostname.as_bytes()) {

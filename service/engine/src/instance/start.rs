@@ -2,12 +2,12 @@
 
 use super::{questions, ran};
 use crate::core::instance_of;
-use crate::ports::{Row, State, Write};
+use crate::ports::{State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
-use lxhost_model::{Action, Instance, ObjectId, Status, Trigger};
+use lxhost_model::{Action, ObjectId, Status, Trigger};
 
 /// Starts an instance.
 pub struct Start {
@@ -58,10 +58,8 @@ impl Verb for Start {
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let instance = instance_of(&view.state, self.id)?;
-        let mut record = Instance::clone(&instance);
-        record.last_used = view.now;
         Ok(Plan {
-            writes: vec![Write::Update(Row::Instance(record)), Write::Transition(self.id, Trigger::Start)],
+            writes: vec![Write::Transition(self.id, Trigger::Start)],
             steps: vec![Step::Launch(ran(&view.state, &instance))],
             finish: vec![Write::Transition(self.id, Trigger::Started)],
             failed: vec![Write::Transition(self.id, Trigger::StartFailed)],

@@ -260,6 +260,9 @@ impl State {
         let mut new = Instance::clone(old);
         new.status = status;
         new.status_since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64);
+        if trigger == Trigger::Started {
+            new.last_used = new.status_since;
+        }
         new.generation += 1;
         self.instances.insert(id, Arc::new(new.clone()));
         Ok(Row::Instance(new))

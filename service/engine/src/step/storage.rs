@@ -1,7 +1,7 @@
 //! Steps on pools and roots.
 
 use super::Context;
-use crate::Result;
+use crate::{Error, Result};
 use lxhost_model::{Fingerprint, ObjectId, Pool};
 
 pub(super) async fn set_up(context: &Context<'_>, pool: &Pool) -> Result<()> {
@@ -13,15 +13,23 @@ pub(super) async fn tear_down(context: &Context<'_>, pool: &Pool) -> Result<()> 
 }
 
 pub(super) async fn create_root(context: &Context<'_>, pool: &Pool, id: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
-    context.core.ports.pools.driver(&pool.driver)?.create_root(pool, id, image).await
+    context.core.ports.pools.driver(&pool.driver)?.create_root(pool, id, image).await.map_err(|error| named(context, id, error))
 }
 
 pub(super) async fn copy_root(context: &Context<'_>, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
-    context.core.ports.pools.driver(&pool.driver)?.copy_root(pool, from, to).await
+    context.core.ports.pools.driver(&pool.driver)?.copy_root(pool, from, to).await.map_err(|error| named(context, to, error))
 }
 
 pub(super) async fn remove_root(context: &Context<'_>, pool: &Pool, id: ObjectId) -> Result<()> {
     context.core.ports.pools.driver(&pool.driver)?.remove_root(pool, id).await?;
     context.at("remove-root", "removed").await?;
     context.core.ports.launcher.forget(id).await
+}
+
+/// The error with the instance in front; drivers know ids, people names.
+fn named(context: &Context<'_>, id: ObjectId, error: Error) -> Error {
+    match context.core.instance(id) {
+        Ok(instance) => error.context(format!("instance {}", instance.name)),
+        Err(_) => error,
+    }
 }

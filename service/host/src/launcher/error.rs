@@ -2,13 +2,19 @@
 
 use lxhost_contract::Refusal;
 use lxhost_model::{Error, Kind};
+use rustix::io::Errno;
 
 use crate::monitor::MonitorError;
 use crate::units::UnitError;
 
 /// A launch that failed.
 pub(super) fn launch_error(machine: &str, error: MonitorError) -> Error {
-    Error::failed(format!("instance {machine}: {error}"))
+    let kind = match &error {
+        MonitorError::Launch { errno: Errno::NOSPC, .. } => Kind::NoSpace,
+        MonitorError::Launch { errno: Errno::DQUOT, .. } => Kind::QuotaExceeded,
+        _ => Kind::Failed,
+    };
+    Error::new(kind, format!("instance {machine}: {error}"))
 }
 
 /// A unit that was not made.
