@@ -91,6 +91,7 @@ LAB ?= lab
 
 lab:
 	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-ports --bin lxhost-bench --bin lab-agent
+	$(CARGO) test --workspace --test kernel --no-run
 
 try: setup deb lab
 	target/debug/lxhost-lab try

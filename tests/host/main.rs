@@ -13,6 +13,7 @@ mod inside;
 mod isolation;
 mod journal;
 mod limits;
+mod links;
 mod networks;
 mod outliving;
 mod package;
@@ -34,6 +35,7 @@ const SUITES: &[Suite] = &[
     terminal::SUITE,
     image_verbs::SUITE,
     journal::SUITE,
+    links::SUITE,
     networks::SUITE,
     outliving::SUITE,
     polkit::SUITE,
