@@ -10,7 +10,7 @@ use clap_complete::CompletionCandidate;
 use lxhost_dbus::Options;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The remotes this version knows.
 pub(crate) const REMOTES: &[&str] = &["debian"];

@@ -76,4 +76,6 @@ pub(crate) struct ConfigShow {
     /// With what its profiles give
     #[arg(short, long)]
     pub(crate) expanded: bool,
+    #[command(flatten)]
+    pub(crate) format: super::DocumentArg,
 }

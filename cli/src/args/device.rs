@@ -1,6 +1,6 @@
 //! Arguments of `config device` and `profile device`.
 
-use super::FormatArg;
+use super::{DocumentArg, FormatArg};
 use crate::pairs::Pair;
 use clap::Subcommand;
 
@@ -45,6 +45,8 @@ pub(crate) enum Device {
     Show {
         /// Instance or profile
         holder: String,
+        #[command(flatten)]
+        format: DocumentArg,
     },
     /// Print one key
     #[command(after_help = "Examples:\n  lxctl config device get c1 eth0 hwaddr")]

@@ -1,6 +1,6 @@
 //! Arguments of `image`.
 
-use super::FormatArg;
+use super::{DocumentArg, FormatArg};
 use crate::complete;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
@@ -15,9 +15,19 @@ pub(crate) enum Image {
     #[command(visible_alias = "ls")]
     List(ImageList),
     /// Show an image
-    Info(ImageOne),
+    Info {
+        #[command(flatten)]
+        image: ImageOne,
+        #[command(flatten)]
+        format: FormatArg,
+    },
     /// Show the properties of an image as YAML
-    Show(ImageOne),
+    Show {
+        #[command(flatten)]
+        image: ImageOne,
+        #[command(flatten)]
+        format: DocumentArg,
+    },
     /// Delete images; instances made from them go on
     #[command(visible_alias = "rm")]
     Delete(ImageMany),

@@ -13,12 +13,29 @@ pub(crate) struct FormatArg {
     pub(crate) format: Format,
 }
 
+/// How to print what has no rows.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DocumentArg {
+    /// As what
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "yaml")]
+    pub(crate) format: Document,
+}
+
+/// Forms of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Document {
+    /// YAML
+    Yaml,
+    /// JSON
+    Json,
+}
+
 const EXAMPLES: &str = "\
 Filters: the start of a name, a name with * or ?, or KEY=VALUE where KEY is status, type, name, architecture,
 profile, pool, ipv4, ipv6 or a configuration key.
 
 Columns (-c): 4 IPv4, 6 IPv6, a architecture, b pool, c created, d description, e project,
-f image (short), F image, l last used, m memory, n name, N processes, p PID of its init,
+f image (short), F image, l last used, L location, m memory, M memory in percent, n name, N processes, p PID of its init,
 P profiles, s state, S snapshots, t type, u CPU seconds, U started, and configuration keys as KEY[:TITLE].
 
 Examples:

@@ -1,6 +1,6 @@
 //! Arguments of `network`.
 
-use super::FormatArg;
+use super::{DocumentArg, FormatArg};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -17,7 +17,12 @@ pub(crate) enum Network {
     },
     /// Show a network as YAML
     #[command(after_help = "Examples:\n  lxctl network show lxbr0")]
-    Show(NetworkName),
+    Show {
+        #[command(flatten)]
+        network: NetworkName,
+        #[command(flatten)]
+        format: DocumentArg,
+    },
     /// Print one key
     #[command(after_help = "Examples:\n  lxctl network get lxbr0 ipv4.address")]
     Get {

@@ -1,6 +1,6 @@
 //! Arguments of `operation`.
 
-use super::FormatArg;
+use super::{DocumentArg, FormatArg};
 use crate::complete;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
@@ -16,7 +16,12 @@ pub(crate) enum Operation {
     },
     /// Show an operation as YAML
     #[command(after_help = "Examples:\n  lxctl operation show 12")]
-    Show(OperationId),
+    Show {
+        #[command(flatten)]
+        operation: OperationId,
+        #[command(flatten)]
+        format: DocumentArg,
+    },
     /// Cancel an operation
     #[command(visible_alias = "cancel", after_help = "Examples:\n  lxctl operation delete 12")]
     Delete(OperationId),

@@ -1,6 +1,6 @@
 //! Arguments of `profile`.
 
-use super::{Device, FormatArg};
+use super::{Device, DocumentArg, FormatArg};
 use crate::complete;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
@@ -16,7 +16,12 @@ pub(crate) enum Profile {
     },
     /// Show a profile as YAML
     #[command(after_help = "Examples:\n  lxctl profile show default")]
-    Show(ProfileName),
+    Show {
+        #[command(flatten)]
+        profile: ProfileName,
+        #[command(flatten)]
+        format: DocumentArg,
+    },
     /// Make a profile, empty or from a YAML file on standard input
     #[command(after_help = "Examples:\n  lxctl profile create web\n  lxctl profile create web < web.yaml")]
     Create {

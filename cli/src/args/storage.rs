@@ -1,6 +1,6 @@
 //! Arguments of `storage`.
 
-use super::FormatArg;
+use super::{DocumentArg, FormatArg};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -17,7 +17,12 @@ pub(crate) enum Storage {
     },
     /// Show a pool as YAML
     #[command(after_help = "Examples:\n  lxctl storage show default")]
-    Show(PoolName),
+    Show {
+        #[command(flatten)]
+        pool: PoolName,
+        #[command(flatten)]
+        format: DocumentArg,
+    },
     /// Show how full a pool is
     #[command(after_help = "Examples:\n  lxctl storage info default")]
     Info {

@@ -75,7 +75,7 @@ async fn show(session: &Session, args: &ConfigShow) -> Result<(), Failure> {
     let name = args.name.as_deref().ok_or_else(|| no_server_config("config show"))?;
     let path = session.instance(name).await?;
     let (definition, _) = read(session, &ObjectPath::from(&path), args.expanded).await?;
-    render::print(&render::yaml(&definition)?)
+    render::document(args.format.format, &definition)
 }
 
 /// The definition of an instance and its generation.

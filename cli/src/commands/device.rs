@@ -91,7 +91,7 @@ pub(crate) async fn run(session: &Session, args: &Args, of: Of) -> Result<(), Fa
             }
             render::show(format.format, session.quiet, &table, read.devices())
         }
-        Args::Show { holder } => render::print(&render::yaml(Holder::read(session, holder, of).await?.devices())?),
+        Args::Show { holder, format } => render::document(format.format, Holder::read(session, holder, of).await?.devices()),
         Args::Get { holder, device, key } => {
             let mut read = Holder::read(session, holder, of).await?;
             let keys = read.devices().get(device).ok_or_else(|| no_device(holder, device))?;
@@ -112,7 +112,7 @@ async fn change(session: &Session, args: &Args, of: Of) -> Result<(), Failure> {
         | Args::Unset { holder, .. }
         | Args::Override { holder, .. }
         | Args::List { holder, .. }
-        | Args::Show { holder }
+        | Args::Show { holder, .. }
         | Args::Get { holder, .. } => holder,
     };
     let mut read = Holder::read(session, holder, of).await?;

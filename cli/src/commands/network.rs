@@ -1,7 +1,7 @@
 //! `network`.
 
 use super::keyed::{Keyed, described};
-use crate::args::Network as Args;
+use crate::args::{Document, Network as Args};
 use crate::bus::Session;
 use crate::failure::Failure;
 use crate::pages;
@@ -18,7 +18,7 @@ use zbus::wire::OwnedObjectPath;
 pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     match args {
         Args::List { format } => list(session, format.format).await,
-        Args::Show(args) => show(session, &args.name).await,
+        Args::Show { network, format } => show(session, &network.name, format.format).await,
         Args::Get { name, key } => {
             let network = session.network(name).await?;
             let none = Options::new();
@@ -64,14 +64,14 @@ fn json_of(row: &NetworkRow) -> serde_json::Value {
     })
 }
 
-async fn show(session: &Session, name: &str) -> Result<(), Failure> {
+async fn show(session: &Session, name: &str, format: Document) -> Result<(), Failure> {
     let Keyed { description, config, .. } = read(session, &session.network(name).await?).await?;
     let name = crate::reference::local(name)?;
     let rows = pages::networks(session, None).await?;
     let mut data = rows.iter().find(|row| row.name == name).map_or_else(|| json!({ "name": name }), json_of);
     data["description"] = json!(description);
     data["config"] = json!(config);
-    render::print(&render::yaml(&data)?)
+    render::document(format, &data)
 }
 
 async fn read(session: &Session, network: &NetworkProxy<'static>) -> Result<Keyed, Failure> {

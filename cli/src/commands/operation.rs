@@ -18,10 +18,10 @@ use zbus::wire::OwnedObjectPath;
 pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     match args {
         Args::List { format } => list(session, format.format).await,
-        Args::Show(args) => {
+        Args::Show { operation, format } => {
             let rows = pages::jobs(session, None).await?;
-            let row = rows.iter().find(|row| row.id == args.id).ok_or_else(|| none(args.id))?;
-            render::print(&render::yaml(&json_of(row, &results(session).await?))?)
+            let row = rows.iter().find(|row| row.id == operation.id).ok_or_else(|| none(operation.id))?;
+            render::document(format.format, &json_of(row, &results(session).await?))
         }
         Args::Delete(args) => {
             let path = OwnedObjectPath::try_from(lxhost_dbus::path::job(args.id))?;

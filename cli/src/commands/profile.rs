@@ -19,9 +19,9 @@ use zbus::wire::OwnedObjectPath;
 pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     match args {
         Args::List { format } => list(session, format.format).await,
-        Args::Show(args) => {
-            let (definition, _) = read(session, &args.name).await?;
-            render::print(&render::yaml(&definition)?)
+        Args::Show { profile, format } => {
+            let (definition, _) = read(session, &profile.name).await?;
+            render::document(format.format, &definition)
         }
         Args::Create { name, description } => {
             let mut new = Definition::from_redirected_stdin()?.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `storage`.
 
 use super::keyed::{Keyed, described};
-use crate::args::Storage as Args;
+use crate::args::{Document, Storage as Args};
 use crate::bus::Session;
 use crate::failure::Failure;
 use crate::pairs;
@@ -17,7 +17,7 @@ use zbus::wire::OwnedObjectPath;
 pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     match args {
         Args::List { format } => list(session, format.format).await,
-        Args::Show(args) => show(session, &args.name).await,
+        Args::Show { pool, format } => show(session, &pool.name, format.format).await,
         Args::Info { pool, bytes, format } => info(session, &pool.name, *bytes, format.format).await,
         Args::Get { name, key } => {
             let pool = session.pool(name).await?;
@@ -62,12 +62,12 @@ async fn row(session: &Session, name: &str) -> Result<Option<PoolRow>, Failure> 
     Ok(session.manager().await?.list_pools().await?.into_iter().find(|row| row.name == name))
 }
 
-async fn show(session: &Session, name: &str) -> Result<(), Failure> {
+async fn show(session: &Session, name: &str, format: Document) -> Result<(), Failure> {
     let Keyed { description, config, .. } = read(session, &session.pool(name).await?).await?;
     let mut data = row(session, name).await?.as_ref().map_or_else(|| json!({ "name": name }), json_of);
     data["description"] = json!(description);
     data["config"] = json!(config);
-    render::print(&render::yaml(&data)?)
+    render::document(format, &data)
 }
 
 async fn info(session: &Session, name: &str, exact: bool, format: Format) -> Result<(), Failure> {

@@ -83,6 +83,14 @@ pub(crate) fn show<D: Serialize>(format: Format, quiet: bool, table: &Table, dat
     print(&text)
 }
 
+/// Prints a document.
+pub(crate) fn document(format: crate::args::Document, data: &impl Serialize) -> Result<(), Failure> {
+    print(&match format {
+        crate::args::Document::Yaml => yaml(data)?,
+        crate::args::Document::Json => json(data)?,
+    })
+}
+
 /// Prints one thing: `text` for people, `data` for programs.
 pub(crate) fn show_one<D: Serialize>(format: Format, text: impl FnOnce() -> String, data: &D) -> Result<(), Failure> {
     print(&match format.form {

@@ -45,6 +45,35 @@ fn operations_are_listed_and_shown() {
 }
 
 #[test]
+fn everything_that_is_shown_is_json_when_asked_and_else_yaml() {
+    let sim = Sim::start();
+    sim.ok(&["launch", "sim:empty", "c1"]);
+    let first = |list: &[&str]| sim.ok(list).lines().next().unwrap().to_owned();
+    let (id, image) = (first(&["operation", "list", "-q"]), first(&["image", "list", "-q"]));
+    for show in [
+        "config show c1",
+        "config device show c1",
+        "profile show default",
+        "network show lxbr0",
+        "storage show default",
+        "storage info default",
+        &format!("image show {image}"),
+        &format!("image info {image}"),
+        "info c1",
+        "info",
+        "info --resources",
+        "version",
+        &format!("operation show {id}"),
+    ] {
+        let words: Vec<&str> = show.split(' ').collect();
+        let out = sim.ok(&[&words[..], &["--format", "json"]].concat());
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{show}: {error}: {out}"));
+        assert!(json.is_object(), "{show}: {out}");
+        assert!(!sim.ok(&words).trim_start().starts_with('{') || show.contains("device"), "{show}");
+    }
+}
+
+#[test]
 fn every_list_is_printed_in_every_format() {
     let sim = Sim::start();
     sim.ok(&["launch", "sim:empty", "c1"]);

@@ -23,10 +23,13 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     match args {
         Args::Import(args) => import::run(session, args).await,
         Args::List(args) => list::run(session, args).await,
-        Args::Info(args) => render::print(&describe(&read(session, &args.image).await?)),
-        Args::Show(args) => {
-            let properties = read(session, &args.image).await?;
-            render::print(&render::yaml(&serde_json::json!({ "properties": inner(&properties, "Properties") }))?)
+        Args::Info { image, format } => {
+            let properties = read(session, &image.image).await?;
+            render::show_one(format.format, || describe(&properties), &values::object(&properties))
+        }
+        Args::Show { image, format } => {
+            let properties = read(session, &image.image).await?;
+            render::document(format.format, &serde_json::json!({ "properties": inner(&properties, "Properties") }))
         }
         Args::Delete(args) => {
             super::power::each(session, &args.images, "Deleting", async |name| {
