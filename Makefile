@@ -74,6 +74,8 @@ check: setup check-quick deb lab
 
 check-full: setup deb lab
 	target/debug/lxhost-host-tests --in full
+	LXHOST_LOAD=1000 target/debug/lxhost-host-tests --in native load:
+	LXHOST_RECORDS=10000 $(CARGO) test -p lxhost-tests --test sim scale::
 
 check-quick:
 	$(CARGO) fmt --all --check

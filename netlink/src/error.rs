@@ -44,6 +44,9 @@ pub enum Error {
     /// A number that cannot be a VLAN's.
     #[error("{0} is not a VLAN (1 to 4094)")]
     InvalidVlan(String),
+    /// The bridge has as many ports as Linux gives one.
+    #[error("bridge {0} is full: Linux gives a bridge 1023 ports; make another network for more")]
+    BridgeFull(String),
     /// The process whose namespace was wanted is gone.
     #[error("there is no process {0} whose network namespace could be used")]
     NoSuchProcess(u32),
@@ -90,6 +93,7 @@ pub(crate) mod errno {
     pub(crate) const NO_PROCESS: i32 = Errno::SRCH.raw_os_error();
     pub(crate) const EXISTS: i32 = Errno::EXIST.raw_os_error();
     pub(crate) const NO_ENTRY: i32 = Errno::NOENT.raw_os_error();
+    pub(crate) const FULL: i32 = Errno::XFULL.raw_os_error();
     pub(crate) const NO_DEVICE: i32 = Errno::NODEV.raw_os_error();
     pub(crate) const NO_ADDRESS: i32 = Errno::ADDRNOTAVAIL.raw_os_error();
 }

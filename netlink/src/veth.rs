@@ -83,7 +83,10 @@ impl Handle {
         if joined.is_err() {
             let _ = self.delete_link(veth.host_name.as_str()).await;
         }
-        joined
+        joined.map_err(|error| match error {
+            error if error.errno() == Some(errno::FULL) => Error::BridgeFull(veth.bridge.to_string()),
+            error => error,
+        })
     }
 
     /// Which of the two names was taken.

@@ -14,6 +14,7 @@ mod isolation;
 mod journal;
 mod limits;
 mod links;
+mod load;
 mod networks;
 mod outliving;
 mod package;
@@ -25,6 +26,7 @@ mod terminal;
 
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host::{self, Kind};
+use lxhost_tests::raw;
 use lxhost_tests::runner::{self, Places, Suite};
 
 const SUITES: &[Suite] = &[
@@ -47,10 +49,12 @@ const SUITES: &[Suite] = &[
     package::SUITE,
     full_disk::SUITE,
     harness::SUITE,
+    load::SUITE,
 ];
 
 fn main() {
     host::keeper::run_if_asked();
+    raw::run_if_asked();
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
     let places = match places(&mut wanted) {
         Ok(places) => places,

@@ -2,8 +2,8 @@
 //! an end. Others are served, and nothing of them is left.
 
 use crate::client::{Client, PATIENCE, none};
-use crate::raw::Raw;
 use crate::world::{Held, World};
+use lxhost_tests::raw::{Raw, nonsense};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -103,16 +103,7 @@ async fn a_flood_of_one_connection_keeps_nobody_from_being_served() {
     client.launch("c0").await;
     work(&client, "warm", 20).await;
     let before = world.held();
-    let calls = [
-        // Answered in place, asked of the engine, refused, malformed; nobody waits for an answer.
-        Raw::call("/org/lxhost1", "org.freedesktop.DBus.Introspectable", "Introspect", false).build(&()),
-        Raw::call("/org/lxhost1", "org.lxhost1.Manager", "GetServerInfo", false).build(&()),
-        Raw::call("/org/lxhost1", "org.lxhost1.Manager", "ListInstances", false).build(&(none(), "", 0u32)),
-        Raw::call("/org/lxhost1/nowhere", "org.lxhost1.Instance", "Start", false).build(&none()),
-        Raw::call("/org/lxhost1", "org.lxhost1.Manager", "CreateInstance", false).build(&"not this"),
-        Raw::call("/org/lxhost1/instance", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", false).build(&()),
-    ];
-    let bytes: Vec<u8> = calls.into_iter().flat_map(|call| call.unwrap().data().to_vec()).collect();
+    let bytes = nonsense();
     let address = world.address().to_owned();
     let flood = std::thread::spawn(move || Raw::connect(&address).flood(&bytes, 5000));
     let mut longest = Duration::ZERO;

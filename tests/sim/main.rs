@@ -16,7 +16,6 @@ mod jobs;
 mod load;
 mod options;
 mod races;
-mod raw;
 mod replace;
 mod road;
 mod scale;

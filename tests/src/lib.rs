@@ -7,6 +7,7 @@ pub mod cache;
 pub mod host;
 pub mod image;
 pub mod package;
+pub mod raw;
 pub mod recipe;
 pub mod relay;
 pub mod runner;

@@ -63,9 +63,11 @@ fn run_group(cache: &Cache, group: &Group<'_>, report: &Report) {
     }
 }
 
-/// The longest a test may take; then its host is crashed, which ends what it waits for.
+/// The longest a test may take; then its host is crashed, which ends what it waits for. A whole load
+/// (`LXHOST_LOAD`) may take as long as in an emulated machine.
 fn limit(kind: Kind) -> Duration {
     match kind {
+        Kind::Native if std::env::var_os("LXHOST_LOAD").is_some() => Duration::from_secs(900),
         Kind::Native => Duration::from_secs(240),
         Kind::Full => Duration::from_secs(900),
     }

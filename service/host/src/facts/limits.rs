@@ -24,6 +24,7 @@ const LIMITS: &[Limit] = &[
     limit("user.max_mnt_namespaces", 12),
     limit("user.max_net_namespaces", 1),
     limit("net.ipv4.neigh.default.gc_thresh3", 1),
+    limit("net.ipv6.neigh.default.gc_thresh3", 1),
 ];
 
 /// Fewer containers than this are worth a warning.

@@ -18,6 +18,7 @@ mod profile;
 mod publish;
 mod rows;
 mod server;
+mod sieve;
 
 use caller::{Call, Callers};
 use lxhost_engine::{Engine, Error};
@@ -28,6 +29,7 @@ use zbus::message::Header;
 
 use error::Failure;
 pub(crate) use log_control::{LogLevel, syslog};
+pub(crate) use sieve::builder;
 
 /// What every object of the API works with. Cloning is cheap.
 #[derive(Clone)]

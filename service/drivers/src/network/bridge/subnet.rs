@@ -30,16 +30,17 @@ fn is_free(net: IpNet, taken: &[Taken]) -> bool {
     taken.iter().filter(|t| t.net.prefix_len() >= WORLD).all(|t| !overlap(&t.net, &net))
 }
 
-/// A free /24 of the private blocks (RFC 1918), 10.0.0.0/8 first, with the bridge's address in it.
+/// A free /22 of the private blocks (RFC 1918), 10.0.0.0/8 first, with the bridge's address in it: as many addresses
+/// as Linux gives a bridge ports.
 ///
 /// # Errors
 /// `Conflict` when nothing free was found.
 pub(super) fn free_ipv4(taken: &[Taken], chance: &mut dyn FnMut() -> u64) -> Result<Ipv4Net> {
-    for (base, bits) in [([10, 0], 16), ([172, 16], 12), ([192, 168], 8)] {
+    for (base, bits) in [([10, 0], 14), ([172, 16], 10), ([192, 168], 6)] {
         for _ in 0..TRIES {
             let pick = (chance() & ((1 << bits) - 1)) as u32;
-            let address = Ipv4Addr::from(u32::from_be_bytes([base[0], base[1], 0, 0]) + (pick << 8) + 1);
-            let Ok(net) = Ipv4Net::new(address, 24) else { continue };
+            let address = Ipv4Addr::from(u32::from_be_bytes([base[0], base[1], 0, 0]) + (pick << 10) + 1);
+            let Ok(net) = Ipv4Net::new(address, 22) else { continue };
             if is_free(IpNet::V4(net), taken) {
                 return Ok(net);
             }
@@ -106,14 +107,14 @@ mod tests {
 
     #[test]
     fn the_first_free_subnet_is_taken() {
-        let used = [taken("10.0.1.0/24", true), taken("10.0.2.128/25", false)];
-        assert_eq!(free_ipv4(&used, &mut counter()).unwrap().to_string(), "10.0.3.1/24");
+        let used = [taken("10.0.5.0/24", true), taken("10.0.8.128/25", false)];
+        assert_eq!(free_ipv4(&used, &mut counter()).unwrap().to_string(), "10.0.12.1/22");
     }
 
     #[test]
     fn default_routes_in_pieces_use_nothing_but_a_vpn_to_ten_uses_all_of_ten() {
         let used = [taken("0.0.0.0/0", false), taken("0.0.0.0/1", false), taken("128.0.0.0/1", false)];
-        assert_eq!(free_ipv4(&used, &mut counter()).unwrap().to_string(), "10.0.1.1/24");
+        assert_eq!(free_ipv4(&used, &mut counter()).unwrap().to_string(), "10.0.4.1/22");
         let vpn = free_ipv4(&[taken("10.0.0.0/8", false)], &mut counter()).unwrap();
         assert!("172.16.0.0/12".parse::<Ipv4Net>().unwrap().contains(&vpn), "{vpn}");
     }
@@ -121,10 +122,10 @@ mod tests {
     #[test]
     fn every_pick_stays_in_its_private_block() {
         let mut ones = || u64::MAX;
-        assert_eq!(free_ipv4(&[], &mut ones).unwrap().to_string(), "10.255.255.1/24");
-        assert_eq!(free_ipv4(&[taken("10.0.0.0/8", true)], &mut ones).unwrap().to_string(), "172.31.255.1/24");
+        assert_eq!(free_ipv4(&[], &mut ones).unwrap().to_string(), "10.255.252.1/22");
+        assert_eq!(free_ipv4(&[taken("10.0.0.0/8", true)], &mut ones).unwrap().to_string(), "172.31.252.1/22");
         let used = [taken("10.0.0.0/8", true), taken("172.16.0.0/12", true)];
-        assert_eq!(free_ipv4(&used, &mut ones).unwrap().to_string(), "192.168.255.1/24");
+        assert_eq!(free_ipv4(&used, &mut ones).unwrap().to_string(), "192.168.252.1/22");
     }
 
     #[test]
