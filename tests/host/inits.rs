@@ -67,7 +67,7 @@ fn openrc_boots_and_gets_an_address(stage: &Stage) -> Result<()> {
 fn openrc_stops_in_order(stage: &Stage) -> Result<()> {
     openrc(stage)?;
     let stop = stage.lxctl("stop o1").output()?;
-    ensure!(stop.code == Some(0) && stop.elapsed < ORDERLY, "{:?}: {}", stop.elapsed, stop.describe());
+    ensure!(stop.code == Some(0) && stop.elapsed < stage.host.patience(ORDERLY), "{:?}: {}", stop.elapsed, stop.describe());
     orderly(stage, "o1")
 }
 
@@ -75,7 +75,12 @@ fn openrc_restarts_in_order(stage: &Stage) -> Result<()> {
     openrc(stage)?;
     let before = stage.init_of("o1")?;
     let restart = stage.lxctl("restart o1").output()?;
-    ensure!(restart.code == Some(0) && restart.elapsed < ORDERLY, "{:?}: {}", restart.elapsed, restart.describe());
+    ensure!(
+        restart.code == Some(0) && restart.elapsed < stage.host.patience(ORDERLY),
+        "{:?}: {}",
+        restart.elapsed,
+        restart.describe()
+    );
     ensure!(stage.status("o1")? == "running" && stage.init_of("o1")? != before);
     openrc(stage)
 }
@@ -107,7 +112,7 @@ fn openrcs_own_init_stops_in_order(stage: &Stage) -> Result<()> {
     default_runlevel(stage)?;
     ensure!(stage.exec("o1", ["cat", "/proc/1/comm"]).succeed()? == "openrc-init\n");
     let stop = stage.lxctl("stop o1").output()?;
-    ensure!(stop.code == Some(0) && stop.elapsed < ORDERLY, "{:?}: {}", stop.elapsed, stop.describe());
+    ensure!(stop.code == Some(0) && stop.elapsed < stage.host.patience(ORDERLY), "{:?}: {}", stop.elapsed, stop.describe());
     orderly(stage, "o1")?;
     stage.delete("o1")
 }
@@ -131,7 +136,7 @@ fn a_program_is_an_init_that_is_asked_to_end(stage: &Stage) -> Result<()> {
     stage.lxctl("wait polite --timeout 10").succeed()?;
     ensure!(stage.exec("polite", ["cat", "/proc/1/comm"]).succeed()? == "program\n");
     let stop = stage.lxctl("stop polite").output()?;
-    ensure!(stop.code == Some(0) && stop.elapsed < ORDERLY, "{:?}: {}", stop.elapsed, stop.describe());
+    ensure!(stop.code == Some(0) && stop.elapsed < stage.host.patience(ORDERLY), "{:?}: {}", stop.elapsed, stop.describe());
     orderly(stage, "polite")
 }
 
@@ -169,7 +174,7 @@ fn a_program_that_ignores_everything_is_killed(stage: &Stage) -> Result<()> {
     program(stage, "deaf", "trap '' TERM INT; while :; do sleep 1; done")?;
     stage.lxctl("start deaf").succeed()?;
     let stop = stage.lxctl("stop deaf --timeout 2").output()?;
-    ensure!(stop.elapsed < ORDERLY, "{:?}: {}", stop.elapsed, stop.describe());
+    ensure!(stop.elapsed < stage.host.patience(ORDERLY), "{:?}: {}", stop.elapsed, stop.describe());
     ensure!(stage.status("deaf")? == "stopped", "{}", stop.describe());
     stage.delete("deaf")
 }

@@ -15,6 +15,7 @@ mod journal;
 mod limits;
 mod links;
 mod load;
+mod machine;
 mod networks;
 mod outliving;
 mod package;
@@ -45,6 +46,7 @@ const SUITES: &[Suite] = &[
     refusal::SUITE,
     isolation::SUITE,
     limits::SUITE,
+    machine::SUITE,
     images::SUITE,
     package::SUITE,
     full_disk::SUITE,

@@ -63,17 +63,25 @@ impl Cache {
 }
 
 impl Cache {
-    /// Removes all entries of a kind but the `count` that were made last. Who has one open keeps it.
+    /// Removes all entries of a kind but the `count` that were made last, and what killed programs left
+    /// half made. Who has a file of one open keeps it.
     ///
     /// # Errors
     /// When one cannot be removed.
     pub fn keep_newest(&self, kind: &str, count: usize) -> Result<()> {
-        let visible = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
-        let mut entries: Vec<_> = fs::read_dir(self.directory(kind)?)?
-            .flatten()
-            .filter(visible)
-            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-            .collect();
+        let directory = self.directory(kind)?;
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&directory)?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some(key) = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")) {
+                let lock = File::create(directory.join(format!(".{key}.lock")))?;
+                if lock.try_lock().is_ok() {
+                    remove(&entry.path())?;
+                }
+            } else if let (false, Ok(made)) = (name.starts_with('.'), entry.metadata().and_then(|found| found.modified())) {
+                entries.push((made, entry.path()));
+            }
+        }
         entries.sort();
         entries.iter().rev().skip(count).try_for_each(|(_, path)| remove(path))
     }
@@ -140,7 +148,10 @@ mod tests {
             let made = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
             File::options().append(true).open(path).unwrap().set_modified(made).unwrap();
         }
+        let half = cache.directory("state").unwrap().join(".killed.partial");
+        fs::write(&half, "half").unwrap();
         cache.keep_newest("state", 2).unwrap();
+        assert!(!half.exists());
         let built = |key: &str| cache.entry("state", key, |_| anyhow::bail!("it is gone")).is_ok();
         assert_eq!([built("old"), built("middle"), built("new")], [false, true, true]);
     }

@@ -29,12 +29,14 @@ pub(super) fn keep(host: &Host, suite: &str, test: &str) -> Result<PathBuf> {
     let path = directory.join(format!("{suite}.{test}.txt"));
     let mut text = String::new();
     for argv in QUESTIONS {
-        let said = host
-            .command(argv.iter().copied())
-            .timeout(Duration::from_secs(20))
-            .output()
-            .map_or_else(|error| format!("{error:#}\n"), |output| output.stdout_text());
+        let said = host.command(argv.iter().copied()).timeout(Duration::from_secs(20)).output();
+        // A host that leaves one question unanswered leaves them all.
+        let silent = said.is_err();
+        let said = said.map_or_else(|error| format!("{error:#}\n"), |output| output.stdout_text());
         text += &format!("# {}\n{said}\n", argv.join(" "));
+        if silent {
+            break;
+        }
     }
     text += &format!("# console\n{}", fs::read_to_string(host.directory().join("console.log")).unwrap_or_default());
     fs::write(&path, text)?;

@@ -88,7 +88,8 @@ impl Tried {
         }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.iter().any(|(of, _, _)| *of == kind) {
-            let stage = Stage::boot(cache, kind, Base::Bare).with_context(|| format!("looking at a {} host", kind.name()))?;
+            // Packaged: that one is made anyway for what runs here.
+            let stage = Stage::boot(cache, kind, Base::Packaged).with_context(|| format!("looking at a {} host", kind.name()))?;
             for need in Need::ALL {
                 known.push((kind, need, need.missing(&stage.host)?));
             }

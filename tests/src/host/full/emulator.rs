@@ -137,19 +137,21 @@ impl Emulator {
 
     /// Waits until the agent answers, or the kernel has given up.
     fn greeted(&self, deadline: Instant) -> Result<()> {
+        let before = self.panics();
         loop {
             match self.port.greeted(Duration::from_secs(1)) {
                 Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > deadline => return Err(error),
-                Err(_) if self.panicked() => bail!("its kernel panicked"),
+                Err(_) if self.panics() > before => bail!("its kernel panicked"),
                 Err(_) => {}
             }
         }
     }
 
-    fn panicked(&self) -> bool {
+    /// How often a kernel in it has given up so far.
+    fn panics(&self) -> usize {
         let console = fs::read(self.directory.join("console.log")).unwrap_or_default();
-        String::from_utf8_lossy(&console).contains("Kernel panic")
+        String::from_utf8_lossy(&console).matches("Kernel panic").count()
     }
 
     /// Runs a line of shell in the host and gives what it says.
