@@ -9,6 +9,7 @@ mod service;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +18,10 @@ use zbus::wire::{OwnedObjectPath, Variant};
 
 pub use proxy::{ManagerProxy, ScopeProxy};
 pub use scope::{ScopeSpec, cgroup_of_scope, scope_of};
+
+/// How often a job of PID 1 is looked at until it runs, and the pause between two looks.
+const LOOKS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why PID 1 did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -153,9 +158,10 @@ impl Units {
         Ok(unit.active_state().await?)
     }
 
-    /// Names of our scopes that PID 1 is asked to stop from now on, as long as somebody reads them.
+    /// Names of our scopes that PID 1 stops from now on, as long as somebody reads them.
     ///
-    /// Its `RequestStop` signal would say so, too, but only to the daemon that made the scope.
+    /// Its `RequestStop` signal would say so, too, but only to the daemon that made the scope. A stop that waits for
+    /// others is not told: when the host goes down, all scopes wait for the unit that notes which of them ran.
     ///
     /// # Errors
     /// `Bus`.
@@ -167,25 +173,40 @@ impl Units {
             while let Some(signal) = new.next().await {
                 let Ok(args) = signal.args() else { continue };
                 let unit = args.unit();
-                if !(unit.starts_with(scope::PREFIX) && unit.ends_with(scope::SUFFIX) && units.is_stop(args.job()).await) {
+                if !(unit.starts_with(scope::PREFIX) && unit.ends_with(scope::SUFFIX)) {
                     continue;
                 }
-                // A full queue has this stop in it already, or a thousand others; PID 1 kills after its timeout.
-                if let Err(mpsc::error::TrySendError::Closed(_)) = sender.try_send(unit.to_string()) {
+                if sender.is_closed() {
                     return;
                 }
+                let (units, sender, unit, job) = (units.clone(), sender.clone(), unit.to_string(), args.job().clone());
+                tokio::spawn(async move {
+                    if units.stop_begins(&job).await {
+                        // A full queue has this stop in it already, or a thousand others; PID 1 kills after its timeout.
+                        let _ = sender.try_send(unit);
+                    }
+                });
             }
         });
         Ok(receiver)
     }
 
-    /// Whether a job stops its unit. One that has ended needs nobody any more.
-    async fn is_stop(&self, job: &OwnedObjectPath) -> bool {
-        let of = async || {
+    /// Whether a job stops its unit now. One that has ended needs nobody any more.
+    async fn stop_begins(&self, job: &OwnedObjectPath) -> bool {
+        let look = async || -> zbus::Result<(String, String)> {
             let job = proxy::JobProxy::builder(&self.connection).path(job.clone()).cache_properties(CacheProperties::No);
-            job.build().await?.job_type().await
+            let job = job.build().await?;
+            Ok((job.job_type().await?, job.state().await?))
         };
-        of().await.is_ok_and(|kind| kind == "stop")
+        // PID 1 tells of a job a moment before it runs it.
+        for _ in 0..LOOKS {
+            match look().await {
+                Ok((kind, state)) if kind == "stop" && state == "running" => return true,
+                Ok((kind, _)) if kind == "stop" => tokio::time::sleep(PAUSE).await,
+                _ => return false,
+            }
+        }
+        false
     }
 
     async fn wait_for(&self, unit: &str, job: &OwnedObjectPath) -> Result<(), UnitError> {

@@ -60,6 +60,9 @@ pub trait Job {
     /// `start`, `stop`, `restart`, ...
     #[zbus(property(emits_changed_signal = "false"))]
     fn job_type(&self) -> zbus::Result<String>;
+    /// `waiting` or `running`.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn state(&self) -> zbus::Result<String>;
 }
 
 /// `org.freedesktop.systemd1.Scope`.
