@@ -41,6 +41,12 @@ pub(crate) async fn run(core: &Arc<Core>) {
     for instance in core.state().instances.values() {
         correct(core, instance).await;
     }
+    for pool in core.state().pools.values() {
+        let swept = async { core.ports.pools.driver(&pool.driver)?.sweep(pool).await };
+        if let Err(error) = swept.await {
+            tracing::warn!(pool = %pool.name, "leftovers of deletions: {error}");
+        }
+    }
     networks(core);
 }
 

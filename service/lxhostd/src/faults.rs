@@ -1,6 +1,5 @@
 //! Failpoints of the daemon, as tests arm them. `RUNTIME/faults/armed` holds lines `POINT=KIND`; each comes
-//! true once, and is taken out before it does: `kill` (SIGKILL), `error`, `nospace`, `eio`, `delay` (a
-//! second). Where `RUNTIME/faults/passed` is a file, the names of the points passed are added to it.
+//! true once, and is taken out before it does: `kill` (SIGKILL), `error`, `nospace`, `eio`, `delay` (200 ms). Where `RUNTIME/faults/passed` is a file, the names of the points passed are added to it.
 //! Compiled in by the feature `faults` alone.
 
 use lxhost_engine::{Engine, Error, Kind, Result};
@@ -13,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a delay is.
-const DELAY: Duration = Duration::from_secs(1);
+const DELAY: Duration = Duration::from_millis(200);
 
 /// Prints the names of all points.
 pub(crate) fn list() -> ExitCode {

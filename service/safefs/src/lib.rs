@@ -79,6 +79,25 @@ impl Dir {
     /// # Errors
     /// `FileTooLarge` above the cap; as openat2(2) and read(2).
     pub fn read_file(&self, name: &OsStr, cap: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.regular(name)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(cap + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > cap {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Makes the regular file `name` durable; anything else, or nothing, is left alone.
+    ///
+    /// # Errors
+    /// As openat2(2) and fsync(2).
+    pub fn sync_file(&self, name: &OsStr) -> io::Result<()> {
+        self.regular(name)?.map_or(Ok(()), |file| file.sync_all())
+    }
+
+    /// The regular file `name`, to read. `None` when it is not there or anything else.
+    fn regular(&self, name: &OsStr) -> io::Result<Option<std::fs::File>> {
         check_name(name)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         // A device node would act on being opened: look before.
@@ -91,15 +110,7 @@ impl Dir {
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        if !file.metadata()?.is_file() {
-            return Ok(None);
-        }
-        let mut bytes = Vec::new();
-        file.take(cap + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > cap {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(Some(bytes))
+        Ok(file.metadata()?.is_file().then_some(file))
     }
 
     /// Renames `from` in this directory to `to` in another; replaces what is there, as renameat(2).

@@ -168,18 +168,22 @@ async fn images(engine: &Engine, id: ObjectId) {
     act(engine, instance::Delete::new(id, false)).await;
 }
 
-/// A pool and a network come and go.
+/// A pool and a network come, change and go.
 async fn rooms(engine: &Engine) {
     let Ok(name) = "p1".parse() else { return };
     if let Ok(create) = pool::Create::new(engine.ports(), name, "dir", Default::default()).await {
         let id = create.id();
         act(engine, create).await;
+        let config = engine.state().pools.get(&id).map(|pool| pool.config.clone()).unwrap_or_default();
+        act(engine, pool::Replace { id, config, description: None, expected: None }).await;
         act(engine, pool::Delete::new(id)).await;
     }
     let Ok(name) = "n1".parse() else { return };
     if let Ok(create) = network::Create::new(engine.ports(), Default::default(), name, "bridge", Default::default()) {
         let id = create.id();
         act(engine, create).await;
+        let config = engine.state().networks.get(&id).map(|network| network.config.clone()).unwrap_or_default();
+        act(engine, network::Replace { id, config, description: None, expected: None }).await;
         act(engine, network::Delete::new(id)).await;
     }
 }

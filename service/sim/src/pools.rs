@@ -178,6 +178,15 @@ impl PoolDriver for SimPools {
         })
     }
 
+    async fn keep_root(&self, pool: &Pool, instance: ObjectId, _hostname: &str) -> Result<()> {
+        self.change("pool.keep_root", pool, |contents| contents.root(pool, instance))
+    }
+
+    async fn sweep(&self, _pool: &Pool) -> Result<()> {
+        // What is removed here is gone at once.
+        Ok(())
+    }
+
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
         self.change("pool.write_definition", pool, |contents| {
             contents.root(pool, instance)?;

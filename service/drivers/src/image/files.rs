@@ -213,11 +213,17 @@ impl ImageFilesStore for FilesStore {
     async fn remove(&self, image: &Fingerprint) -> Result<()> {
         let paths = [self.path(image), self.rootfs(image)];
         let what = format!("remove image {}", image.short());
+        let dir = self.dir.clone();
         blocking("remove the image", move || {
             paths.iter().try_for_each(|path| match fs::remove_file(path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&what, &e)),
                 _ => Ok(()),
-            })
+            })?;
+            // They do not come back after a power cut. Where there is no directory, there is none of them.
+            match File::open(&dir).and_then(|dir| dir.sync_all()) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&what, &e)),
+                _ => Ok(()),
+            }
         })
         .await
     }
@@ -265,6 +271,8 @@ impl FilesStore {
             let mut builder = fs::DirBuilder::new();
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.recursive(true).create(&dir).map_err(failed)?;
+            // It may be as new as what is going to be in it.
+            dir.parent().map_or(Ok(()), |above| File::open(above)?.sync_all()).map_err(failed)?;
             tempfile::Builder::new().prefix(INCOMING).rand_bytes(12).tempdir_in(&dir).map_err(failed)
         })
         .await

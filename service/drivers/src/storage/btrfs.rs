@@ -110,7 +110,7 @@ impl PoolDriver for Btrfs {
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
         self.discard(pool, layout.instance(instance).join(ROOT)).await?;
-        let bin = blocking("remove the root", move || place::throw_away(&layout, &layout.instance(instance))).await?;
+        let bin = blocking("remove the root", move || place::remove(&layout, &layout.instance(instance))).await?;
         place::delete(bin).await;
         Ok(())
     }
@@ -122,6 +122,16 @@ impl PoolDriver for Btrfs {
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
         let beside = self.layout(pool).instance(instance);
         prepare::run(&beside, &prepare::Root { top: &beside.join(ROOT), below: None }, instance, hostname)
+    }
+
+    async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
+        let beside = self.layout(pool).instance(instance);
+        prepare::keep(beside.clone(), beside.join(ROOT), hostname).await
+    }
+
+    async fn sweep(&self, pool: &Pool) -> Result<()> {
+        place::sweep(&self.layout(pool));
+        Ok(())
     }
 
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {

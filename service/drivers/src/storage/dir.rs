@@ -8,6 +8,7 @@ use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
+use lxhost_safefs::Dir;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -68,7 +69,7 @@ impl PoolDriver for Directory {
     async fn remove_image(&self, pool: &Pool, image: &Fingerprint, _used: bool) -> Result<()> {
         let (layout, image) = (self.layout(pool), image.clone());
         let bins = blocking("remove the image's tree", move || {
-            Ok([place::throw_away(&layout, &layout.staging(&image))?, place::throw_away(&layout, &layout.image(&image))?])
+            Ok([place::throw_away(&layout, &layout.staging(&image))?, place::remove(&layout, &layout.image(&image))?])
         })
         .await?;
         for bin in bins {
@@ -83,24 +84,26 @@ impl PoolDriver for Directory {
         place::make_dir(&layout.instance(instance), 0o700).map_err(failed)?;
         let root = layout.instance(instance).join(ROOT);
         match image {
-            None => place::make_dir(&root, 0o755).map_err(failed),
+            None => place::make_dir(&root, 0o755).map_err(failed)?,
             Some(image) if !layout.image(image).is_dir() => {
-                Err(Error::new(Kind::NoSuchImage, format!("image {} is not in the pool", image.short())))
+                return Err(Error::new(Kind::NoSuchImage, format!("image {} is not in the pool", image.short())));
             }
-            Some(image) => copy_tree(&layout, &layout.image(image), &root).await,
+            Some(image) => copy_tree(&layout, &layout.image(image), &root).await?,
         }
+        blocking("make the root", move || place::sync_instance(&layout, instance)).await
     }
 
     async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
         let failed = |e: io::Error| Error::io(format!("copy the root of {from}"), &e);
         place::make_dir(&layout.instance(to), 0o700).map_err(failed)?;
-        copy_tree(&layout, &layout.instance(from).join(ROOT), &layout.instance(to).join(ROOT)).await
+        copy_tree(&layout, &layout.instance(from).join(ROOT), &layout.instance(to).join(ROOT)).await?;
+        blocking("copy the root", move || place::sync_instance(&layout, to)).await
     }
 
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
-        let bin = blocking("remove the root", move || place::throw_away(&layout, &layout.instance(instance))).await?;
+        let bin = blocking("remove the root", move || place::remove(&layout, &layout.instance(instance))).await?;
         place::delete(bin).await;
         Ok(())
     }
@@ -114,6 +117,16 @@ impl PoolDriver for Directory {
         prepare::run(&beside, &prepare::Root { top: &beside.join(ROOT), below: None }, instance, hostname)
     }
 
+    async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
+        let beside = self.layout(pool).instance(instance);
+        prepare::keep(beside.clone(), beside.join(ROOT), hostname).await
+    }
+
+    async fn sweep(&self, pool: &Pool) -> Result<()> {
+        place::sweep(&self.layout(pool));
+        Ok(())
+    }
+
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
         let (layout, yaml) = (self.layout(pool), yaml.to_owned());
         blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
@@ -125,7 +138,7 @@ impl PoolDriver for Directory {
 }
 
 /// Copies a tree with everything about it, whiteouts and attributes included, to a name that appears
-/// when it is whole. `to` being there is fine: it was made so before.
+/// when it is whole and on the disk. `to` being there is fine: it was made so before.
 ///
 /// # Errors
 /// `NoSpace`, `Failed` with `cp`'s last words; nothing is left.
@@ -147,5 +160,13 @@ pub(super) async fn copy_tree(layout: &Layout, from: &Path, to: &Path) -> Result
         let kind = if last.ends_with("No space left on device") { Kind::NoSpace } else { Kind::Failed };
         return Err(Error::new(kind, format!("{what}: {last}")));
     }
-    std::fs::rename(&copy, to).map_err(failed)
+    let to = to.to_owned();
+    blocking("keep the copy", move || {
+        let failed = |e: io::Error| Error::io(&what, &e);
+        // Every file of it, before its name can be seen.
+        let whole = Dir::open(&copy).and_then(|dir| dir.readable()).map_err(failed)?;
+        rustix::fs::syncfs(&whole).map_err(|e| failed(e.into()))?;
+        std::fs::rename(&copy, &to).map_err(failed)
+    })
+    .await
 }

@@ -82,7 +82,7 @@ impl PoolDriver for Overlay {
                 }
                 return Ok([staged, None]);
             }
-            let tree = place::throw_away(&layout, &layout.image(&image))?;
+            let tree = place::remove(&layout, &layout.image(&image))?;
             let _ = fs::remove_file(layout.retired(&image));
             Ok([staged, tree])
         })
@@ -94,8 +94,8 @@ impl PoolDriver for Overlay {
     }
 
     async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
-        // A few calls that touch no disk: cheaper done here than handed to a thread.
-        make_root(&self.layout(pool), instance, image)
+        let (layout, image) = (self.layout(pool), image.cloned());
+        blocking("make the root", move || make_root(&layout, instance, image.as_ref())).await
     }
 
     async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
@@ -110,13 +110,14 @@ impl PoolDriver for Overlay {
         if source.join(PLAIN).is_dir() {
             super::dir::copy_tree(&layout, &source.join(PLAIN), &target.join(PLAIN)).await?;
         }
-        place::make_dir(&target.join(WORK), 0o700).map_err(failed)
+        place::make_dir(&target.join(WORK), 0o700).map_err(failed)?;
+        blocking("copy the root", move || place::sync_instance(&layout, to)).await
     }
 
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
         let bins = blocking("remove the root", move || {
-            let root = place::throw_away(&layout, &layout.instance(instance))?;
+            let root = place::remove(&layout, &layout.instance(instance))?;
             Ok([vec![root], forget_retired(&layout)?].concat())
         })
         .await?;
@@ -151,6 +152,16 @@ impl PoolDriver for Overlay {
         places.iter().map(make).collect()
     }
 
+    async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
+        let beside = self.layout(pool).instance(instance);
+        prepare::keep(beside.clone(), beside.join(UPPER), hostname).await
+    }
+
+    async fn sweep(&self, pool: &Pool) -> Result<()> {
+        place::sweep(&self.layout(pool));
+        Ok(())
+    }
+
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
         let (layout, yaml) = (self.layout(pool), yaml.to_owned());
         blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
@@ -176,7 +187,7 @@ pub(super) fn commit_tree(layout: &Layout, image: &Fingerprint) -> Result<Option
     Ok(None)
 }
 
-/// Makes the layers of a root. Not durable by itself: writing the definition makes it so.
+/// Makes the layers of a root, durably: one commit of the file system.
 fn make_root(layout: &Layout, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()> {
     let dir = layout.instance(instance);
     let failed = |e: io::Error| Error::io("make its root", &e);
@@ -200,7 +211,8 @@ fn make_root(layout: &Layout, instance: ObjectId, image: Option<&Fingerprint>) -
     // The merged root has the upper directory's mode.
     place::make_dir(&dir.join(UPPER), 0o755).map_err(failed)?;
     fs::set_permissions(dir.join(UPPER), fs::Permissions::from_mode(mode)).map_err(failed)?;
-    place::make_dir(&dir.join(WORK), 0o700).map_err(failed)
+    place::make_dir(&dir.join(WORK), 0o700).map_err(failed)?;
+    place::sync_instance(layout, instance)
 }
 
 fn link(target: &Path, name: &Path) -> io::Result<()> {
@@ -225,7 +237,7 @@ fn forget_retired(layout: &Layout) -> Result<Vec<Option<PathBuf>>> {
         let retired =
             name.to_str().and_then(|name| name.strip_prefix(RETIRED)).and_then(|image| image.parse::<Fingerprint>().ok());
         if let Some(image) = retired.filter(|image| !is_used(layout, image)) {
-            bins.push(place::throw_away(layout, &layout.image(&image))?);
+            bins.push(place::remove(layout, &layout.image(&image))?);
             let _ = fs::remove_file(entry.path());
         }
     }

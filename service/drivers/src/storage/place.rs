@@ -83,7 +83,10 @@ pub(super) fn set_up(layout: &Layout) -> Result<()> {
         make_dirs(&below, 0o700).map_err(failed)?;
     }
     empty_trash(layout);
-    dir.sync().map_err(failed)
+    dir.sync().map_err(failed)?;
+    // The directories above it may be as new.
+    let sync = |above: &Path| fs::File::open(above)?.sync_all();
+    layout.source.ancestors().skip(1).take(2).try_for_each(sync).map_err(failed)
 }
 
 /// Removes the directories of an empty pool.
@@ -108,7 +111,8 @@ pub(super) fn tear_down(layout: &Layout) -> Result<()> {
     }
     // A directory that was there before the pool may stay, as may a mount point.
     let _ = fs::remove_dir(&layout.source);
-    Ok(())
+    let above = layout.source.parent().unwrap_or(Path::new("/"));
+    fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed)
 }
 
 /// Makes a directory and those above it.
@@ -150,8 +154,17 @@ fn random() -> io::Result<[u8; 16]> {
     Ok(bytes)
 }
 
+/// As `throw_away`, for what a power cut must not bring back.
+pub(super) fn remove(layout: &Layout, path: &Path) -> Result<Option<PathBuf>> {
+    let bin = throw_away(layout, path)?;
+    if let (Some(_), Some(parent)) = (&bin, path.parent()) {
+        sync(parent).map_err(|e| Error::io(format!("remove {}", path.display()), &e))?;
+    }
+    Ok(bin)
+}
+
 /// Deletes what was thrown away: waits a little, then leaves the rest to a thread. What a crash
-/// leaves is deleted when the pool is set up again.
+/// leaves is deleted when the daemon starts again.
 pub(super) async fn delete(bin: Option<PathBuf>) {
     let Some(bin) = bin else { return };
     let deletion = tokio::task::spawn_blocking(move || delete_now(&bin));
@@ -162,6 +175,14 @@ fn delete_now(bin: &Path) {
     let (Some(parent), Some(name)) = (bin.parent(), bin.file_name()) else { return };
     if let Err(error) = Dir::open(parent).and_then(|trash| trash.remove_tree(name)) {
         tracing::warn!(path = %bin.display(), %error, "something thrown away could not be deleted");
+    }
+}
+
+/// Begins to delete what a crash left on its way out. What comes there from now on is somebody's.
+pub(super) fn sweep(layout: &Layout) {
+    let left: Vec<PathBuf> = fs::read_dir(layout.trash()).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    if !left.is_empty() {
+        tokio::task::spawn_blocking(move || left.iter().for_each(|bin| delete_now(bin)));
     }
 }
 
@@ -179,6 +200,15 @@ pub(super) fn write_definition(layout: &Layout, instance: ObjectId, yaml: &str) 
     let failed = |e: io::Error| Error::io(format!("definition of instance {instance}"), &e);
     let dir = Dir::open(&layout.instance(instance)).map_err(failed)?;
     dir.replace_file(OsStr::new(DEFINITION), yaml.as_bytes(), 0o600, Durability::Disk).map_err(failed)
+}
+
+/// Makes a new instance's directory durable, with its entries and its name.
+///
+/// # Errors
+/// `NoSpace`, `Failed`.
+pub(super) fn sync_instance(layout: &Layout, instance: ObjectId) -> Result<()> {
+    let synced = sync(&layout.instance(instance)).and_then(|()| sync(&layout.instances()));
+    synced.map_err(|e| Error::io(format!("root of instance {instance}"), &e))
 }
 
 /// Makes a directory's entries durable.

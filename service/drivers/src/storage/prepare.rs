@@ -2,15 +2,18 @@
 //! once per name, so that what the guest changes later stays. The tree is the guest's: everything is
 //! beneath its descriptor, and what is in the way is left alone. Called by the drivers.
 
+use crate::blocking::blocking;
 use lxhost_model::{Error, ObjectId, Result};
 use lxhost_safefs::{Dir, Durability};
 use rustix::fs::{FileType, Gid, Mode, Uid};
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file beside the root that keeps the host name last written.
 const DONE: &str = "prepared";
+/// Files below `/etc` that are written.
+const WRITTEN: [&str; 3] = ["hostname", "hosts", "machine-id"];
 /// Most bytes of a file that is changed in place.
 const CAP: u64 = 64 << 10;
 
@@ -28,8 +31,7 @@ pub(super) struct Root<'a> {
 /// `NoSpace`, `Failed`. A guest that has made `/etc` something else is no error: it is left so.
 pub(super) fn run(beside: &Path, root: &Root<'_>, instance: ObjectId, hostname: &str) -> Result<()> {
     let failed = |e: io::Error| Error::io("prepare its root", &e);
-    let beside = Dir::open(beside).map_err(failed)?;
-    let done = beside.read_file(OsStr::new(DONE), 256).map_err(failed)?;
+    let done = done(beside).map_err(failed)?;
     if done.as_deref() == Some(hostname.as_bytes()) {
         return Ok(());
     }
@@ -44,7 +46,37 @@ pub(super) fn run(beside: &Path, root: &Root<'_>, instance: ObjectId, hostname: 
             etc.write("machine-id", &format!("{instance}\n"), 0o444).map_err(failed)?;
         }
     }
-    beside.replace_file(OsStr::new(DONE), hostname.as_bytes(), 0o600, Durability::Memory).map_err(failed)
+    Ok(())
+}
+
+/// Makes durable what `run` has written into the tree `top`, and only then says that it is done: when the
+/// power is cut before, the next start writes it again.
+///
+/// # Errors
+/// `NoSpace`, `Failed`.
+pub(super) async fn keep(beside: PathBuf, top: PathBuf, hostname: &str) -> Result<()> {
+    let hostname = hostname.to_owned();
+    let what = format!("keep the root of {hostname}");
+    if done(&beside).map_err(|e| Error::io(&what, &e))?.as_deref() == Some(hostname.as_bytes()) {
+        return Ok(());
+    }
+    blocking("keep the root", move || keep_now(&beside, &top, &hostname).map_err(|e| Error::io(&what, &e))).await
+}
+
+fn keep_now(beside: &Path, top: &Path, hostname: &str) -> io::Result<()> {
+    let top = Dir::open(top)?;
+    // What the guest has made of it meanwhile is the guest's.
+    if let Ok(etc) = top.open_dir("etc") {
+        WRITTEN.iter().try_for_each(|name| etc.sync_file(OsStr::new(name)))?;
+        etc.sync()?;
+        top.sync()?;
+    }
+    Dir::open(beside)?.replace_file(OsStr::new(DONE), hostname.as_bytes(), 0o600, Durability::Memory)
+}
+
+/// The host name last written and kept.
+fn done(beside: &Path) -> io::Result<Option<Vec<u8>>> {
+    Dir::open(beside)?.read_file(OsStr::new(DONE), 256)
 }
 
 /// `/etc` of a root.
@@ -164,6 +196,10 @@ mod tests {
         run(&place.join("beside"), &Root { top: &top, below: Some(&below) }, id(), hostname)
     }
 
+    fn keep(place: &Path, hostname: &str) {
+        keep_now(&place.join("beside"), &place.join("upper"), hostname).unwrap();
+    }
+
     #[test]
     fn an_upper_layer_gets_its_files_and_the_image_s_directory_mode() {
         let place = place();
@@ -180,6 +216,7 @@ mod tests {
     fn what_the_guest_changes_stays_until_the_instance_is_renamed() {
         let place = place();
         prepare(place.path(), "c1").unwrap();
+        keep(place.path(), "c1");
         let hostname = place.path().join("upper/etc/hostname");
         fs::write(&hostname, "mine\n").unwrap();
         prepare(place.path(), "c1").unwrap();
@@ -188,6 +225,17 @@ mod tests {
         assert_eq!(fs::read_to_string(&hostname).unwrap(), "c2\n");
         let hosts = fs::read_to_string(place.path().join("upper/etc/hosts")).unwrap();
         assert_eq!(hosts, "127.0.0.1 localhost\n127.0.1.1\tc2\n");
+    }
+
+    #[test]
+    fn what_may_not_have_reached_the_disk_is_written_again() {
+        let place = place();
+        prepare(place.path(), "c1").unwrap();
+        // What a power cut leaves of a file that was not synced.
+        let hostname = place.path().join("upper/etc/hostname");
+        fs::write(&hostname, "").unwrap();
+        prepare(place.path(), "c1").unwrap();
+        assert_eq!(fs::read_to_string(&hostname).unwrap(), "c1\n");
     }
 
     #[test]

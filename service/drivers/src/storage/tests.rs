@@ -186,6 +186,21 @@ async fn a_btrfs_pool_elsewhere_is_refused_and_nothing_is_made() {
     assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);
 }
 
+#[tokio::test]
+async fn what_a_crash_left_on_its_way_out_is_deleted_and_what_comes_later_is_not() {
+    let state = tempfile::tempdir().unwrap();
+    let (driver, pool) = (overlay::Overlay::new(state.path()), pool(None));
+    driver.set_up(&pool).await.unwrap();
+    let trash = state.path().join("pools/default/.trash");
+    fs::create_dir_all(trash.join("left/it/deep")).unwrap();
+    driver.sweep(&pool).await.unwrap();
+    fs::create_dir(trash.join("later")).unwrap();
+    while trash.join("left").exists() {
+        tokio::task::yield_now().await;
+    }
+    assert!(trash.join("later").exists());
+}
+
 /// Run with `LXHOST_STATE` on btrfs or another file system: the same steps in every driver.
 #[tokio::test]
 async fn a_step_done_twice_is_done_once_on_the_default_driver() {

@@ -38,13 +38,13 @@ pub trait PoolDriver: Send + Sync {
     /// whose roots need the tree keeps it until the last of them is gone.
     async fn remove_image(&self, pool: &Pool, image: &Fingerprint, used: bool) -> Result<()>;
 
-    /// Makes an instance's root from an image's tree (`None`: empty).
+    /// Makes an instance's root from an image's tree (`None`: empty), durably.
     async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()>;
 
-    /// Copies the root of a stopped instance.
+    /// Copies the root of a stopped instance, durably.
     async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()>;
 
-    /// Removes an instance's root and definition.
+    /// Removes an instance's root and definition; they do not come back after a power cut.
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()>;
 
     /// How to mount an instance's root.
@@ -54,6 +54,9 @@ pub trait PoolDriver: Send + Sync {
     /// configuration of an image without one), confined to the root whatever the guest planted there.
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>, hostname: &str) -> Result<()>;
 
+    /// Makes durable what `prepare_root` wrote, while the guest starts. Until then it is written at every start.
+    async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()>;
+
     /// Directories of the instance's own for those of `places` (absolute paths inside) where containers keep
     /// layers, if the root cannot carry an overlay. Made when missing; they go with the root.
     async fn layer_dirs(&self, _pool: &Pool, _instance: ObjectId, _places: &[&str]) -> Result<Vec<MountSpec>> {
@@ -62,6 +65,9 @@ pub trait PoolDriver: Send + Sync {
 
     /// Writes the instance's definition beside its root, durably and atomically.
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()>;
+
+    /// Begins to remove what a crash left in the pool half made or half removed.
+    async fn sweep(&self, pool: &Pool) -> Result<()>;
 
     /// Room.
     async fn usage(&self, pool: &Pool) -> Result<Usage>;

@@ -25,11 +25,19 @@ pub(super) async fn launch(context: &mut Context<'_>, ran: &Ran) -> Result<()> {
     let spec = spec(context, &instance).await.map_err(|e| e.context(format!("instance {}", instance.name)))?;
     core.live.expect(instance.id);
     context.at("launch", "joined").await?;
-    let running = core.ports.launcher.launch(spec).await?;
+    // The disk works while the guest starts; who is told of the start may rely on both.
+    let (running, kept) = tokio::join!(core.ports.launcher.launch(spec), keep(core, &instance));
+    let running = running?;
     core.live.insert(instance.id, &running);
     core.emit(crate::Event::Live(instance.id));
     context.outcome.running = Some(running);
-    Ok(())
+    kept
+}
+
+/// Makes durable what the start has written into the root.
+async fn keep(core: &Core, instance: &Instance) -> Result<()> {
+    let pool = crate::instance::pool_of(&core.state(), instance)?;
+    core.ports.pools.driver(&pool.driver)?.keep_root(&pool, instance.id, instance.name.as_str()).await
 }
 
 /// A guest that is not down when its time is over is left to the kill that follows.

@@ -180,6 +180,26 @@ fn whatever_goes_wrong_wherever_is_undone_done_again_or_mended() {
 }
 
 #[test]
+fn every_verb_of_the_sources_is_listed() {
+    let listed = lxhost_sim::points::all().unwrap();
+    let mut places = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut verbs = 0;
+    while let Some(place) = places.pop() {
+        if place.is_dir() {
+            places.extend(std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(&place).unwrap();
+        for part in text.split("fn name(&self) -> &'static str {\n        \"").skip(1) {
+            let name = part.split('"').next().unwrap_or_default();
+            assert!(listed.iter().any(|point| point.starts_with(&format!("{name}/"))), "{name} is not listed");
+            verbs += 1;
+        }
+    }
+    assert!(verbs > 20, "{verbs} verbs were found");
+}
+
+#[test]
 fn every_point_that_is_passed_is_listed() {
     let listed = lxhost_sim::points::all().unwrap();
     for deed in all() {
