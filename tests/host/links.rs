@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
 
-pub(crate) const SUITE: Suite = suite!("links", Base::Bare, [every_kind_of_link_is_made_adapted_and_removed needs [Vlan]]);
+pub(crate) const SUITE: Suite = suite!("links", Base::Packaged, [every_kind_of_link_is_made_adapted_and_removed needs [Vlan]]);
 
 fn every_kind_of_link_is_made_adapted_and_removed(stage: &Stage) -> Result<()> {
     fs::copy(program()?, stage.host.share().join("kernel"))?;

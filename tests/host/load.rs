@@ -12,10 +12,10 @@ pub(crate) const SUITE: Suite = suite!(
     "load",
     Base::Packaged,
     [
-        many_verbs_leave_nothing_behind,
-        a_thousand_commands_in_a_row_leave_no_descriptor,
-        an_ordinary_users_flood_does_not_keep_root_from_being_served,
-        hundreds_of_containers_run_side_by_side,
+        many_verbs_leave_nothing_behind needs [Speed],
+        a_thousand_commands_in_a_row_leave_no_descriptor needs [Speed],
+        an_ordinary_users_flood_does_not_keep_root_from_being_served needs [Speed],
+        hundreds_of_containers_run_side_by_side needs [Speed],
     ]
 );
 

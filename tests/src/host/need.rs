@@ -20,10 +20,12 @@ pub enum Need {
     DeviceMapper,
     /// A kernel of its own, that a power cut takes down too.
     Kernel,
+    /// The machine's own speed, for what is done by the thousand. An emulated host has it never.
+    Speed,
 }
 
 impl Need {
-    /// All of them.
+    /// All that are tried in a host.
     pub const ALL: [Self; 5] = [Self::Cgroup, Self::Vlan, Self::AppArmor, Self::DeviceMapper, Self::Kernel];
 
     /// The word for it in commands and messages.
@@ -35,6 +37,7 @@ impl Need {
             Self::AppArmor => "apparmor",
             Self::DeviceMapper => "dm",
             Self::Kernel => "kernel",
+            Self::Speed => "speed",
         }
     }
 
@@ -56,6 +59,7 @@ impl Need {
             Self::DeviceMapper => {
                 "modprobe dm_thin_pool; dmsetup create probe --table '0 8 zero'; dmsetup remove probe; dmsetup targets | grep -q ^thin"
             }
+            Self::Speed => "true",
             Self::Kernel => "! systemd-detect-virt --quiet --container && test -w /proc/sysrq-trigger",
         }
     }

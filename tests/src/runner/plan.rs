@@ -15,7 +15,8 @@ use crate::host::{Kind, Need};
 pub enum Places {
     /// In the cheapest host that will do.
     Cheapest,
-    /// In hosts of this kind; what a native one lacks is skipped, what a full one lacks is a failure.
+    /// In hosts of this kind; what a native one lacks is skipped, what a full one lacks is a failure,
+    /// unless it is speed.
     Only(Kind),
 }
 
@@ -78,12 +79,16 @@ impl Tried {
             }
         }
         let why = why.unwrap_or_default();
-        Err(if places == Places::Only(Kind::Native) { super::skip(&why) } else { anyhow!(why) })
+        let excused = places == Places::Only(Kind::Native) || needs.contains(&Need::Speed);
+        Err(if excused { super::skip(&why) } else { anyhow!(why) })
     }
 
     /// The first of `needs` that hosts of a kind lack.
     fn lack(&self, cache: &Cache, kind: Kind, needs: &[Need]) -> Result<Option<String>> {
-        if needs.is_empty() {
+        if needs.contains(&Need::Speed) && kind.slowness() > 1 {
+            return Ok(Some(format!("the {} host is emulated, and too slow for it", kind.name())));
+        }
+        if needs.iter().all(|need| *need == Need::Speed) {
             return Ok(None);
         }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

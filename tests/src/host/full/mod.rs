@@ -84,12 +84,14 @@ impl Full {
     /// What a host needs once: its state directory, maybe on another filesystem.
     fn first(&self) -> Result<()> {
         let at = &self.spec.state_at;
-        if self.spec.state != State::Btrfs {
-            return self.emulator()?.say(&format!("mkdir -p {at}"), Duration::from_secs(60)).map(drop);
-        }
+        let kind = match self.spec.state {
+            State::Plain => return self.emulator()?.say(&format!("mkdir -p {at}"), Duration::from_secs(60)).map(drop),
+            State::Ext4 => "ext4",
+            State::Btrfs => "btrfs",
+        };
         let line = format!(
             "systemctl stop lxhostd.service 2>/dev/null || true; mkdir -p {at}; truncate -s 4G /var/lab-state.img; \
-             mkfs.btrfs -q /var/lab-state.img; echo '/var/lab-state.img {at} btrfs loop,nofail 0 0' >>/etc/fstab; \
+             mkfs.{kind} -q /var/lab-state.img; echo '/var/lab-state.img {at} {kind} loop,nofail 0 0' >>/etc/fstab; \
              mount {at}; systemctl daemon-reload; systemctl is-enabled -q lxhostd.service 2>/dev/null && systemctl start lxhostd.service || true"
         );
         self.emulator()?.say(&line, Duration::from_secs(120)).map(drop)
