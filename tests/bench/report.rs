@@ -8,6 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::growth::Series;
+use crate::plot;
 use crate::rows::{Figures, median};
 
 /// Rows in the order of the table, with the budget in seconds or bytes.
@@ -49,12 +51,19 @@ impl Report {
         self.value[engine] = json!({ "version": figures.version, "rows": rows });
     }
 
-    /// Writes bench.json and bench.txt.
+    /// Takes in series that grow.
+    pub(crate) fn grow(&mut self, series: Series) {
+        self.value["growth"] = json!(series);
+    }
+
+    /// Writes bench.json, bench.txt and bench.svg.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
         fs::create_dir_all(directory)?;
         fs::write(directory.join("bench.json"), serde_json::to_string_pretty(&self.value)? + "\n")?;
         let text = self.text()?;
         fs::write(directory.join("bench.txt"), &text)?;
+        let rows: Vec<&str> = BUDGETS.iter().map(|(row, _)| *row).collect();
+        fs::write(directory.join("bench.svg"), plot::draw(&self.value, &rows))?;
         print!("{text}");
         Ok(())
     }
@@ -87,7 +96,25 @@ impl Report {
             );
             writeln!(text, "{}", line.trim_end())?;
         }
+        self.beside(&mut text)?;
         Ok(text)
+    }
+
+    /// The limits and the series.
+    fn beside(&self, text: &mut String) -> Result<()> {
+        if let Some(limits) = self.value["limits"]["rows"].as_object() {
+            writeln!(text, "\nlimits, crun {}", self.value["limits"]["version"].as_str().unwrap_or_default())?;
+            for (row, figures) in limits {
+                writeln!(text, "{row:<26}{:>12}", shown(row, figures["median"].as_f64()))?;
+            }
+        }
+        for (name, points) in self.value["growth"].as_object().into_iter().flatten() {
+            writeln!(text, "\n{name}")?;
+            for point in points.as_array().into_iter().flatten() {
+                writeln!(text, "{:>26}{:>12}", point[0].as_f64().unwrap_or_default(), shown(name, point[1].as_f64()))?;
+            }
+        }
+        Ok(())
     }
 }
 

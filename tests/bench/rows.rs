@@ -19,31 +19,41 @@ pub(crate) struct Figures {
 }
 
 /// A timed row; words are separated by spaces, and `@` stands for the engine's command.
-struct Row {
-    name: &'static str,
-    before: &'static [&'static str],
-    timed: &'static str,
-    after: &'static [&'static str],
-    from_ready: bool,
-    until_ready: bool,
+pub(crate) struct Row<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) before: &'a [&'a str],
+    pub(crate) timed: &'static str,
+    pub(crate) after: &'static [&'static str],
+    pub(crate) from_ready: bool,
+    pub(crate) until_ready: bool,
 }
 
-const NOTHING: Row = Row { name: "", before: &[], timed: "", after: &[], from_ready: false, until_ready: false };
+impl Row<'_> {
+    /// No command at all.
+    pub(crate) const NOTHING: Row<'static> =
+        Row { name: "", before: &[], timed: "", after: &[], from_ready: false, until_ready: false };
+}
 
 /// In this order: each leaves the host as the next one wants it, with c1 stopped from the second on.
-const ROWS: &[Row] = &[
-    Row { name: "launch", timed: "@ launch debian c1", after: &["@ delete --force c1"], ..NOTHING },
-    Row { name: "delete --force", before: &["@ launch debian c1"], timed: "@ delete --force c1", from_ready: true, ..NOTHING },
-    Row { name: "start until running", timed: "@ start c1", after: &["@ stop --force c1"], ..NOTHING },
-    Row { name: "start until ready", timed: "@ start c1", after: &["@ stop --force c1"], until_ready: true, ..NOTHING },
-    Row { name: "stop --force", before: &["@ start c1"], timed: "@ stop --force c1", from_ready: true, ..NOTHING },
-    Row { name: "stop", before: &["@ start c1"], timed: "@ stop c1", from_ready: true, ..NOTHING },
+const ROWS: &[Row<'static>] = &[
+    Row { name: "launch", timed: "@ launch debian c1", after: &["@ delete --force c1"], ..Row::NOTHING },
+    Row {
+        name: "delete --force",
+        before: &["@ launch debian c1"],
+        timed: "@ delete --force c1",
+        from_ready: true,
+        ..Row::NOTHING
+    },
+    Row { name: "start until running", timed: "@ start c1", after: &["@ stop --force c1"], ..Row::NOTHING },
+    Row { name: "start until ready", timed: "@ start c1", after: &["@ stop --force c1"], until_ready: true, ..Row::NOTHING },
+    Row { name: "stop --force", before: &["@ start c1"], timed: "@ stop --force c1", from_ready: true, ..Row::NOTHING },
+    Row { name: "stop", before: &["@ start c1"], timed: "@ stop c1", from_ready: true, ..Row::NOTHING },
 ];
 
 /// Rows that are timed while c1, c2 and c3 run.
-const WITH_THREE: &[Row] = &[
-    Row { name: "exec true", timed: "@ exec c1 -- true", ..NOTHING },
-    Row { name: "list, 3 instances", timed: "@ list", ..NOTHING },
+const WITH_THREE: &[Row<'static>] = &[
+    Row { name: "exec true", timed: "@ exec c1 -- true", ..Row::NOTHING },
+    Row { name: "list, 3 instances", timed: "@ list", ..Row::NOTHING },
 ];
 
 /// Measures every row for one engine, in a host of its own.
@@ -80,7 +90,8 @@ fn words(engine: &Engine, command: &str) -> Vec<String> {
     command.split(' ').map(|word| if word == "@" { engine.command.to_owned() } else { word.to_owned() }).collect()
 }
 
-fn run(host: &Host, engine: &Engine, row: &Row, rounds: u32) -> Result<Vec<f64>> {
+/// Times a row in a host that has this program in its share.
+pub(crate) fn run(host: &Host, engine: &Engine, row: &Row<'_>, rounds: u32) -> Result<Vec<f64>> {
     let all = |commands: &[&str]| commands.iter().map(|command| words(engine, command)).collect();
     let course = Course {
         rounds,
@@ -90,14 +101,22 @@ fn run(host: &Host, engine: &Engine, row: &Row, rounds: u32) -> Result<Vec<f64>>
         until_ready: row.until_ready,
         from_ready: row.from_ready,
     };
-    let said = host
-        .command(["/lab/bench", ARGUMENT, &serde_json::to_string(&course)?])
-        .timeout(Duration::from_secs(1200))
-        .succeed()
-        .with_context(|| format!("{}: {}", engine.name, row.name))?;
-    let seconds: Vec<f64> = serde_json::from_str(said.trim()).with_context(|| format!("the stopwatch said {said:?}"))?;
-    eprintln!("{}: {}: {:.4} s", engine.name, row.name, median(&seconds));
+    let name = if row.name.is_empty() { row.timed } else { row.name };
+    let seconds = walk(host, &course).with_context(|| format!("{}: {name}", engine.name))?;
+    eprintln!("{}: {name}: {:.4} s", engine.name, median(&seconds));
     Ok(seconds)
+}
+
+/// Times one command alone.
+pub(crate) fn time(host: &Host, timed: Vec<String>, rounds: u32) -> Result<Vec<f64>> {
+    let (before, after) = (Vec::new(), Vec::new());
+    walk(host, &Course { rounds, before, timed, after, until_ready: false, from_ready: false })
+}
+
+fn walk(host: &Host, course: &Course) -> Result<Vec<f64>> {
+    let said =
+        host.command(["/lab/bench", ARGUMENT, &serde_json::to_string(course)?]).timeout(Duration::from_secs(1200)).succeed()?;
+    serde_json::from_str(said.trim()).with_context(|| format!("the stopwatch said {said:?}"))
 }
 
 /// Resident bytes of each process of the host whose name or command line begins with `what`.
