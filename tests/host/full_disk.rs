@@ -90,6 +90,10 @@ fn what_makes_something_is_refused_and_what_makes_room_works(stage: &Stage) -> R
     stage.lxctl("stop --force r1").succeed()?;
     ensure!(stage.status("r1")? == "stopped");
     stage.host.succeed(["sh", "-ec", "rm -rf /var/lib/lxhost/filler*; sync"])?;
+    stage.eventually("what was set on the full disk, in the definition beside r1's disk", || {
+        let found = stage.host.command(["grep", "-rl", "\"user.note\": \"kept\"", "/var/lib/lxhost/pools/default/instances"]);
+        Ok((found.output()?.code == Some(0)).then_some(()))
+    })?;
     stage.lxctl("start r1").succeed()?;
     room_again(&stage)
 }

@@ -1,26 +1,48 @@
 //! The definition of each instance beside its disk, so that a lost store can be rebuilt from the disks.
 //!
 //! A second copy: it follows commits and holds nobody up. What changes with every start and stop is left
-//! out, so a run costs no write.
+//! out, so a run costs no write. One that could not be written, as on a full disk, is tried again until it can.
 
 use crate::core::Core;
 use crate::event::Event;
 use crate::ports::{RowKey, State};
 use crate::{Error, Result};
 use lxhost_model::{Instance, ObjectId, Status};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast;
+use tokio::time::MissedTickBehavior;
+
+/// When those that could not be written are tried again.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// Writes definitions for as long as there are events.
 pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>) {
+    // What an earlier daemon owed is not known: all are looked at once.
+    let mut owed: BTreeSet<ObjectId> = core.state().instances.keys().copied().collect();
+    let mut again = tokio::time::interval(AGAIN);
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        match events.recv().await {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            _ = again.tick(), if !owed.is_empty() => {
+                let state = core.state();
+                for id in std::mem::take(&mut owed) {
+                    if written(&core, &state, id).await.is_err() {
+                        owed.insert(id);
+                    }
+                }
+                continue;
+            }
+        };
+        match event {
             Ok(Event::Committed { before, after, keys }) => {
                 for key in keys {
                     if let RowKey::Instance(id) = key
                         && differs(&before, &after, id)
                     {
-                        write(&core, &after, id).await;
+                        write(&core, &after, id, &mut owed).await;
                     }
                 }
             }
@@ -28,7 +50,7 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 let state = core.state();
                 for id in state.instances.keys() {
-                    write(&core, &state, *id).await;
+                    write(&core, &state, *id, &mut owed).await;
                 }
             }
             Err(broadcast::error::RecvError::Closed) => return,
@@ -38,10 +60,12 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
 
 /// Whether the definition of an instance changed, or its root has just been made.
 fn differs(before: &State, after: &State, id: ObjectId) -> bool {
-    let Some(new) = after.instances.get(&id).filter(|new| !matches!(new.status, Status::Creating | Status::Deleting)) else {
-        return false;
-    };
+    let Some(new) = after.instances.get(&id).filter(|new| has_root(new)) else { return false };
     before.instances.get(&id).is_none_or(|old| old.status == Status::Creating || definition(old) != definition(new))
+}
+
+fn has_root(instance: &Instance) -> bool {
+    !matches!(instance.status, Status::Creating | Status::Deleting)
 }
 
 /// The record without what a run changes.
@@ -49,14 +73,21 @@ fn definition(instance: &Instance) -> Instance {
     Instance { status: Status::Stopped, status_since: 0, last_used: 0, last_exit: None, generation: 0, ..instance.clone() }
 }
 
-async fn write(core: &Core, state: &State, id: ObjectId) {
-    let Some(instance) = state.instances.get(&id) else { return };
-    if let Err(error) = written(core, state, instance).await {
-        tracing::warn!(LXHOST_INSTANCE = %instance.name, "its definition could not be written beside its disk: {error}");
+/// Writes one; if that fails, it is said once and owed from then on.
+async fn write(core: &Core, state: &State, id: ObjectId, owed: &mut BTreeSet<ObjectId>) {
+    let Err(error) = written(core, state, id).await else {
+        owed.remove(&id);
+        return;
+    };
+    if owed.insert(id) {
+        let name = state.instances.get(&id).map(|instance| instance.name.to_string()).unwrap_or_default();
+        tracing::warn!(LXHOST_INSTANCE = %name, "its definition could not be written beside its disk, and will be: {error}");
     }
 }
 
-async fn written(core: &Core, state: &State, instance: &Instance) -> Result<()> {
+async fn written(core: &Core, state: &State, id: ObjectId) -> Result<()> {
+    // One that is gone, or not quite there, needs none.
+    let Some(instance) = state.instances.get(&id).filter(|instance| has_root(instance)) else { return Ok(()) };
     let pool = crate::instance::pool_of(state, instance)?;
     let text = serde_json::to_string_pretty(&definition(instance)).map_err(|e| Error::failed(e.to_string()))?;
     // JSON is YAML; the reader is the same.

@@ -192,13 +192,16 @@ fn empty_trash(layout: &Layout) {
     }
 }
 
-/// Writes an instance's definition.
+/// Writes an instance's definition, unless it is there already.
 ///
 /// # Errors
 /// `NoSpace`, `Failed`.
 pub(super) fn write_definition(layout: &Layout, instance: ObjectId, yaml: &str) -> Result<()> {
     let failed = |e: io::Error| Error::io(format!("definition of instance {instance}"), &e);
     let dir = Dir::open(&layout.instance(instance)).map_err(failed)?;
+    if dir.read_file(OsStr::new(DEFINITION), yaml.len() as u64).is_ok_and(|old| old.as_deref() == Some(yaml.as_bytes())) {
+        return Ok(());
+    }
     dir.replace_file(OsStr::new(DEFINITION), yaml.as_bytes(), 0o600, Durability::Disk).map_err(failed)
 }
 
