@@ -43,7 +43,12 @@ impl SystemdSandbox {
     /// `Failed` when PID 1 is not on the bus.
     pub async fn new(units: Units, connection: &zbus::Connection, run: &Path) -> Result<Self> {
         let manager = ManagerProxy::new(connection).await.map_err(|e| Error::failed(format!("systemd: {e}")))?;
-        Ok(SystemdSandbox { units, manager, roots: run.join("sandbox"), next: AtomicU32::new(0) })
+        let roots = run.join("sandbox");
+        let left: Vec<PathBuf> = std::fs::read_dir(&roots).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        if !left.is_empty() {
+            tokio::spawn(sweep(units.clone(), manager.clone(), left));
+        }
+        Ok(SystemdSandbox { units, manager, roots, next: AtomicU32::new(0) })
     }
 
     /// A name nobody else has: PID 1 keeps units longer than we live.
@@ -110,6 +115,17 @@ impl SystemdSandbox {
             (_, CLD_KILLED | CLD_DUMPED) => Ok(128 + status),
             _ => Err(Error::failed(format!("unit {unit} could not be started: {result}"))),
         }
+    }
+}
+
+/// Ends what a daemon that died had in sandboxes, and removes their mount points.
+async fn sweep(units: Units, manager: ManagerProxy<'static>, left: Vec<PathBuf>) {
+    for path in left {
+        let Some(unit) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
+        // Most of them have ended; then there is nothing to stop or to forget.
+        let _ = units.stop(&unit).await;
+        let _ = manager.reset_failed_unit(&unit).await;
+        drop(Root(path));
     }
 }
 
