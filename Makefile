@@ -69,13 +69,15 @@ deb: build
 	packaging/deb/build $(PROFILE) $(DEB)
 
 # Everything that is tested. check-quick is what needs neither root nor a host.
-check: setup check-quick deb lab
+check: setup check-quick deb faults lab
 	target/debug/lxhost-host-tests
+	target/debug/lxhost-fault-tests
 
-check-full: setup deb lab
+check-full: setup deb faults lab
 	target/debug/lxhost-host-tests --in full
 	LXHOST_LOAD=1000 target/debug/lxhost-host-tests --in native load:
 	LXHOST_RECORDS=10000 $(CARGO) test -p lxhost-tests --test sim scale::
+	target/debug/lxhost-fault-tests --all
 
 check-quick:
 	$(CARGO) fmt --all --check
@@ -92,7 +94,7 @@ faults:
 LAB ?= lab
 
 lab:
-	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-ports --bin lxhost-bench --bin lab-agent
+	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-fault-tests --bin lxhost-ports --bin lxhost-bench --bin lab-agent
 	$(CARGO) test --workspace --test kernel --no-run
 
 try: setup deb lab

@@ -37,16 +37,35 @@ impl Picture {
     /// # Errors
     /// When something is not as it was: the lines that went and came.
     pub fn same(&self, host: &Host) -> Result<()> {
-        let mut after = Self::take(host)?;
+        self.same_but(host, &[])
+    }
+
+    /// As `same`, but for lines that begin with one of these words, which this picture is without.
+    ///
+    /// # Errors
+    /// When something is not as it was: the lines that went and came.
+    pub fn same_but(&self, host: &Host, words: &[&str]) -> Result<()> {
+        let look = || Ok::<_, anyhow::Error>(Self::take(host)?.without(words));
+        let mut after = look()?;
         for _ in 1..LOOKS {
             if *self == after {
                 return Ok(());
             }
             std::thread::sleep(PAUSE);
-            after = Self::take(host)?;
+            after = look()?;
         }
         let changes = self.changes(&after);
         if changes.is_empty() { Ok(()) } else { bail!("something changed:{changes}") }
+    }
+
+    /// The picture without lines that begin with one of these words.
+    #[must_use]
+    pub fn without(mut self, words: &[&str]) -> Self {
+        for (_, lines) in &mut self.sections {
+            let kept = lines.lines().filter(|line| !words.iter().any(|word| line.starts_with(word)));
+            *lines = kept.flat_map(|line| [line, "\n"]).collect();
+        }
+        self
     }
 
     /// The lines that went and came, as far as they can be read.

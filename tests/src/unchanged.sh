@@ -38,12 +38,12 @@ xattrs() {
         tar -c --format=posix --xattrs --xattrs-include='*' --no-recursion --null -T - 2>/dev/null | grep -aoE '[0-9]+ SCHILY.xattr.*'
 }
 mounts() { cut -d ' ' -f 4- /proc/self/mountinfo; }
-# Addresses of links of their own come when the kernel has made sure that nobody has them.
+# Addresses of links of their own come when the kernel has made sure that nobody has them, and carriers follow.
 links() {
-    ip -oneline link | sed -E 's/^[0-9]+: //'
+    ip -oneline link | sed -E 's/^[0-9]+: //; s/NO-CARRIER,//; s/,LOWER_UP//; s/ state [A-Z]+//'
     ip -oneline address | sed -E 's/^[0-9]+: //; s/valid_lft.*//; s/ tentative//; s/ dynamic//'
-    ip -4 route show table all
-    ip -6 route show table all | sed -E '/fe80::|multicast/d; s/ expires [0-9]+sec//'
+    ip -4 route show table all | sed 's/ linkdown//'
+    ip -6 route show table all | sed -E '/fe80::|multicast/d; s/ expires [0-9]+sec//; s/ linkdown//'
     ip rule; ip -6 rule
 }
 rules() { nft --stateless list ruleset; }
@@ -56,7 +56,7 @@ units() {
 }
 # The machine's other hosts show their devices here too; only those over files of this host count.
 devices() {
-    grep -sE "^($state|/root|/srv|/tmp|/run)" /sys/block/loop*/loop/backing_file
+    grep -sE "^($state|/srv|/tmp|/run)" /sys/block/loop*/loop/backing_file
     grep -s . /sys/block/dm-*/dm/name | grep lxhost
     find /dev -type b -printf '%p\n'
 }

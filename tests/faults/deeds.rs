@@ -1,0 +1,109 @@
+//! Everything that can be done to a host, as lines of shell: what has to be there first, the deed, how one
+//! sees that it has been done, and how it is done again when a fault kept it from its end. Pure data.
+//! Called by the matrix.
+
+/// Something that can be done. `POOL` stands for the pool.
+#[derive(Debug)]
+pub(crate) struct Deed {
+    pub(crate) name: &'static str,
+    /// What makes that it can be done.
+    pub(crate) before: &'static str,
+    pub(crate) act: &'static str,
+    /// Succeeds when it has been done.
+    pub(crate) done: &'static str,
+    /// Does what is left to do of it, when it is not simply done once more.
+    pub(crate) again: Option<&'static str>,
+    /// Whether the driver of the pool matters.
+    pub(crate) stores: bool,
+}
+
+/// `is NAME STATUS`, for `done`; and `lives NAME`: it runs, and does what it is told.
+pub(crate) const WORDS: &str = "
+is() { test \"$(lxctl list \"$1\" -c s --format csv,noheader | tr A-Z a-z)\" = \"$2\"; }
+lives() { is \"$1\" running && test \"$(lxctl exec \"$1\" -- echo yes)\" = yes; }
+# lxctl does not have it yet.
+copy() {
+    manager=\"org.lxhost1 /org/lxhost1 org.lxhost1.Manager\"
+    from=$(busctl call $manager GetInstance ss default \"$1\" | cut -d '\"' -f 2)
+    job=$(busctl call $manager CreateInstance 'ssa{sv}a{sv}a{sv}' default \"$2\" 2 type s copy instance o \"$from\" 0 0 | cut -d '\"' -f 4)
+    busctl call org.lxhost1 \"$job\" org.lxhost1.Job Wait t 30000000 | grep -q '\"done\"'
+}
+gone() { ! lxctl list -q | grep -qx \"$1\"; }
+";
+
+/// What removes things that deeds make, and the word by which deeds name them.
+pub(crate) const TIDY: &[(&str, &str)] = &[
+    ("f1", "for name in $(lxctl list -q); do lxctl delete --force $name; done"),
+    ("fresh", "! lxctl image info fresh >/dev/null 2>&1 || lxctl image delete fresh"),
+    ("fnet", "! lxctl network list -q | grep -qx fnet || lxctl network delete fnet"),
+    ("fpool", "! lxctl storage list -q | grep -qx fpool || lxctl storage delete fpool"),
+];
+
+const CREATE: &str = "lxctl create busybox f1 -s POOL";
+const LAUNCH: &str = "lxctl launch busybox f1 -s POOL";
+const IMPORT: &str = "lxctl image import /lab/fresh.tar --alias fresh";
+
+const fn deed(name: &'static str, before: &'static str, act: &'static str, done: &'static str) -> Deed {
+    Deed { name, before, act, done, again: None, stores: false }
+}
+
+impl Deed {
+    const fn again(mut self, again: &'static str) -> Self {
+        self.again = Some(again);
+        self
+    }
+
+    /// Removes what it makes.
+    pub(crate) fn tidy(&self) -> String {
+        let names = |word: &str| [self.before, self.act, self.done].iter().any(|text| text.contains(word));
+        TIDY.iter().filter(|(word, _)| names(word)).flat_map(|(_, line)| [*line, "\n"]).collect()
+    }
+
+    const fn stores(mut self) -> Self {
+        self.stores = true;
+        self
+    }
+}
+
+/// All of them.
+pub(crate) const DEEDS: &[Deed] = &[
+    deed("create", "", CREATE, "is f1 stopped").stores(),
+    deed("launch", "", LAUNCH, "lives f1")
+        .again("if is f1 stopped; then lxctl start f1; else lxctl launch busybox f1 -s POOL; fi")
+        .stores(),
+    deed("create of a new image", IMPORT, "lxctl create fresh f1 -s POOL", "is f1 stopped").stores(),
+    deed("start", CREATE, "lxctl start f1", "lives f1").stores(),
+    deed("stop", LAUNCH, "lxctl stop f1 --timeout 10", "is f1 stopped"),
+    deed("stop by force", LAUNCH, "lxctl stop f1 --force", "is f1 stopped"),
+    deed("restart", LAUNCH, "lxctl restart f1 --force", "lives f1")
+        .again("if is f1 stopped; then lxctl start f1; else lxctl restart f1 --force; fi"),
+    deed("pause", LAUNCH, "lxctl pause f1", "is f1 frozen"),
+    deed("resume", "lxctl launch busybox f1 -s POOL && lxctl pause f1", "lxctl resume f1", "lives f1"),
+    deed("exec", LAUNCH, "test \"$(lxctl exec f1 -- echo yes)\" = yes", "lives f1"),
+    deed("delete", CREATE, "lxctl delete f1", "gone f1").stores(),
+    deed("delete by force", LAUNCH, "lxctl delete f1 --force", "gone f1").stores(),
+    deed("copy", CREATE, "copy f1 f2", "is f2 stopped && lxctl start f2 && lives f2").stores(),
+    deed("rename", CREATE, "lxctl rename f1 f2", "gone f1 && is f2 stopped"),
+    deed("config", CREATE, "lxctl config set f1 user.a=b", "test \"$(lxctl config get f1 user.a)\" = b"),
+    deed("image import", "", IMPORT, "lxctl image info fresh >/dev/null"),
+    deed("image delete", IMPORT, "lxctl image delete fresh", "! lxctl image info fresh >/dev/null 2>&1"),
+    deed(
+        "network create",
+        "",
+        "lxctl network create fnet",
+        "lxctl network list -q | grep -qx fnet && ip link show dev fnet >/dev/null",
+    ),
+    deed("network delete", "lxctl network create fnet", "lxctl network delete fnet", "! lxctl network list -q | grep -qx fnet"),
+    deed(
+        "storage create",
+        "",
+        "lxctl storage create fpool dir",
+        "lxctl storage list -q | grep -qx fpool && lxctl create busybox f1 -s fpool && lxctl delete f1",
+    ),
+    deed(
+        "storage delete",
+        "lxctl storage create fpool dir",
+        "lxctl storage delete fpool",
+        "! lxctl storage list -q | grep -qx fpool",
+    ),
+];
