@@ -62,7 +62,7 @@ devices() {
 }
 # Kernel threads, the host's own services that come and go, guests and this script do not count.
 processes() {
-    grep -vE "^ *($$|[0-9]+ +$$) |^ *[0-9]+ +[0-9]+ +[0-9]+ |^ *[0-9]+ +[0-9]+ +[^ ]+ +(\[|/usr/lib/systemd|\(sd|/usr/lib/polkit|/usr/sbin/agetty|ps )" "$looks/ps" | sed -E 's/^ *[0-9]+ +[0-9]+ +//'
+    grep -vE "^ *($$|[0-9]+ +$$) |^ *[0-9]+ +[0-9]+ +[0-9]+ |^ *[0-9]+ +[0-9]+ +[^ ]+ +(\[|/usr/lib/systemd|\(sd|\(udev|/usr/lib/polkit|/usr/sbin/agetty|ps )" "$looks/ps" | sed -E 's/^ *[0-9]+ +[0-9]+ +//'
 }
 daemon() {
     test "$daemon" = 0 && return
