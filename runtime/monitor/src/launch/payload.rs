@@ -38,6 +38,9 @@ pub(crate) mod word {
     pub(crate) const FAILED: u8 = b'f';
 }
 
+/// Devices of the host, not yet where they belong.
+type Devices<'a> = Vec<(OwnedFd, &'a Node)>;
+
 /// What the payload starts from.
 #[derive(Debug)]
 pub(crate) struct Payload<'a> {
@@ -87,7 +90,7 @@ impl Payload<'_> {
 
     /// Copies the stage into a mount namespace of the container's own (which locks it) and makes its root ours.
     /// Gives the devices and what becomes `/run/host`.
-    fn enter_root(&self) -> Result<(Vec<(OwnedFd, &Node)>, OwnedFd), Failure> {
+    fn enter_root(&self) -> Result<(Devices<'_>, OwnedFd), Failure> {
         crate::sys::birth::unshare(UnshareFlags::NEWNS).during("unshare mounts")?;
         let mut devices = Vec::new();
         for node in &self.launch.nodes {
