@@ -127,7 +127,10 @@ async fn call(session: &Session, path: &OwnedObjectPath, verb: Verb, options: &O
     }
 }
 
-/// Opens a job for each name, one after the other, then waits for all at once. With several names
+/// Calls at once on the one connection: the bus allows 128 without an answer, the daemon fewer.
+pub(crate) const AT_ONCE: usize = 32;
+
+/// Opens a job for each name, one after the other, then waits for them at once, some names at a time. With several names
 /// each failure is printed when it is known, and the first decides the exit status.
 pub(crate) async fn each(
     session: &Session,
@@ -144,21 +147,23 @@ pub(crate) async fn each(
         failure.report();
         first.get_or_insert(failure.code);
     };
-    let mut jobs = Vec::new();
-    for name in names {
-        match open(name).await {
-            Ok(job) => jobs.push((name, job)),
-            Err(failure) => note(failure),
+    for names in names.chunks(AT_ONCE) {
+        let mut jobs = Vec::new();
+        for name in names {
+            match open(name).await {
+                Ok(job) => jobs.push((name, job)),
+                Err(failure) => note(failure),
+            }
         }
-    }
-    // One line of progress on the terminal, for the job that is waited for first.
-    let ends = jobs.iter().enumerate().map(|(i, (name, job))| {
-        let session = Session { progress: session.progress && i == 0, ..session.clone() };
-        let what = format!("{doing} {name}");
-        async move { progress::wait(&session, job, &what, OnInterrupt::Leave).await }
-    });
-    for end in futures_util::future::join_all(ends).await {
-        end.map(drop).unwrap_or_else(&mut note);
+        // One line of progress on the terminal, for the job that is waited for first.
+        let ends = jobs.iter().enumerate().map(|(i, (name, job))| {
+            let session = Session { progress: session.progress && i == 0, ..session.clone() };
+            let what = format!("{doing} {name}");
+            async move { progress::wait(&session, job, &what, OnInterrupt::Leave).await }
+        });
+        for end in futures_util::future::join_all(ends).await {
+            end.map(drop).unwrap_or_else(&mut note);
+        }
     }
     first.map_or(Ok(()), |code| Err(Failure::said(code)))
 }

@@ -27,6 +27,19 @@ fn a_container_lives_from_launch_to_delete() {
 }
 
 #[test]
+fn more_instances_than_the_bus_allows_calls_are_listed_and_deleted() {
+    let sim = Sim::start();
+    let names: Vec<String> = (0..140).map(|i| format!("n{i}")).collect();
+    for name in &names {
+        sim.ok(&["init", "sim:empty", name, "-c", "user.team=red"]);
+    }
+    assert_eq!(sim.ok(&["list", "-c", "n,user.team", "user.team=red", "--format", "csv"]).lines().count(), 140);
+    let words: Vec<&str> = ["delete"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    sim.ok(&words);
+    assert_eq!(sim.ok(&["list", "--format", "csv"]), "");
+}
+
+#[test]
 fn a_generated_name_is_what_quiet_prints() {
     let sim = Sim::start();
     let name = sim.ok(&["launch", "-q", "sim:empty"]).trim().to_owned();

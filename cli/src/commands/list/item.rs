@@ -131,9 +131,11 @@ pub(crate) async fn load(session: &Session, rows: Vec<InstanceRow>, needs: Needs
         }
     }
     if needs.config {
-        let configs = futures_util::future::join_all(items.iter().map(|item| config(session, item))).await;
-        for (item, config) in items.iter_mut().zip(configs) {
-            item.config = config?;
+        for some in items.chunks_mut(crate::commands::power::AT_ONCE) {
+            let configs = futures_util::future::join_all(some.iter().map(|item| config(session, item))).await;
+            for (item, config) in some.iter_mut().zip(configs) {
+                item.config = config?;
+            }
         }
     }
     Ok(items)
