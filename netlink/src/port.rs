@@ -60,7 +60,7 @@ impl Handle {
     /// # Errors
     /// `NoSuchLink`, `Kernel` (`EOPNOTSUPP`, `EINVAL`) when it is no port.
     pub async fn ensure_isolation(&self, name: &str, isolated: bool) -> Result<Done> {
-        let message = self.message_of(name, LinkExtentMask::SkipStats, AddressFamily::Unspec).await?;
+        let message = self.link_message(name).await?;
         if port(&message).contains(&InfoBridgePort::Isolated(isolated)) {
             return Ok(Done::Already);
         }
@@ -76,7 +76,7 @@ impl Handle {
     /// `NoSuchLink`, `Kernel` when it is no port, or the kernel's bridges know no VLANs.
     pub async fn ensure_port_vlans(&self, name: &str, vlans: &PortVlans) -> Result<Done> {
         let itself = self.existing(name).await?.kind.as_deref() == Some("bridge");
-        let message = self.message_of(name, LinkExtentMask::Brvlan, AddressFamily::Bridge).await?;
+        let message = self.vlan_message(name).await?;
         let (wanted, present) = (vlans.wanted(), carried(&message));
         let index = message.header.index;
         let what = |id: &u16| format!("VLAN {id} of port {name}");
@@ -98,16 +98,18 @@ impl Handle {
         Ok(done)
     }
 
-    async fn message_of(&self, name: &str, mask: LinkExtentMask, family: AddressFamily) -> Result<LinkMessage> {
+    async fn link_message(&self, name: &str) -> Result<LinkMessage> {
+        let index = self.existing(name).await?.index;
+        let mut answer = self.requests()?.link().get().match_index(index).execute();
+        let message = answer.try_next().await.map_err(|e| Error::from_request(format!("look at port {name}"), e))?;
+        message.ok_or_else(|| Error::NoSuchLink(name.to_owned()))
+    }
+
+    /// What bridges say of a port: the kernel answers for all of them or none.
+    async fn vlan_message(&self, name: &str) -> Result<LinkMessage> {
         let index = self.existing(name).await?.index;
         let what = || format!("look at port {name}");
-        if family == AddressFamily::Unspec {
-            let mut answer = self.requests()?.link().get().match_index(index).execute();
-            let message = answer.try_next().await.map_err(|e| Error::from_request(what(), e))?;
-            return message.ok_or_else(|| Error::NoSuchLink(name.to_owned()));
-        }
-        // This family is only answered in full.
-        let answer = self.requests()?.link().get().set_filter_mask(family, vec![mask]).execute();
+        let answer = self.requests()?.link().get().set_filter_mask(AddressFamily::Bridge, vec![LinkExtentMask::Brvlan]).execute();
         let messages: Vec<LinkMessage> = answer.try_collect().await.map_err(|e| Error::from_request(what(), e))?;
         let found = messages.into_iter().find(|message| message.header.index == index);
         found.ok_or_else(|| Error::Answer { what: what(), why: "it is no port of a bridge".to_owned() })

@@ -3,7 +3,7 @@
 use super::{expand, guard, mac, mac_key, questions};
 use crate::core::instance_of;
 use crate::job::Output;
-use crate::ports::{Row, State, Write};
+use crate::ports::{Row, State, Write, same};
 use crate::step::Outcome;
 use crate::verb::{Finish, Plan, Question, Verb, View};
 use crate::{Error, Kind, Result};
@@ -52,10 +52,7 @@ impl Configure {
     fn changed(&self, state: &State) -> Result<Instance> {
         let change = &self.change;
         let mut record = Instance::clone(instance_of(state, self.id)?.as_ref());
-        if change.expected.is_some_and(|expected| expected != record.generation) {
-            let what = format!("instance {} was changed by somebody else; read it again", record.name);
-            return Err(Error::new(Kind::GenerationMismatch, what));
-        }
+        same(record.generation, change.expected.unwrap_or(record.generation), format_args!("instance {}", record.name))?;
         if let Some(config) = &change.config {
             record.config = config.clone();
         }

@@ -1,7 +1,7 @@
 //! `network.replace`: other keys and description for a network, on the host at once.
 
 use super::question;
-use crate::ports::{Row, State, Write};
+use crate::ports::{Row, State, Write, same};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
@@ -25,10 +25,7 @@ impl Replace {
     fn changed(&self, state: &State) -> Result<Network> {
         let gone = || Error::new(Kind::NoSuchNetwork, "the network does not exist any more");
         let mut network = Network::clone(state.networks.get(&self.id).ok_or_else(gone)?);
-        if self.expected.is_some_and(|expected| expected != network.generation) {
-            let what = format!("network {} was changed by somebody else; read it again", network.name);
-            return Err(Error::new(Kind::GenerationMismatch, what));
-        }
+        same(network.generation, self.expected.unwrap_or(network.generation), format_args!("network {}", network.name))?;
         self.config.iter().try_for_each(|(key, value)| check_text(key, value))?;
         network.config.clone_from(&self.config);
         if let Some(description) = &self.description {

@@ -1,7 +1,7 @@
 //! `pool.replace`: other keys and description for a pool. Where it lies cannot change.
 
 use super::question;
-use crate::ports::{Row, State, Write};
+use crate::ports::{Row, State, Write, same};
 use crate::verb::{Plan, Question, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
@@ -25,10 +25,7 @@ impl Replace {
     fn changed(&self, state: &State) -> Result<Pool> {
         let gone = || Error::new(Kind::NoSuchPool, "the pool does not exist any more");
         let mut pool = Pool::clone(state.pools.get(&self.id).ok_or_else(gone)?);
-        if self.expected.is_some_and(|expected| expected != pool.generation) {
-            let what = format!("pool {} was changed by somebody else; read it again", pool.name);
-            return Err(Error::new(Kind::GenerationMismatch, what));
-        }
+        same(pool.generation, self.expected.unwrap_or(pool.generation), format_args!("pool {}", pool.name))?;
         self.config.iter().try_for_each(|(key, value)| check_text(key, value))?;
         let fixed = |key: &&String| !key.starts_with("user.");
         let moved = |key: &&String| self.config.get(*key) != pool.config.get(*key);

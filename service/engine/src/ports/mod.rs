@@ -24,6 +24,7 @@ pub use launcher::{
 pub use network::{Lease, NetworkDriver, NetworkKinds, NicPlan};
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
 pub use storage::{PoolDriver, PoolKinds, Usage};
+pub(crate) use store::same;
 pub use store::{Row, RowKey, State, Store, Write};
 pub use table::Table;
 pub use units::Units;

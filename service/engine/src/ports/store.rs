@@ -299,7 +299,8 @@ fn gone(kind: Kind, what: impl std::fmt::Display) -> Error {
     Error::new(kind, format!("{what} does not exist any more"))
 }
 
-fn same(now: u64, expected: u64, what: impl std::fmt::Display) -> Result<()> {
+/// Refuses a change that was made of an older generation of a record than the one there is.
+pub(crate) fn same(now: u64, expected: u64, what: impl std::fmt::Display) -> Result<()> {
     if now == expected {
         return Ok(());
     }

@@ -1,9 +1,9 @@
 //! `profile.replace`: other keys, devices and description for a profile.
 
 use super::{by_id, questions};
-use crate::ports::{Row, State, Write};
+use crate::Result;
+use crate::ports::{Row, State, Write, same};
 use crate::verb::{Plan, Question, Verb, View};
-use crate::{Error, Kind, Result};
 use async_trait::async_trait;
 use lxhost_model::config::Config;
 use lxhost_model::device::Devices;
@@ -26,10 +26,7 @@ pub struct Replace {
 impl Replace {
     fn changed(&self, state: &State) -> Result<Profile> {
         let mut profile = Profile::clone(by_id(state, self.id)?.as_ref());
-        if self.expected.is_some_and(|expected| expected != profile.generation) {
-            let what = format!("profile {} was changed by somebody else; read it again", profile.name);
-            return Err(Error::new(Kind::GenerationMismatch, what));
-        }
+        same(profile.generation, self.expected.unwrap_or(profile.generation), format_args!("profile {}", profile.name))?;
         profile.config.clone_from(&self.config);
         profile.devices.clone_from(&self.devices);
         if let Some(description) = &self.description {

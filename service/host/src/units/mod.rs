@@ -143,19 +143,8 @@ impl Units {
     /// # Errors
     /// `Bus`.
     pub async fn is_active(&self, unit: &str) -> Result<bool, UnitError> {
-        let state = self.active_state(unit).await?;
-        Ok(matches!(state.as_str(), "active" | "activating" | "reloading" | "deactivating"))
-    }
-
-    /// `ActiveState` of a unit; `inactive` for one that is not loaded.
-    async fn active_state(&self, unit: &str) -> Result<String, UnitError> {
-        let path = match self.manager.get_unit(unit).await.map_err(|error| named(unit, error)) {
-            Ok(path) => path,
-            Err(UnitError::Missing { .. }) => return Ok("inactive".to_owned()),
-            Err(error) => return Err(error),
-        };
-        let unit = proxy::UnitProxy::builder(&self.connection).path(path).cache_properties(CacheProperties::No).build().await?;
-        Ok(unit.active_state().await?)
+        let state = self.state(unit).await?;
+        Ok(state.is_some_and(|state| matches!(state.as_str(), "active" | "activating" | "reloading" | "deactivating")))
     }
 
     /// Names of our scopes that PID 1 stops from now on, as long as somebody reads them.

@@ -22,7 +22,7 @@ fn for_port(error: &UnitError) -> Error {
 
 impl Units {
     /// State of a loaded unit; `None` when there is none of that name.
-    async fn state(&self, unit: &str) -> std::result::Result<Option<String>, UnitError> {
+    pub(super) async fn state(&self, unit: &str) -> std::result::Result<Option<String>, UnitError> {
         let path = match self.manager.get_unit(unit).await.map_err(|error| named(unit, error)) {
             Ok(path) => path,
             Err(UnitError::Missing { .. }) => return Ok(None),

@@ -68,9 +68,7 @@ impl Image {
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
-        let caller = self.bus.caller(&header).await?;
-        let job = self.bus.engine.submit(&caller, Delete::new(self.id)).await?;
-        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
+        self.bus.submit(&header, Delete::new(self.id)).await
     }
 
     async fn add_alias(&self, #[zbus(header)] header: Header<'_>, alias: &str, options: Values) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
 use lxhost_engine::instance::{Change, Configure, Delete, Freeze, Rename, Restart, Start, Stop, Thaw, expand};
 use lxhost_engine::ports::{State, Whom};
-use lxhost_engine::{Engine, Error, Kind, Live, Question, Result, Verb};
+use lxhost_engine::{Engine, Error, Kind, Live, Question, Result};
 use lxhost_model::{Action, Instance as Record, ObjectId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -142,12 +142,6 @@ impl Instance {
         record(&self.bus.engine.state(), self.id)
     }
 
-    async fn submit(&self, header: &Header<'_>, verb: impl Verb) -> Result<OwnedObjectPath, Failure> {
-        let caller = self.bus.caller(header).await?;
-        let job = self.bus.engine.submit(&caller, verb).await?;
-        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
-    }
-
     async fn configure(&self, header: &Header<'_>, change: Change) -> Result<(u64, OwnedObjectPath), Failure> {
         let caller = self.bus.caller(header).await?;
         self.bus.engine.perform(&caller, Configure::new(self.id, change)?).await?;
@@ -160,7 +154,7 @@ impl Instance {
     #[zbus(out_args("job"))]
     async fn start(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
-        self.submit(&header, Start::new(self.id)).await
+        self.bus.submit(&header, Start::new(self.id)).await
     }
 
     #[zbus(out_args("job"))]
@@ -168,7 +162,7 @@ impl Instance {
         let mut options = Options::new(options);
         let (force, seconds) = stop_options(&mut options)?;
         options.done()?;
-        self.submit(&header, Stop::new(self.id, force, seconds)).await
+        self.bus.submit(&header, Stop::new(self.id, force, seconds)).await
     }
 
     #[zbus(out_args("job"))]
@@ -176,19 +170,19 @@ impl Instance {
         let mut options = Options::new(options);
         let (force, seconds) = stop_options(&mut options)?;
         options.done()?;
-        self.submit(&header, Restart::new(self.id, force, seconds)).await
+        self.bus.submit(&header, Restart::new(self.id, force, seconds)).await
     }
 
     #[zbus(out_args("job"))]
     async fn freeze(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
-        self.submit(&header, Freeze::new(self.id)).await
+        self.bus.submit(&header, Freeze::new(self.id)).await
     }
 
     #[zbus(out_args("job"))]
     async fn thaw(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
-        self.submit(&header, Thaw::new(self.id)).await
+        self.bus.submit(&header, Thaw::new(self.id)).await
     }
 
     #[zbus(out_args("job"))]
@@ -196,7 +190,7 @@ impl Instance {
         let mut options = Options::new(options);
         let force = options.flag("force")?;
         options.done()?;
-        self.submit(&header, Delete::new(self.id, force)).await
+        self.bus.submit(&header, Delete::new(self.id, force)).await
     }
 
     async fn kill(&self, #[zbus(header)] header: Header<'_>, whom: &str, signal: i32, options: Values) -> Result<(), Failure> {

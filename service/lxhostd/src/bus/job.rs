@@ -6,6 +6,7 @@ use lxhost_dbus::path;
 use lxhost_dbus::wire::{JobEnd, Values};
 use lxhost_engine::{JobView, Result};
 use lxhost_model::job::{JobId, JobResult};
+use std::collections::HashMap;
 use std::time::Duration;
 use zbus::message::Header;
 use zbus::wire::{OwnedObjectPath, OwnedVariant, Variant};
@@ -23,6 +24,19 @@ pub(super) fn timeout(usec: u64) -> Option<Duration> {
 /// A value for a dictionary.
 pub(super) fn value<'a>(value: impl Into<Variant<'a>>) -> Result<OwnedVariant> {
     OwnedVariant::try_from(value.into()).map_err(|e| lxhost_engine::Error::failed(e.to_string()))
+}
+
+/// The properties that profiles, networks and pools have in common, as far as they changed: of description and
+/// generation before and after.
+pub(super) fn described(old: (&str, u64), new: (&str, u64)) -> Result<HashMap<&'static str, OwnedVariant>> {
+    let mut changed = HashMap::new();
+    if old.0 != new.0 {
+        changed.insert("Description", value(new.0)?);
+    }
+    if old.1 != new.1 {
+        changed.insert("Generation", value(new.1)?);
+    }
+    Ok(changed)
 }
 
 impl Job {

@@ -21,11 +21,12 @@ mod server;
 mod sieve;
 
 use caller::{Call, Callers};
-use lxhost_engine::{Engine, Error};
+use lxhost_engine::{Engine, Error, Verb};
 use publish::Publisher;
 use std::sync::Arc;
 use zbus::Connection;
 use zbus::message::Header;
+use zbus::wire::OwnedObjectPath;
 
 use error::Failure;
 pub(crate) use log_control::{LogLevel, syslog};
@@ -56,6 +57,13 @@ impl Bus {
     /// Who sent a message. Refuses senders that have too much under way.
     async fn caller(&self, header: &Header<'_>) -> Result<Call, Failure> {
         Ok(self.callers.identify(header).await?)
+    }
+
+    /// Has a verb carried out as a job, and gives the job's path.
+    async fn submit(&self, header: &Header<'_>, verb: impl Verb) -> Result<OwnedObjectPath, Failure> {
+        let caller = self.caller(header).await?;
+        let job = self.engine.submit(&caller, verb).await?;
+        Ok(rows::object(self.publisher.job(self, job).await?)?)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::Bus;
 use super::error::Failure;
-use super::job::value;
+use super::job::{described, value};
 use super::options::{self, Options};
-use super::rows::{self, object};
+use super::rows;
 use lxhost_dbus::wire::{Config, LeaseRow, Values};
 use lxhost_engine::network::{Delete, Replace};
 use lxhost_engine::ports::State;
@@ -23,15 +23,9 @@ pub(super) struct Network {
 /// Properties that changed with a commit.
 pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
     let (Some(old), Some(new)) = (before.networks.get(&id), after.networks.get(&id)) else { return Ok(HashMap::new()) };
-    let mut changed = HashMap::new();
-    if old.description != new.description {
-        changed.insert("Description", value(new.description.as_str())?);
-    }
+    let mut changed = described((&old.description, old.generation), (&new.description, new.generation))?;
     if old.config != new.config {
         changed.insert("Subnets", value(rows::subnets(new))?);
-    }
-    if old.generation != new.generation {
-        changed.insert("Generation", value(new.generation)?);
     }
     Ok(changed)
 }
@@ -67,9 +61,7 @@ impl Network {
         let description = options.take("description")?;
         options.done()?;
         let verb = Replace { id: self.id, config, description, expected: Some(expected_generation) };
-        let caller = self.bus.caller(&header).await?;
-        let job = self.bus.engine.submit(&caller, verb).await?;
-        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
+        self.bus.submit(&header, verb).await
     }
 
     #[zbus(out_args("leases"))]
@@ -88,9 +80,7 @@ impl Network {
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
-        let caller = self.bus.caller(&header).await?;
-        let job = self.bus.engine.submit(&caller, Delete::new(self.id)).await?;
-        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
+        self.bus.submit(&header, Delete::new(self.id)).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

@@ -2,9 +2,8 @@
 
 use super::Bus;
 use super::error::Failure;
-use super::job::value;
+use super::job::described;
 use super::options::{self, Options};
-use super::rows::object;
 use lxhost_dbus::wire::{Config, Values};
 use lxhost_engine::pool::{Delete, Replace};
 use lxhost_engine::ports::State;
@@ -23,14 +22,7 @@ pub(super) struct Pool {
 /// Properties that changed with a commit.
 pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
     let (Some(old), Some(new)) = (before.pools.get(&id), after.pools.get(&id)) else { return Ok(HashMap::new()) };
-    let mut changed = HashMap::new();
-    if old.description != new.description {
-        changed.insert("Description", value(new.description.as_str())?);
-    }
-    if old.generation != new.generation {
-        changed.insert("Generation", value(new.generation)?);
-    }
-    Ok(changed)
+    described((&old.description, old.generation), (&new.description, new.generation))
 }
 
 impl Pool {
@@ -79,9 +71,7 @@ impl Pool {
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
-        let caller = self.bus.caller(&header).await?;
-        let job = self.bus.engine.submit(&caller, Delete::new(self.id)).await?;
-        Ok(object(self.bus.publisher.job(&self.bus, job).await?)?)
+        self.bus.submit(&header, Delete::new(self.id)).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

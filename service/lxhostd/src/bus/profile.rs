@@ -2,7 +2,7 @@
 
 use super::Bus;
 use super::error::Failure;
-use super::job::value;
+use super::job::described;
 use super::options::{self, Options};
 use super::rows::object;
 use lxhost_dbus::path;
@@ -24,14 +24,7 @@ pub(super) struct Profile {
 /// Properties that changed with a commit.
 pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
     let (Some(old), Some(new)) = (before.profiles.get(&id), after.profiles.get(&id)) else { return Ok(HashMap::new()) };
-    let mut changed = HashMap::new();
-    if old.description != new.description {
-        changed.insert("Description", value(new.description.as_str())?);
-    }
-    if old.generation != new.generation {
-        changed.insert("Generation", value(new.generation)?);
-    }
-    Ok(changed)
+    described((&old.description, old.generation), (&new.description, new.generation))
 }
 
 impl Profile {
