@@ -1,8 +1,11 @@
 //! The daemon as a program: its name, its log level, its end.
 
-use crate::client::{error, none};
-use crate::world::World;
+use crate::client::{PATIENCE, error, none};
+use crate::world::{Idle, World};
+use lxhost_dbus::BUS_NAME;
 use lxhost_model::Kind;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::timeout;
 use zbus::wire::Variant;
 
 #[tokio::test]
@@ -46,4 +49,24 @@ async fn it_ends_in_order_when_it_is_told_to() {
     client.launch("c1").await;
     assert_eq!(world.terminate(), Some(0));
     assert!(client.manager().await.list_instances(&none(), "", 0).await.is_err());
+}
+
+/// Calls that wait for the name come with it, before the daemon has had time for anything else.
+#[tokio::test]
+async fn every_call_that_starts_it_is_answered() {
+    let idle = Idle::start();
+    let bus = zbus::fdo::DBusProxy::new(&idle.client().await.connection).await.unwrap();
+    let nothing = none();
+    for start in 0..40 {
+        let client = idle.client().await;
+        let manager = client.manager().await;
+        let objects = zbus::fdo::ObjectManagerProxy::new(&client.connection, BUS_NAME, "/org/lxhost1/job").await.unwrap();
+        let (jobs, objects) =
+            tokio::join!(timeout(PATIENCE, manager.list_jobs(&nothing, "", 0)), timeout(PATIENCE, objects.get_managed_objects()));
+        assert!(jobs.expect("an answer").unwrap().0.is_empty(), "start {start}");
+        assert!(objects.expect("an answer").unwrap().is_empty(), "start {start}");
+        let pid = bus.get_connection_unix_process_id(BUS_NAME.try_into().unwrap()).await.unwrap();
+        kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+        while bus.name_has_owner(BUS_NAME.try_into().unwrap()).await.unwrap() {}
+    }
 }

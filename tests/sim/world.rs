@@ -107,6 +107,34 @@ impl World {
     }
 }
 
+/// A bus that starts the daemon for the first call, as the system bus does.
+pub(crate) struct Idle {
+    _bus: Process,
+    address: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Idle {
+    /// A bus without a daemon.
+    pub(crate) fn start() -> Idle {
+        let dir = tempfile::tempdir().unwrap();
+        let (bus, address) = bus(dir.path());
+        let services = dir.path().join("services");
+        std::fs::create_dir(&services).unwrap();
+        // Not bound to its parent, which is gone once the name is there; it ends with the bus.
+        let (daemon, state) = (binary().display(), dir.path().join("state"));
+        let run = format!("{daemon} --sim --address {address} --state {} --log-level warn", state.display());
+        let service = format!("[D-BUS Service]\nName=org.lxhost1\nExec={run}\n");
+        std::fs::write(services.join("org.lxhost1.service"), service).unwrap();
+        Idle { _bus: bus, address, _dir: dir }
+    }
+
+    /// A connection to the bus.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.address).await
+    }
+}
+
 /// Limits are those built into dbus-daemon, which are those of the system bus; so is the policy but for
 /// the user of the tests, who may own the name as root may.
 fn bus(dir: &Path) -> (Process, String) {
@@ -116,6 +144,7 @@ fn bus(dir: &Path) -> (Process, String) {
   "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <listen>unix:path={dir}/bus</listen>
+  <servicedir>{dir}/services</servicedir>
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow user="*"/>

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 
 /// Serves until a signal or the end of the bus.
 async fn run(args: Args, log: bus::LogLevel) -> Result<()> {
-    let connection = bus::builder(args.address.as_deref()).await.map_err(on_bus)?.build().await.map_err(on_bus)?;
+    let connection = bus::connect(args.address.as_deref()).await.map_err(on_bus)?;
     refuse_second(&connection).await?;
     let ports = match args.sim {
         true => wiring::sim(&args.state)?,

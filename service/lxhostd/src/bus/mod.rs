@@ -21,16 +21,31 @@ mod server;
 mod sieve;
 
 use caller::{Call, Callers};
+use lxhost_dbus::path;
 use lxhost_engine::{Engine, Error, Verb};
 use publish::Publisher;
 use std::sync::Arc;
 use zbus::Connection;
+use zbus::fdo::ObjectManager;
 use zbus::message::Header;
 use zbus::wire::OwnedObjectPath;
 
 use error::Failure;
 pub(crate) use log_control::{LogLevel, syslog};
-pub(crate) use sieve::builder;
+
+/// Connects to the bus at `address`, the system's when there is none. The collections are served from the start:
+/// whoever's call has activated the daemon sends it together with the name, and a server that comes into being with
+/// its first object would miss what arrives while it starts.
+///
+/// # Errors
+/// Those of the address, of connect(2) and of the bus.
+pub(crate) async fn connect(address: Option<&str>) -> zbus::Result<Connection> {
+    let mut builder = sieve::builder(address).await?;
+    for collection in path::COLLECTIONS {
+        builder = builder.serve_at(format!("{}/{collection}", path::MANAGER), ObjectManager);
+    }
+    builder.build().await
+}
 
 /// What every object of the API works with. Cloning is cheap.
 #[derive(Clone)]
@@ -41,7 +56,7 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// Puts the API on `connection`. Request the bus name after this, not before.
+    /// Puts the API on `connection`, which is one of [`connect`]. Request the bus name after this, not before.
     ///
     /// # Errors
     /// Those of the bus.

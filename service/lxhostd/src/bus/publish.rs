@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use zbus::Connection;
-use zbus::fdo::{ObjectManager, Properties};
+use zbus::fdo::Properties;
 use zbus::names::InterfaceName;
 use zbus::object_server::SignalEmitter;
 use zbus::wire::OwnedVariant;
@@ -60,9 +60,6 @@ impl Publisher {
         let manager = Manager { bus: bus.clone() };
         server.at(path::MANAGER, manager.clone()).await?;
         server.at("/org/freedesktop/LogControl1", LogControl { bus: bus.clone(), log }).await?;
-        for collection in path::COLLECTIONS {
-            server.at(format!("{}/{collection}", path::MANAGER), ObjectManager).await?;
-        }
         self.flatten("/", Node::Above(&["org"])).await?;
         self.flatten("/org", Node::Above(&["freedesktop", "lxhost1"])).await?;
         self.flatten(path::MANAGER, Node::Manager(manager)).await?;
