@@ -29,8 +29,8 @@ pub(super) async fn cooperate(bridges: &[Settings]) -> Result<()> {
     for family in ["ip", "ip6"] {
         let Some(listing) = firewall::list(&["list", "chain", family, "filter", "DOCKER-USER"]).await? else { continue };
         let wanted = bridges.iter().filter(|bridge| match family {
-            "ip" => bridge.ipv4.as_ref().is_some_and(|v| v.firewall),
-            _ => bridge.ipv6.as_ref().is_some_and(|v| v.firewall),
+            "ip" => bridge.ipv4.as_ref().is_some_and(|v| v.firewall && v.routing),
+            _ => bridge.ipv6.as_ref().is_some_and(|v| v.firewall && v.routing),
         });
         let wanted: Vec<&str> = wanted.map(|bridge| bridge.interface.as_str()).collect();
         let transaction = changes(family, &read(&listing)?, &wanted);

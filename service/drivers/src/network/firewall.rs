@@ -21,10 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A chain: its name, where it hooks in, and its rules for one bridge.
 type Chain = (&'static str, &'static str, fn(&Settings) -> Vec<String>);
 
-const CHAINS: [Chain; 3] = [
+const CHAINS: [Chain; 4] = [
     ("input", "type filter hook input priority filter; policy accept;", input),
     ("forward", "type filter hook forward priority filter; policy accept;", forward),
-    ("postrouting", "type nat hook postrouting priority srcnat; policy accept;", postrouting),
+    ("postrouting", "type nat hook postrouting priority srcnat; policy accept;", |bridge| postrouting(bridge, false)),
+    ("last", "type nat hook postrouting priority srcnat + 5; policy accept;", |bridge| postrouting(bridge, true)),
 ];
 
 /// The transaction that makes the table be as `bridges` need it; removes it when there are none.
@@ -36,8 +37,12 @@ pub(crate) fn render(bridges: &[Settings]) -> String {
     }
     text.push_str("table inet lxhost {\n");
     for (name, hook, rules) in CHAINS {
+        let rules: Vec<String> = bridges.iter().flat_map(rules).collect();
+        if rules.is_empty() && name == "last" {
+            continue;
+        }
         let _ = writeln!(text, "\tchain {name} {{\n\t\t{hook}");
-        for rule in bridges.iter().flat_map(rules) {
+        for rule in rules {
             let _ = writeln!(text, "\t\t{rule}");
         }
         text.push_str("\t}\n");
@@ -81,25 +86,35 @@ fn input(bridge: &Settings) -> Vec<String> {
     rules
 }
 
+/// Packets pass, or, where the bridge does not route, are refused.
 fn forward(bridge: &Settings) -> Vec<String> {
     let name = &bridge.interface;
     let families = [
-        bridge.ipv4.as_ref().filter(|v| v.firewall).map(|_| "ipv4"),
-        bridge.ipv6.as_ref().filter(|v| v.firewall).map(|_| "ipv6"),
+        bridge.ipv4.as_ref().filter(|v| v.firewall).map(|v| ("ipv4", v.routing)),
+        bridge.ipv6.as_ref().filter(|v| v.firewall).map(|v| ("ipv6", v.routing)),
     ];
-    let both = |family| ["iifname", "oifname"].map(|side| format!("{side} \"{name}\" meta nfproto {family} accept"));
+    let both = |(family, routing)| {
+        let verdict = if routing { "accept" } else { "reject" };
+        // What stays on the bridge comes by here where bridges are filtered (br_netfilter).
+        let inside = (!routing).then(|| format!("iifname \"{name}\" oifname \"{name}\" meta nfproto {family} accept"));
+        let sides = ["iifname", "oifname"].map(|side| format!("{side} \"{name}\" meta nfproto {family} {verdict}"));
+        inside.into_iter().chain(sides)
+    };
     families.into_iter().flatten().flat_map(both).collect()
 }
 
-fn postrouting(bridge: &Settings) -> Vec<String> {
+/// Another source for what leaves the subnet, in the chain before or after those of others.
+fn postrouting(bridge: &Settings, last: bool) -> Vec<String> {
     let mut rules = Vec::new();
-    if let Some(ipv4) = bridge.ipv4.as_ref().filter(|v| v.nat) {
+    if let Some(ipv4) = bridge.ipv4.as_ref().filter(|v| v.nat && v.how.last == last) {
         let net = ipv4.address.trunc();
-        rules.push(format!("ip saddr {net} ip daddr != {net} masquerade"));
+        let source = ipv4.how.source.map_or("masquerade".to_owned(), |source| format!("snat ip to {source}"));
+        rules.push(format!("ip saddr {net} ip daddr != {net} {source}"));
     }
-    if let Some(ipv6) = bridge.ipv6.as_ref().filter(|v| v.nat) {
+    if let Some(ipv6) = bridge.ipv6.as_ref().filter(|v| v.nat && v.how.last == last) {
         let net = ipv6.address.trunc();
-        rules.push(format!("ip6 saddr {net} ip6 daddr != {net} masquerade"));
+        let source = ipv6.how.source.map_or("masquerade".to_owned(), |source| format!("snat ip6 to {source}"));
+        rules.push(format!("ip6 saddr {net} ip6 daddr != {net} {source}"));
     }
     rules
 }
@@ -160,6 +175,21 @@ mod tests {
         office.interface = "office".parse().unwrap();
         let lxbr0 = settings_of(&[("ipv4.nat", "true"), ("ipv6.nat", "true")]);
         assert_eq!(render(&[lxbr0, office]), include_str!("golden/firewall.nft"));
+    }
+
+    #[test]
+    fn a_source_and_a_place_among_other_rules_may_be_chosen() {
+        let bridge = settings_of(&[("ipv4.nat", "true"), ("ipv4.nat.address", "192.0.2.7"), ("ipv4.nat.order", "after")]);
+        let text = render(&[bridge]);
+        let (before, after) = text.split_once("srcnat + 5").unwrap();
+        assert!(after.contains("ip saddr 10.1.2.0/24 ip daddr != 10.1.2.0/24 snat ip to 192.0.2.7\n"), "{text}");
+        assert!(!before.contains("saddr"), "{text}");
+    }
+
+    #[test]
+    fn a_bridge_that_does_not_route_lets_nothing_through() {
+        let text = render(&[settings_of(&[("ipv4.routing", "false"), ("ipv6.address", "none")])]);
+        assert!(text.contains("oifname \"lxbr0\" meta nfproto ipv4 reject") && !text.contains("ipv6"), "{text}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod sysctl;
 use lxhost_engine::ports::{NetworkDriver, NetworkKinds, Units};
 use lxhost_model::{Error, Kind, Result};
 use lxhost_netlink::Handle;
+use rustix::io::Errno;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +26,21 @@ pub struct Surroundings {
     pub state_dir: PathBuf,
 }
 
+/// An error of netlink, which has names enough in it.
+fn from_netlink(error: lxhost_netlink::Error) -> Error {
+    use lxhost_netlink::Error as Netlink;
+    let kind = match &error {
+        Netlink::InvalidName(_) | Netlink::InvalidMac(_) | Netlink::InvalidVlan(_) => Kind::InvalidConfig,
+        Netlink::Exists(_) | Netlink::WrongKind { .. } | Netlink::Differs { .. } => Kind::Conflict,
+        _ if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) => Kind::Unsupported,
+        _ => Kind::Failed,
+    };
+    Error::new(kind, error.to_string())
+}
+
+/// Other words for types.
+const WORDS: &[(&str, &str)] = &[("overlay", bridge::VXLAN)];
+
 /// All types of network there are.
 pub struct Networks {
     bridge: Arc<bridge::BridgeNetworks>,
@@ -40,7 +56,7 @@ impl Networks {
 impl NetworkKinds for Networks {
     fn driver(&self, name: &str) -> Result<Arc<dyn NetworkDriver>> {
         match name {
-            "bridge" => Ok(self.bridge.clone()),
+            kind if bridge::KINDS.contains(&kind) => Ok(self.bridge.clone()),
             other => Err(Error::new(
                 Kind::Unsupported,
                 format!("network type {} is unknown; one of {}", lxhost_model::name::quoted(other), self.names().join(", ")),
@@ -48,7 +64,13 @@ impl NetworkKinds for Networks {
         }
     }
 
+    fn resolve(&self, word: &str) -> Result<&'static str> {
+        let word = WORDS.iter().find(|(other, _)| *other == word).map_or(word, |(_, kind)| kind);
+        self.driver(word)?;
+        self.names().into_iter().find(|name| *name == word).ok_or_else(|| Error::failed("the registry of networks lacks a name"))
+    }
+
     fn names(&self) -> Vec<&'static str> {
-        vec!["bridge"]
+        bridge::KINDS.to_vec()
     }
 }

@@ -23,7 +23,7 @@ impl Create {
     /// # Errors
     /// `Unsupported` for an unknown type; `InvalidConfig`.
     pub fn new(ports: &Ports, project: ProjectName, name: NetworkName, kind: &str, config: Config) -> Result<Self> {
-        ports.networks.driver(kind)?;
+        let kind = ports.networks.resolve(kind)?;
         config.iter().try_for_each(|(key, value)| lxhost_model::config::check_text(key, value))?;
         let network = Network {
             id: ObjectId::from_random(ports.host.random()),

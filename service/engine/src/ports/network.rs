@@ -78,6 +78,16 @@ pub trait NetworkKinds: Send + Sync {
     /// `Unsupported`, naming those there are.
     fn driver(&self, name: &str) -> Result<Arc<dyn NetworkDriver>>;
 
+    /// The type that `word` means: its name, or another word for it.
+    ///
+    /// # Errors
+    /// `Unsupported`, as [`NetworkKinds::driver`].
+    fn resolve(&self, word: &str) -> Result<&'static str> {
+        self.driver(word)?;
+        let unnamed = || lxhost_model::Error::failed("the registry of networks lacks a name");
+        self.names().into_iter().find(|name| *name == word).ok_or_else(unnamed)
+    }
+
     /// Names of all drivers.
     fn names(&self) -> Vec<&'static str>;
 }

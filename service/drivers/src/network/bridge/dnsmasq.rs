@@ -5,8 +5,8 @@ use super::settings::{Ipv4, Ipv6, Names, Settings};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// How long an address is given for.
-const LEASE: &str = "1h";
+/// How long what has no lease is told to be valid.
+const VALID: &str = "1h";
 /// Most leases of one family; what a guest that asks for many can make dnsmasq remember.
 const MAX_LEASES: u32 = 65_536;
 
@@ -88,37 +88,69 @@ pub(crate) fn render(settings: &Settings, files: &Files) -> String {
         Names::Dynamic => {}
     }
     if let Some(ipv4) = &settings.ipv4 {
-        ipv4_lines(ipv4, settings.mtu, &mut line);
+        ipv4_lines(ipv4, settings, &mut line);
     }
     if let Some(ipv6) = &settings.ipv6 {
-        ipv6_lines(ipv6, interface.as_str(), &mut line);
+        ipv6_lines(ipv6, settings, &mut line);
     }
     text
 }
 
-fn ipv4_lines(ipv4: &Ipv4, mtu: Option<u32>, line: &mut dyn FnMut(&str)) {
+fn ipv4_lines(ipv4: &Ipv4, settings: &Settings, line: &mut dyn FnMut(&str)) {
     line(&format!("rev-server={}", ipv4.address.trunc()));
     if !ipv4.dhcp {
         return;
     }
     for (first, last) in &ipv4.ranges {
-        line(&format!("dhcp-range={first},{last},{},{LEASE}", ipv4.address.netmask()));
+        line(&format!("dhcp-range={first},{last},{},{}", ipv4.address.netmask(), ipv4.expiry));
     }
-    if let Some(mtu) = mtu {
+    if let Some(mtu) = settings.mtu {
         line(&format!("dhcp-option-force=option:mtu,{mtu}"));
     }
+    match ipv4.gateway {
+        Some(gateway) if gateway == ipv4.address.addr() => {}
+        Some(gateway) => line(&format!("dhcp-option-force=option:router,{gateway}")),
+        // Without a value it is not told at all.
+        None => line("dhcp-option-force=option:router"),
+    }
+    if !ipv4.told.is_empty() {
+        // Who knows this option ignores the router, so it is said here too (RFC 3442).
+        let default = ipv4.gateway.filter(|_| ipv4.told.iter().all(|(to, _)| to.prefix_len() > 0));
+        let told = ipv4.told.iter().map(|(to, by)| format!("{to},{by}"));
+        let told: Vec<String> = told.chain(default.map(|by| format!("0.0.0.0/0,{by}"))).collect();
+        line(&format!("dhcp-option-force=option:classless-static-route,{}", told.join(",")));
+    }
+    let servers = settings.dns.servers.iter().filter(|server| server.is_ipv4()).map(ToString::to_string);
+    option("option:dns-server", servers.collect(), line);
+    option("option:domain-search", settings.dns.search.clone(), line);
 }
 
-fn ipv6_lines(ipv6: &Ipv6, interface: &str, line: &mut dyn FnMut(&str)) {
-    let (net, length) = (ipv6.address.trunc(), ipv6.address.prefix_len());
+fn ipv6_lines(ipv6: &Ipv6, settings: &Settings, line: &mut dyn FnMut(&str)) {
+    let (net, length, interface) = (ipv6.address.trunc(), ipv6.address.prefix_len(), &settings.interface);
     line(&format!("rev-server={net}"));
     line("enable-ra");
+    if !ipv6.routing {
+        // The usual interval, and no router.
+        line(&format!("ra-param={interface},0,0"));
+    }
     if ipv6.stateful {
-        let first = u128::from(net.network()) + 2;
-        line(&format!("dhcp-range={},{},{length},{LEASE}", std::net::Ipv6Addr::from(first), net.broadcast()));
+        for (first, last) in &ipv6.ranges {
+            line(&format!("dhcp-range={first},{last},{length},{}", ipv6.expiry));
+        }
     } else {
         let mode = if ipv6.dhcp { "ra-stateless" } else { "ra-only" };
-        line(&format!("dhcp-range=::,constructor:{interface},{mode},ra-names,{length},{LEASE}"));
+        line(&format!("dhcp-range=::,constructor:{interface},{mode},ra-names,{length},{VALID}"));
+    }
+    // Told by DHCPv6 and in router advertisements.
+    let servers = settings.dns.servers.iter().filter(|server| server.is_ipv6()).map(|server| format!("[{server}]"));
+    option("option6:dns-server", servers.collect(), line);
+    option("option6:domain-search", settings.dns.search.clone(), line);
+}
+
+/// What guests are told, if anything.
+fn option(name: &str, values: Vec<String>, line: &mut dyn FnMut(&str)) {
+    if !values.is_empty() {
+        line(&format!("dhcp-option-force={name},{}", values.join(",")));
     }
 }
 
@@ -150,10 +182,26 @@ mod tests {
             ("bridge.mtu", "1400"),
             ("dns.domain", "Office.Example"),
             ("dns.mode", "none"),
+            ("dns.nameservers", "10.1.2.53, fd42:1:2:3::53,10.1.2.54"),
+            ("dns.search", "office.example,Example"),
+            ("ipv4.dhcp.expiry", "12h"),
+            ("ipv4.dhcp.gateway", "10.1.2.9"),
             ("ipv4.dhcp.ranges", "10.1.2.10-10.1.2.19, 10.1.2.30-10.1.2.30"),
+            ("ipv4.dhcp.routes", "10.8.0.0/16,10.1.2.7"),
+            ("ipv6.dhcp.expiry", "infinite"),
+            ("ipv6.dhcp.ranges", "fd42:1:2:3::100-fd42:1:2:3::1ff"),
             ("ipv6.dhcp.stateful", "true"),
+            ("ipv6.routing", "false"),
         ];
         assert_eq!(rendered(&keys), include_str!("../golden/dnsmasq-every-key.conf"));
+    }
+
+    #[test]
+    fn a_network_that_does_not_route_announces_no_router() {
+        let text = rendered(&[("ipv4.routing", "false"), ("ipv6.routing", "off")]);
+        assert!(text.contains("\ndhcp-option-force=option:router\n") && text.contains("\nra-param=lxbr0,0,0\n"), "{text}");
+        let own = rendered(&[("ipv4.dhcp.routes", "0.0.0.0/0,10.1.2.7")]);
+        assert!(own.contains("classless-static-route,0.0.0.0/0,10.1.2.7\n"), "{own}");
     }
 
     #[test]

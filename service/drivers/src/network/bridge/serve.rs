@@ -163,12 +163,12 @@ fn check_addresses(new: &Entry, others: &[Entry]) -> Result<()> {
     }
 }
 
-fn make_dir(path: &Path) -> Result<()> {
+pub(super) fn make_dir(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|e| Error::io(format!("make {}", path.display()), &e))
 }
 
 /// Writes a file in one step. dnsmasq skips names that begin with a dot.
-fn write_file(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
     let write = || {
         let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
         let staged = path.with_file_name(format!(".{name}.new"));
@@ -181,7 +181,7 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
 
 /// The text of a file of at most `most` bytes; `None` when it is not there. Links are not followed:
 /// some of these directories are dnsmasq's, which talks to guests.
-fn read_small(path: &Path, most: u64) -> Result<Option<String>> {
+pub(super) fn read_small(path: &Path, most: u64) -> Result<Option<String>> {
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
     let read = |file: File| {
         let mut bytes = Vec::new();
@@ -195,7 +195,7 @@ fn read_small(path: &Path, most: u64) -> Result<Option<String>> {
 }
 
 /// Removes a file; says whether it was there.
-fn remove_file(path: &Path) -> Result<bool> {
+pub(super) fn remove_file(path: &Path) -> Result<bool> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
