@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("answer", image::answer, 10_000),
     target("archive", image::archive, 10_000),
     target("bridge", network::bridge, 5_000),
+    target("call", text::call, 20_000),
     target("config", text::config, 10_000),
     target("contract", contract::message, 20_000),
     target("decompress", image::decompress, 2_000),

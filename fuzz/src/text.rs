@@ -49,6 +49,13 @@ pub fn config(data: &[u8]) {
     }
 }
 
+/// Bodies of calls, as a bus may pass them on unread: refused in a line, or taken.
+pub fn call(data: &[u8]) {
+    if let Err(line) = lxhostd::hostile::call(data) {
+        crate::is_a_line(&line);
+    }
+}
+
 /// A definition: refused in a line, or the same when it is written and read again.
 pub fn definition(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {

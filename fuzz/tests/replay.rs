@@ -95,6 +95,7 @@ replays! {
     answers_of_a_sandboxed_program_are_believed_only_when_clean => "answer",
     archives_are_checked_or_refused_in_a_line => "archive",
     keys_of_a_network_cannot_leave_their_line => "bridge",
+    arguments_of_calls_are_taken_or_refused_in_a_line => "call",
     keys_of_an_instance_are_checked => "config",
     messages_of_the_contract_say_the_same_again => "contract",
     compressed_files_end_at_the_cap => "decompress",

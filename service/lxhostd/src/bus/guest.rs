@@ -26,7 +26,7 @@ pub(super) struct Guest {
 }
 
 /// A command from its arguments and options; what is left in `options` is not ours.
-fn command(argv: Vec<String>, options: &mut Options) -> Result<(Exec, bool)> {
+pub(super) fn command(argv: Vec<String>, options: &mut Options) -> Result<(Exec, bool)> {
     if argv.is_empty() || argv[0].is_empty() {
         return Err(invalid("the command is empty"));
     }
@@ -44,7 +44,7 @@ fn command(argv: Vec<String>, options: &mut Options) -> Result<(Exec, bool)> {
 }
 
 /// Size and kind of a terminal.
-fn terminal(exec: &mut Exec, options: &mut Options) -> Result<()> {
+pub(super) fn terminal(exec: &mut Exec, options: &mut Options) -> Result<()> {
     let rows = options.take("rows")?.unwrap_or(24);
     let columns = options.take("cols")?.unwrap_or(80);
     let term = options.take::<String>("term")?.unwrap_or_else(|| "xterm-256color".to_owned());

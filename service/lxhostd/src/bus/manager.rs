@@ -34,7 +34,7 @@ fn lookup<T: std::str::FromStr<Err = Error>>(name: &str, kind: Kind, noun: &str)
 
 /// The id at the end of a path of ours.
 pub(super) fn id_of(path: &ObjectPath<'_>) -> Result<ObjectId> {
-    let bad = || Error::new(Kind::NoSuchInstance, format!("{path} is no instance"));
+    let bad = || Error::new(Kind::NoSuchInstance, format!("{} is no instance", lxhost_model::name::quoted(path.as_str())));
     path.as_str().strip_prefix("/org/lxhost1/instance/").ok_or_else(bad)?.parse().map_err(|_| bad())
 }
 
@@ -44,7 +44,7 @@ impl Manager {
         object(self.bus.publisher.job(&self.bus, id).await?)
     }
 
-    fn spec(values: Values) -> Result<Spec> {
+    pub(super) fn spec(values: Values) -> Result<Spec> {
         let mut options = Options::new(values);
         let vm = match options.text("type")?.as_str() {
             "" | "container" => false,
@@ -65,7 +65,7 @@ impl Manager {
         Ok(spec)
     }
 
-    fn source(values: Values) -> Result<Source> {
+    pub(super) fn source(values: Values) -> Result<Source> {
         let mut options = Options::new(values);
         let source = match options.text("type")?.as_str() {
             "image" => Source::Image(options.take("image")?.ok_or_else(|| invalid("the source names no image"))?),
@@ -80,7 +80,7 @@ impl Manager {
         Ok(source)
     }
 
-    fn bulk_verb(verb: &str, options: &mut Options) -> Result<BulkVerb> {
+    pub(super) fn bulk_verb(verb: &str, options: &mut Options) -> Result<BulkVerb> {
         let (force, seconds) = super::instance::stop_options(options)?;
         let autostart = options.flag("autostart")?;
         Ok(match verb {

@@ -1,6 +1,7 @@
 //! The D-Bus skin: objects over the engine, one file per noun. It parses arguments, asks the engine
 //! and renders answers; it decides nothing. Called by `main`; depends on the engine's API only.
 
+mod arguments;
 mod caller;
 mod error;
 mod exec;
@@ -30,6 +31,7 @@ use zbus::fdo::ObjectManager;
 use zbus::message::Header;
 use zbus::wire::OwnedObjectPath;
 
+pub(crate) use arguments::arguments;
 use error::Failure;
 pub(crate) use log_control::{LogLevel, syslog};
 
