@@ -95,7 +95,7 @@ LAB ?= lab
 
 lab:
 	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-fault-tests --bin lxhost-ports --bin lxhost-bench --bin lab-agent
-	$(CARGO) test --workspace --test kernel --no-run
+	$(CARGO) test --workspace --test kernel --test services_host --test network_host --test launcher --no-run
 
 try: setup deb lab
 	target/debug/lxhost-lab try

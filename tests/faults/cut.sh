@@ -4,7 +4,13 @@
 # With `two`, the pools lie on a disk of their own: what is synced on one says nothing of the other.
 #   cut.sh prepare         disk from /lab/disk.img, daemon on it, images and a pool
 #   cut.sh round N HOW     deeds, the first of them number N; then the cut: `after K` of them, or `at T` seconds
-state=/var/lib/lxhost disk=/run/disk acks=/run/acks log=/tmp/cut.log
+# With `machine`, the host has a kernel of its own, and whoever runs this cuts its power; KEPT outlives that.
+#   cut.sh fill            images and a pool
+#   cut.sh deeds N         deeds, the first of them number N, saying how many were acknowledged
+#   cut.sh verify          what there has to be, after the next boot
+kept=${KEPT:-/run}
+state=/var/lib/lxhost disk=/run/disk acks=$kept/acks log=/tmp/cut.log
+acked=
 wrong() { echo "wrong: $*"; }
 within() {
     left=$1
@@ -52,6 +58,7 @@ deed() { # number name command...: notes what is begun, and what was acknowledge
     name=$1
     shift
     if "$@" >$log 2>&1; then echo "$name" >>$acks; else echo "! $name" >>$acks; return 1; fi
+    test -z "$acked" || { acked=$((acked + 1)) && echo "acknowledged $acked"; }
 }
 image() { # a small image that is nobody else's
     rm -rf /run/image && mkdir -p /run/image/rootfs/etc
@@ -117,7 +124,7 @@ verify() {
         lxctl start $name >$log 2>&1 || wrong "$name does not start: $(cat $log)"
         test "$(lxctl exec $name -- cat /etc/hostname 2>&1)" = $name || wrong "$name has lost its name: $(lxctl exec $name -- ls -l /etc/hostname 2>&1)"
         lxctl exec $name -- cat /etc/hosts | grep -q $name || wrong "$name has lost its hosts"
-        case $name in d*) test "$(lxctl exec $name -- sha256sum /root/data | cut -c 1-64)" = "$(cat /run/data.sum)" || wrong "$name has lost data of its original" ;; esac
+        case $name in d*) test "$(lxctl exec $name -- sha256sum /root/data | cut -c 1-64)" = "$(cat $kept/data.sum)" || wrong "$name has lost data of its original" ;; esac
         lxctl stop --force $name >$log 2>&1 || wrong "$name does not stop: $(cat $log)"
     done
 }
@@ -137,21 +144,33 @@ prepare() {
     printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\n' >/etc/systemd/system/lxhostd.service.d/cut.conf
     systemctl daemon-reload
     switch_on
-    lxctl image import "$META" "$ROOT" --alias busybox >/dev/null
-    lxctl launch busybox base >/dev/null
-    head -c 3000000 /dev/urandom >/run/data && sha256sum </run/data | cut -c 1-64 >/run/data.sum
-    lxctl exec base -- sh -c 'cat >/root/data' </run/data
-    lxctl stop --force base >/dev/null
+    fill
     # A log that starts over is written in place, and syncing it takes nothing else to the disk.
     for n in $(seq 400); do lxctl config set base user.n=0 user.text=$n >/dev/null; done
-    : >$acks
     # What was before is on the disk; the first cut is about what comes after.
     sync -f $state
+}
+fill() {
+    lxctl image import "$META" "$ROOT" --alias busybox >/dev/null
+    lxctl launch busybox base >/dev/null
+    head -c 3000000 /dev/urandom >/run/data && sha256sum </run/data | cut -c 1-64 >$kept/data.sum
+    lxctl exec base -- sh -c 'cat >/root/data' </run/data
+    lxctl stop --force base >/dev/null
+    : >$acks
 }
 
 fs=$FS
 case $1 in
 prepare) prepare ;;
+fill) fill ;;
+deeds)
+    r=$2 acked=0
+    deeds $r 10
+    ;;
+verify)
+    within 400 answers || wrong "the daemon is not at rest: $(lxctl list -c ns --format csv 2>&1)"
+    verify
+    ;;
 round)
     r=$2
     case $3 in

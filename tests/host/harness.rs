@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -25,9 +24,7 @@ pub(crate) const SUITE: Suite = suite!(
         the_nothing_changed_check_sees_every_kind_of_change,
         two_hosts_do_not_see_each_others_processes,
         the_state_directory_can_be_btrfs,
-        a_killed_harness_leaves_no_process_and_no_mount,
         three_hosts_on_a_wire_reach_each_other_and_nobody_else,
-        a_host_that_does_not_boot_is_given_up_and_says_why,
     ]
 );
 
@@ -188,54 +185,4 @@ fn three_hosts_on_a_wire_reach_each_other_and_nobody_else(stage: &Stage) -> Resu
     }
     stage.host.command(["ping", "-c", "1", "-W", "1", "10.77.0.1"]).fail()?;
     Ok(())
-}
-
-fn a_host_that_does_not_boot_is_given_up_and_says_why(stage: &Stage) -> Result<()> {
-    let layer = tempfile::tempdir_in(stage.cache.directory("hosts")?)?;
-    fs::create_dir_all(layer.path().join("usr/lib/systemd"))?;
-    fs::write(layer.path().join("usr/lib/systemd/systemd"), "no program")?;
-    let layers = stage.spec.layers.iter().cloned().chain([layer.path().to_owned()]).collect();
-    let start = Instant::now();
-    let said = Host::boot(&stage.cache, &HostSpec { layers, ..stage.spec.clone() }).map(drop);
-    let said = format!("{:#}", said.err().context("a host without systemd came up")?);
-    ensure!(said.contains("console"), "{said}");
-    ensure!(start.elapsed() < stage.host.patience(Duration::from_secs(30)), "{:?}", start.elapsed());
-    let left = processes_naming(&layer.path().to_string_lossy())?;
-    ensure!(left.is_none(), "a process is left: {left:?}");
-    Ok(())
-}
-
-/// Runs this program as another harness, kills it in the middle, and looks for what it had.
-fn a_killed_harness_leaves_no_process_and_no_mount(stage: &Stage) -> Result<()> {
-    let mut harness = Command::new(std::env::current_exe()?)
-        .args(["--in", stage.host.kind().name(), "harness: the host comes up"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()?;
-    let id = format!("lxhost-lab-{}-0", harness.id());
-    let directory = stage.cache.directory("hosts")?.join(&id);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let boots = || fs::read_to_string(directory.join("console.log")).is_ok_and(|console| console.contains("Welcome"));
-    while !boots() && !directory.join("qmp.sock").exists() {
-        ensure!(Instant::now() < deadline && harness.try_wait()?.is_none(), "the other harness did not boot a host");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    harness.kill()?;
-    harness.wait()?;
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while let Some(left) = processes_naming(&id)? {
-        ensure!(Instant::now() < deadline, "a process is left: {left}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    ensure!(!mounts.contains(&id), "a mount is left: {mounts}");
-    lxhost_tests::host::sweep(&stage.cache)?;
-    ensure!(!directory.exists(), "{} is left", directory.display());
-    Ok(())
-}
-
-/// The command line of a process of the machine that has `id` in it.
-fn processes_naming(id: &str) -> Result<Option<String>> {
-    let lines = fs::read_dir("/proc")?.flatten().map(|entry| fs::read(entry.path().join("cmdline")).unwrap_or_default());
-    Ok(lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).find(|line| line.contains(id)))
 }

@@ -13,12 +13,13 @@ mod inside;
 mod isolation;
 mod journal;
 mod limits;
-mod links;
 mod load;
 mod machine;
+mod misfortune;
 mod networks;
 mod outliving;
 mod package;
+mod parts;
 mod polkit;
 mod power;
 mod refusal;
@@ -38,7 +39,7 @@ const SUITES: &[Suite] = &[
     terminal::SUITE,
     image_verbs::SUITE,
     journal::SUITE,
-    links::SUITE,
+    parts::SUITE,
     networks::SUITE,
     outliving::SUITE,
     polkit::SUITE,
@@ -51,6 +52,7 @@ const SUITES: &[Suite] = &[
     package::SUITE,
     full_disk::SUITE,
     harness::SUITE,
+    misfortune::SUITE,
     load::SUITE,
 ];
 

@@ -1,4 +1,5 @@
-//! Links of every kind on a kernel that has them: runs the tests of the `netlink` crate in a host.
+//! Parts of the product on a kernel, a PID 1 and a bus that are real: runs the tests of other crates in a host,
+//! where they may do what they do nowhere else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,23 +9,57 @@ use anyhow::{Context, Result, ensure};
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
 
-pub(crate) const SUITE: Suite = suite!("links", Base::Packaged, [every_kind_of_link_is_made_adapted_and_removed needs [Vlan]]);
+pub(crate) const SUITE: Suite = suite!(
+    "parts",
+    Base::Packaged,
+    [
+        every_kind_of_link_is_made_adapted_and_removed needs [Vlan],
+        services_are_started_reloaded_and_stopped_by_pid_1,
+        bridges_are_brought_up_repaired_and_taken_down,
+        containers_are_launched_entered_and_ended,
+    ]
+);
 
 fn every_kind_of_link_is_made_adapted_and_removed(stage: &Stage) -> Result<()> {
-    fs::copy(program()?, stage.host.share().join("kernel"))?;
-    let tests = ["/lab/kernel", "--test-threads=1", "--nocapture"];
-    let said = stage.host.command(tests).timeout(Duration::from_secs(100)).succeed()?;
+    run(stage, "kernel", &[])
+}
+
+fn services_are_started_reloaded_and_stopped_by_pid_1(stage: &Stage) -> Result<()> {
+    run(stage, "services_host", &[])
+}
+
+fn bridges_are_brought_up_repaired_and_taken_down(stage: &Stage) -> Result<()> {
+    run(stage, "network_host", &[])
+}
+
+/// The Debian guest of these tests is in every other suite.
+fn containers_are_launched_entered_and_ended(stage: &Stage) -> Result<()> {
+    run(stage, "launcher", &["--skip", "a_debian_guest"])
+}
+
+/// Runs the tests called `name` in the host, without the daemon: none of them may be skipped.
+fn run(stage: &Stage, name: &str, words: &[&str]) -> Result<()> {
+    stage.host.succeed(["systemctl", "stop", "lxhostd.service"])?;
+    let program = stage.host.share().join(name);
+    fs::copy(built(name)?, &program)?;
+    let inside = format!("/lab/{name}");
+    let tests = [inside.as_str(), "--test-threads=1", "--nocapture"].into_iter().chain(words.iter().copied());
+    let tests = stage.host.command(tests).env("LXHOST_HOST_TEST", "1");
+    let tests = tests.env("LXHOST_TEST_RUNTIME", "/usr/libexec/lxhost/lxhost-runtime");
+    let said = tests.timeout(Duration::from_secs(150)).succeed()?;
     ensure!(!said.contains("skipped"), "{said}");
+    fs::remove_file(program)?;
     Ok(())
 }
 
-/// The newest build of the crate's tests.
-fn program() -> Result<PathBuf> {
+/// The newest build of these tests.
+fn built(name: &str) -> Result<PathBuf> {
     let deps = std::env::current_exe()?.with_file_name("deps");
+    let (start, end) = (format!("{name}-"), "abcdef0123456789");
     let builds = fs::read_dir(&deps)?.flatten().filter(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        name.starts_with("kernel-") && !name.contains('.')
+        name.strip_prefix(&start).is_some_and(|hash| hash.chars().all(|digit| end.contains(digit)))
     });
     let newest = builds.max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok());
-    newest.map(|entry| entry.path()).with_context(|| format!("no tests of netlink in {}: make lab", deps.display()))
+    newest.map(|entry| entry.path()).with_context(|| format!("no tests {name} in {}: make lab", deps.display()))
 }

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 /// The cache directory of this user.
@@ -87,6 +87,20 @@ impl Cache {
     }
 }
 
+/// Says so when a file system has no room for what is to be made there.
+///
+/// # Errors
+/// When fewer than `wanted` bytes are free.
+pub fn room(directory: &Path, wanted: u64, what: &str) -> Result<()> {
+    let found = rustix::fs::statvfs(directory).with_context(|| format!("looking at {}", directory.display()))?;
+    let free = found.f_bavail * found.f_frsize;
+    if free < wanted {
+        let mib = |bytes: u64| bytes >> 20;
+        bail!("{what} needs {} MiB in {}, and {} MiB are free", mib(wanted), directory.display(), mib(free));
+    }
+    Ok(())
+}
+
 /// Removes a file or a tree, if there is one.
 ///
 /// # Errors
@@ -154,6 +168,13 @@ mod tests {
         assert!(!half.exists());
         let built = |key: &str| cache.entry("state", key, |_| anyhow::bail!("it is gone")).is_ok();
         assert_eq!([built("old"), built("middle"), built("new")], [false, true, true]);
+    }
+
+    #[test]
+    fn a_disk_that_is_too_full_is_named_with_what_is_missing() {
+        let said = room(Path::new("/"), u64::MAX, "a host").unwrap_err().to_string();
+        assert!(said.starts_with("a host needs ") && said.contains(" MiB in /, and "), "{said}");
+        room(Path::new("/"), 0, "a host").unwrap();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! in a host (that is `host::command`).
 
 use std::io::ErrorKind;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 use anyhow::{Error, Result, bail};
 
@@ -21,6 +21,15 @@ pub fn run(command: &mut Command) -> Result<Output> {
         bail!("{name}: {}\n{}", output.status, tail.join("\n"));
     }
     Ok(output)
+}
+
+/// Starts `command`.
+///
+/// # Errors
+/// When it cannot be started; the message says what installs it.
+pub fn start(command: &mut Command) -> Result<Child> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.spawn().map_err(|error| missing(&name, error))
 }
 
 /// What to say of a tool that cannot be started.

@@ -61,10 +61,10 @@ async fn an_installed_service_is_started_reloaded_restarted_and_stopped_once() {
     remove_when_there(reloaded);
     units.restart_service(unit).await.unwrap();
     assert!(units.is_active(unit).await.unwrap());
+    remove_when_there(started);
     units.stop_service(unit).await.unwrap();
     units.stop_service(unit).await.unwrap();
     assert!(!units.is_active(unit).await.unwrap());
-    remove_when_there(started);
 }
 
 /// Waits for what the service says, and takes it.

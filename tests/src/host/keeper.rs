@@ -197,5 +197,5 @@ fn nspawn(directory: &Path, spec: &HostSpec) -> Result<Child> {
         command.arg(format!("--bind-ro={}:/srv/lab", visible.display()));
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().context("starting systemd-nspawn")
+    tool::start(&mut command)
 }

@@ -18,6 +18,8 @@ pub enum Need {
     AppArmor,
     /// Device-mapper, with thin volumes.
     DeviceMapper,
+    /// The module of ZFS and its tools. No host has it: Debian builds the module on the machine, for minutes.
+    Zfs,
     /// A kernel of its own, that a power cut takes down too.
     Kernel,
     /// The machine's own speed, for what is done by the thousand. An emulated host has it never.
@@ -26,7 +28,9 @@ pub enum Need {
 
 impl Need {
     /// All that are tried in a host.
-    pub const ALL: [Self; 5] = [Self::Cgroup, Self::Vlan, Self::AppArmor, Self::DeviceMapper, Self::Kernel];
+    pub const ALL: [Self; 6] = [Self::Cgroup, Self::Vlan, Self::AppArmor, Self::DeviceMapper, Self::Zfs, Self::Kernel];
+    /// What no kind of host has to have: without it a test is skipped wherever it was to run.
+    pub const OPTIONAL: [Self; 2] = [Self::Zfs, Self::Speed];
 
     /// The word for it in commands and messages.
     #[must_use]
@@ -36,6 +40,7 @@ impl Need {
             Self::Vlan => "vlan",
             Self::AppArmor => "apparmor",
             Self::DeviceMapper => "dm",
+            Self::Zfs => "zfs",
             Self::Kernel => "kernel",
             Self::Speed => "speed",
         }
@@ -59,6 +64,7 @@ impl Need {
             Self::DeviceMapper => {
                 "modprobe dm_thin_pool; dmsetup create probe --table '0 8 zero'; dmsetup remove probe; dmsetup targets | grep -q ^thin"
             }
+            Self::Zfs => "modprobe zfs && zpool list",
             Self::Speed => "true",
             Self::Kernel => "! systemd-detect-virt --quiet --container && test -w /proc/sysrq-trigger",
         }

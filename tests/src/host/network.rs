@@ -7,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
-use super::{Host, HostSpec, Kind};
+use super::{Host, HostSpec};
 use crate::cache::Cache;
+use crate::tool;
 
 /// The name of the bridge in the namespace, and of the interface in each host.
 pub(super) const WIRE: &str = "lab0";
@@ -29,12 +30,9 @@ impl Network {
     pub fn private() -> Result<Self> {
         let script =
             format!("ip link set lo up; ip link add {WIRE} type bridge; ip link set {WIRE} up; echo ready; exec cat >/dev/null");
-        let mut process = Command::new("unshare")
-            .args(["--net", "--", "sh", "-ec", &script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting unshare")?;
+        let mut process = tool::start(
+            Command::new("unshare").args(["--net", "--", "sh", "-ec", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()),
+        )?;
         let mut said = String::new();
         if let Some(out) = process.stdout.take() {
             BufReader::new(out).read_line(&mut said)?;
@@ -48,10 +46,6 @@ impl Network {
     /// # Errors
     /// When one does not come up or does not get its address.
     pub fn hosts(&self, cache: &Cache, spec: &HostSpec, count: u8) -> Result<Vec<Host>> {
-        if spec.kind == Kind::Full {
-            // The state they share is made once, not by all of them.
-            drop(Host::boot(cache, spec)?);
-        }
         thread::scope(|scope| {
             let boots: Vec<_> = (1..=count).map(|number| scope.spawn(move || self.host(cache, spec, number))).collect();
             boots.into_iter().map(|boot| boot.join().map_err(|_| anyhow!("a boot panicked"))?).collect()

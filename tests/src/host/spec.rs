@@ -30,6 +30,9 @@ pub struct HostSpec {
     pub name: String,
     /// The process whose network it is joined to, if any.
     pub network: Option<u32>,
+    /// Whether a crash of a full host takes away what it has not flushed to its disk, as a power cut does;
+    /// else a crash is one of its kernel alone. Flushes take longer then.
+    pub durable: bool,
 }
 
 /// What carries a host, cheapest first.
@@ -110,6 +113,7 @@ impl HostSpec {
             visible: None,
             name: "lab".to_owned(),
             network: None,
+            durable: false,
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::cache::{self, Cache};
 /// security updates is beside it.
 pub const MIRROR: &str = "http://192.0.2.1/debian";
 
+/// What the largest tree takes while it is built.
+const ROOM: u64 = 3 << 29;
+
 /// The recipe of a Debian root tree.
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -89,6 +92,7 @@ impl Recipe {
     /// When mmdebstrap or a command of the recipe fails.
     pub fn tree(&self, cache: &Cache) -> Result<PathBuf> {
         cache.entry("trees", &self.key(), |path| {
+            cache::room(&cache.directory("trees")?, ROOM, "a tree")?;
             eprintln!("building the tree {} ({} packages and what they need)", self.name, self.packages.len());
             build::build(self, cache, path)
         })

@@ -16,7 +16,7 @@ pub enum Places {
     /// In the cheapest host that will do.
     Cheapest,
     /// In hosts of this kind; what a native one lacks is skipped, what a full one lacks is a failure,
-    /// unless it is speed.
+    /// unless it is optional.
     Only(Kind),
 }
 
@@ -79,7 +79,7 @@ impl Tried {
             }
         }
         let why = why.unwrap_or_default();
-        let excused = places == Places::Only(Kind::Native) || needs.contains(&Need::Speed);
+        let excused = places == Places::Only(Kind::Native) || needs.iter().any(|need| Need::OPTIONAL.contains(need));
         Err(if excused { super::skip(&why) } else { anyhow!(why) })
     }
 

@@ -51,6 +51,17 @@ impl Stage {
         Ok(Self { host, spec, package: self.package.clone(), cache: self.cache.clone() })
     }
 
+    /// Another host instead of this one, fresh, whose crash is a power cut.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn durable(self) -> Result<Self> {
+        let Self { host, spec, package, cache } = self;
+        drop(host);
+        let spec = HostSpec { durable: true, ..spec };
+        Ok(Self { host: Host::boot(&cache, &spec)?, spec, package, cache })
+    }
+
     /// `lxctl` with these words, separated by single spaces, as root.
     #[must_use]
     pub fn lxctl(&self, words: &str) -> Cmd<'_> {

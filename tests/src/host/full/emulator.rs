@@ -5,21 +5,26 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::accelerator::Accelerator;
 use super::port::Port;
 use super::qmp::Qmp;
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::host::watch;
 use crate::recipe::Qemu;
 use crate::relay::Relay;
+use crate::tool;
 
 /// No host lives longer, whatever its test forgets.
 const LIFE: Duration = Duration::from_secs(2 * 3600);
+
+/// The file of `Disk::Kept`, in the host's directory.
+pub(super) const DISK: &str = "root.qcow2";
 
 /// The kernel's words. What is off costs time in software and shows nothing here.
 const WORDS: &str = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off tsc=reliable no_timer_check audit=0 \
@@ -63,8 +68,10 @@ pub(super) const MACHINE: &[&str] = &[
 pub(super) struct Start<'paths> {
     /// Kernel, ramdisk and disk.
     pub(super) files: &'paths Path,
-    /// Whether changes go to the disk itself, or away with the emulator.
-    pub(super) keeps: bool,
+    /// Where changes of the disk go.
+    pub(super) disk: Disk,
+    /// What carries out the host's instructions.
+    pub(super) accelerator: &'paths Accelerator,
     /// Whether it waits for a state instead of booting.
     pub(super) resumes: bool,
     /// What the host sees at `/srv/lab`.
@@ -73,15 +80,32 @@ pub(super) struct Start<'paths> {
     pub(super) network: Option<u32>,
 }
 
+/// Where changes of the disk go.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Disk {
+    /// To the disk itself, in any order: nobody uses it before they are all there.
+    Own,
+    /// Away with the emulator.
+    Away,
+    /// To a file of the host's own (`root.qcow2`). Killing the emulator takes away what was not flushed.
+    Kept,
+}
+
 /// A running emulator and everything that leads into it.
 #[derive(Debug)]
 pub(super) struct Emulator {
     pub(super) qmp: Qmp,
     pub(super) port: Arc<Port>,
-    pub(super) directory: PathBuf,
-    process: Child,
-    owner: Option<ChildStdin>,
+    directory: PathBuf,
+    process: Mutex<Process>,
     _relay: Relay,
+}
+
+/// The watcher around it, and the input whose end is its end.
+#[derive(Debug)]
+struct Process {
+    watcher: Child,
+    owner: Option<ChildStdin>,
 }
 
 impl Emulator {
@@ -90,17 +114,18 @@ impl Emulator {
         let share = directory.join("lab");
         fs::create_dir_all(&share).with_context(|| format!("making {}", share.display()))?;
         let mirror = directory.join("mirror.sock");
+        cache::remove(&mirror)?;
         let relay = Relay::on_socket(cache, &mirror)?;
         let log = File::create(directory.join("emulator.log"))?;
-        let mut process = watch::command(directory, LIFE, start.network)?
-            .args(qemu.command())
-            .args(arguments(directory, start))
-            .env("TMPDIR", directory)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("starting unshare")?;
+        let mut process = tool::start(
+            watch::command(directory, LIFE, start.network)?
+                .args(qemu.command())
+                .args(arguments(directory, start))
+                .env("TMPDIR", directory)
+                .stdin(Stdio::piped())
+                .stdout(log.try_clone()?)
+                .stderr(log),
+        )?;
         let owner = process.stdin.take();
         let port = Port::new(directory.join("port.sock"), mirror);
         let begun = Arc::clone(&port);
@@ -116,7 +141,8 @@ impl Emulator {
             drop(process.stdin.take());
             error.context(said(directory))
         })?;
-        let emulator = Self { qmp, port, directory: directory.to_owned(), process, owner, _relay: relay };
+        let process = Mutex::new(Process { watcher: process, owner });
+        let emulator = Self { qmp, port, directory: directory.to_owned(), process, _relay: relay };
         emulator.port.connect()?;
         Ok(emulator)
     }
@@ -164,35 +190,45 @@ impl Emulator {
     }
 
     /// Ends it and waits until it has ended.
-    pub(super) fn quit(mut self) -> Result<()> {
-        self.qmp.execute("quit", &json!({}))?;
-        self.owner = None;
-        self.process.wait()?;
-        Ok(())
+    pub(super) fn quit(self) -> Result<()> {
+        self.qmp.execute("quit", &json!({})).map(drop)
+    }
+
+    /// Kills it, wherever it is, and waits until it is gone.
+    pub(super) fn kill(&self) {
+        self.port.disconnect();
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        // The end of its input ends the watcher, and with that the kernel kills what is in its namespace.
+        process.owner = None;
+        let _ = process.watcher.wait();
     }
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.port.disconnect();
-        // Closing its input is the order to end.
-        self.owner = None;
-        let _ = self.process.wait();
+        self.kill();
     }
 }
 
 fn arguments(directory: &Path, start: &Start<'_>) -> Vec<String> {
     let at = |name: &str| directory.join(name).display().to_string();
     let of = |name: &str| start.files.join(name).display().to_string();
-    let disk = if start.keeps { "cache=unsafe" } else { "snapshot=on" };
+    let root = of("root.img");
+    let disk = match start.disk {
+        Disk::Own => format!("file={root},format=raw,cache=unsafe"),
+        Disk::Away => format!("file={root},format=raw,snapshot=on"),
+        Disk::Kept => {
+            format!("file={},format=qcow2,backing.driver=raw,backing.file.driver=file,backing.file.filename={root}", at(DISK))
+        }
+    };
     let visible = start.visible.map_or_else(|| at("lab"), |path| path.display().to_string());
     let mut arguments: Vec<String> = MACHINE.iter().map(|word| (*word).to_owned()).collect();
     let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
-    add("-accel", "tcg,thread=multi".to_owned());
+    add("-accel", start.accelerator.words().to_owned());
     add("-kernel", of("vmlinux"));
     add("-initrd", of("initrd"));
     add("-append", WORDS.to_owned());
-    add("-drive", format!("id=root,if=none,file={},format=raw,discard=unmap,{disk}", of("root.img")));
+    add("-drive", format!("id=root,if=none,discard=unmap,{disk}"));
     add("-chardev", format!("file,id=console,path={},append=on", at("console.log")));
     add("-serial", "chardev:console".to_owned());
     add("-chardev", format!("socket,id=port,path={},server=on,wait=off", at("port.sock")));

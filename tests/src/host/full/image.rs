@@ -42,9 +42,7 @@ ExecStart=/usr/lib/systemd/systemd-socket-proxyd --exit-idle-time=1min /run/lab-
 
 /// Makes a disk, a kernel and a ramdisk in `directory`.
 pub(super) fn make(spec: &HostSpec, agent: &[u8], directory: &Path) -> Result<()> {
-    let kernel = kernel(&spec.tree)?;
-    fs::write(directory.join("vmlinux"), unpacked(&kernel)?)?;
-    fs::write(directory.join("initrd"), ramdisk(&spec.tree)?)?;
+    kernel(&spec.tree, INIT, directory)?;
     let own = directory.join("own");
     for (path, mode, content) in
         [(AGENT, 0o755, agent), ("etc/systemd/system/lab-mirror.service.d/full.conf", 0o644, FORWARD.as_bytes())]
@@ -58,8 +56,15 @@ pub(super) fn make(spec: &HostSpec, agent: &[u8], directory: &Path) -> Result<()
     crate::cache::remove(&own)
 }
 
+/// Makes a kernel and a ramdisk with this first process in `directory`.
+pub(super) fn kernel(tree: &Path, init: &str, directory: &Path) -> Result<()> {
+    fs::write(directory.join("vmlinux"), unpacked(&packed(tree)?)?)?;
+    fs::write(directory.join("initrd"), ramdisk(tree, init)?)?;
+    Ok(())
+}
+
 /// The kernel's file in a tree.
-fn kernel(tree: &Path) -> Result<PathBuf> {
+fn packed(tree: &Path) -> Result<PathBuf> {
     let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"));
     let found = fs::read_dir(tree.join("boot"))?.flatten().map(|entry| entry.path()).find(named);
     found.with_context(|| format!("there is no kernel in {}", tree.display()))
@@ -80,12 +85,12 @@ fn unpacked(kernel: &Path) -> Result<Vec<u8>> {
     bail!("{} has no kernel packed by zstd in it", kernel.display())
 }
 
-fn ramdisk(tree: &Path) -> Result<Vec<u8>> {
+fn ramdisk(tree: &Path, init: &str) -> Result<Vec<u8>> {
     let mut archive = Cpio::new(Vec::new());
     for path in ["bin", "dev", "root", "modules"] {
         archive.directory(path)?;
     }
-    archive.file("init", 0o755, INIT.as_bytes())?;
+    archive.file("init", 0o755, init.as_bytes())?;
     archive.file("bin/busybox", 0o755, &fs::read(tree.join("usr/bin/busybox"))?)?;
     let releases: Vec<PathBuf> = fs::read_dir(tree.join("usr/lib/modules"))?.flatten().map(|entry| entry.path()).collect();
     for (place, name) in MODULES.iter().enumerate() {

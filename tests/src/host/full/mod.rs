@@ -2,21 +2,26 @@
 //! in about a second, with the package installed and the daemon running. Depends on QEMU of the cache
 //! and on the agent inside. Called by `Host::boot`.
 
+mod accelerator;
 mod cpio;
 mod emulator;
 mod image;
 mod port;
 mod power;
+mod qcow;
 mod qmp;
 mod saved;
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use emulator::{Emulator, Start};
+use accelerator::Accelerator;
+use emulator::{Disk, Emulator, Start};
 
 use crate::cache::{self, Cache};
 use crate::host::network::WIRE;
@@ -29,9 +34,16 @@ const ROOM: u64 = 1 << 30;
 /// A host in an emulator. Dropping it ends it and removes everything of it.
 #[derive(Debug)]
 pub struct Full {
-    emulator: Option<Emulator>,
+    /// None while the power is off and its emulator killed.
+    emulator: Mutex<Option<Arc<Emulator>>>,
     spec: HostSpec,
     on: AtomicBool,
+    directory: PathBuf,
+    /// Kernel, ramdisk and disk.
+    files: PathBuf,
+    accelerator: Accelerator,
+    qemu: Qemu,
+    cache: Cache,
 }
 
 impl Full {
@@ -42,32 +54,59 @@ impl Full {
     /// the end of its console.
     pub(super) fn boot(cache: &Cache, spec: &HostSpec) -> Result<Self> {
         let qemu = Qemu::of(cache)?;
-        let files = saved::saved(cache, &qemu, spec)?;
+        let accelerator = Accelerator::of(cache, &qemu, &spec.tree)?;
+        let files = saved::saved(cache, &qemu, &accelerator, spec)?;
         let (_, directory) = super::directory(cache)?;
         std::fs::create_dir_all(&directory)?;
-        saved::room(&directory, ROOM)?;
-        let start = Start { files: &files, keeps: false, resumes: true, visible: spec.visible.as_deref(), network: spec.network };
-        let resumed = Emulator::start(cache, &qemu, &directory, &start).and_then(|emulator| {
-            let host = Self { emulator: Some(emulator), spec: spec.clone(), on: AtomicBool::new(true) };
-            let state = files.join("state");
-            saved::capabilities(host.emulator()?)?;
-            host.emulator()?.qmp.execute("migrate-incoming", &json!({ "uri": format!("file:{}", state.display()) }))?;
-            host.emulator()?.qmp.migrated(saved::STATE_LIMIT)?;
-            host.emulator()?.qmp.execute("cont", &json!({}))?;
-            host.emulator()?.port.greeted(Duration::from_secs(60))?;
-            host.settle()?;
-            host.first()?;
-            host.join()?;
-            Ok(host)
-        });
-        if resumed.is_err() {
-            cache::remove(&directory)?;
-        }
-        resumed.context("resuming a full host")
+        let host = Self {
+            emulator: Mutex::new(None),
+            spec: spec.clone(),
+            on: AtomicBool::new(true),
+            directory,
+            files,
+            accelerator,
+            qemu,
+            cache: cache.clone(),
+        };
+        // What fails takes the directory with it.
+        host.resume().context("resuming a full host")?;
+        Ok(host)
     }
 
-    fn emulator(&self) -> Result<&Emulator> {
-        self.emulator.as_ref().context("the host is gone")
+    fn resume(&self) -> Result<()> {
+        cache::room(&self.directory, ROOM, "a full host")?;
+        if self.spec.durable {
+            qcow::create(&self.directory.join(emulator::DISK), &self.files.join("root.img"))?;
+        }
+        let emulator = self.start(true)?;
+        saved::capabilities(&emulator)?;
+        let state = self.files.join("state");
+        emulator.qmp.execute("migrate-incoming", &json!({ "uri": format!("file:{}", state.display()) }))?;
+        emulator.qmp.migrated(saved::STATE_LIMIT)?;
+        emulator.qmp.execute("cont", &json!({}))?;
+        emulator.port.greeted(Duration::from_secs(60))?;
+        self.settle()?;
+        self.first()?;
+        self.join()
+    }
+
+    /// Starts an emulator for it.
+    fn start(&self, resumes: bool) -> Result<Arc<Emulator>> {
+        let start = Start {
+            files: &self.files,
+            disk: if self.spec.durable { Disk::Kept } else { Disk::Away },
+            accelerator: &self.accelerator,
+            resumes,
+            visible: self.spec.visible.as_deref(),
+            network: self.spec.network,
+        };
+        let emulator = Arc::new(Emulator::start(&self.cache, &self.qemu, &self.directory, &start)?);
+        *self.emulator.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&emulator));
+        Ok(emulator)
+    }
+
+    fn emulator(&self) -> Result<Arc<Emulator>> {
+        self.emulator.lock().unwrap_or_else(PoisonError::into_inner).clone().context("the host is off")
     }
 
     /// What a host needs after every resume and boot: the time, its name, what it shares.
@@ -123,10 +162,10 @@ impl Full {
 
 impl Drop for Full {
     fn drop(&mut self) {
-        let Some(emulator) = self.emulator.take() else { return };
-        let directory = emulator.directory.clone();
-        drop(emulator);
-        if let Err(error) = cache::remove(&directory) {
+        if let Some(emulator) = self.emulator.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            emulator.kill();
+        }
+        if let Err(error) = cache::remove(&self.directory) {
             eprintln!("a host left something: {error:#}");
         }
     }

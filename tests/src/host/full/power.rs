@@ -1,7 +1,8 @@
-//! Power of a full host: its emulator stays, and keeps the disk. Depends on `emulator`. Called through
-//! `Host`.
+//! Power of a full host: its emulator stays, and keeps the disk; a durable host's is killed by a crash, as a
+//! machine without power is. Depends on `emulator`. Called through `Host`.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -46,9 +47,15 @@ impl Machine for Full {
 
     fn crash(&self) -> Result<()> {
         self.switched_on()?;
-        self.emulator()?.qmp.execute("stop", &json!({}))?;
+        let emulator = self.emulator()?;
         self.on.store(false, Ordering::SeqCst);
-        self.emulator()?.port.disconnect();
+        if self.spec.durable {
+            *self.emulator.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            emulator.kill();
+        } else {
+            emulator.qmp.execute("stop", &json!({}))?;
+            emulator.port.disconnect();
+        }
         Ok(())
     }
 
@@ -56,7 +63,11 @@ impl Machine for Full {
         if self.on.load(Ordering::SeqCst) {
             bail!("the host is on");
         }
-        let emulator = self.emulator()?;
+        let Ok(emulator) = self.emulator() else {
+            self.start(false)?;
+            self.up_again()?;
+            return self.join();
+        };
         let mark = emulator.qmp.mark();
         emulator.qmp.execute("system_reset", &json!({}))?;
         emulator.qmp.wait(mark, "RESET", Duration::from_secs(30))?;
@@ -65,11 +76,11 @@ impl Machine for Full {
     }
 
     fn share(&self) -> PathBuf {
-        self.directory().join("lab")
+        self.directory.join("lab")
     }
 
     fn directory(&self) -> &Path {
-        self.emulator.as_ref().map_or(Path::new("/nonexistent"), |emulator| &emulator.directory)
+        &self.directory
     }
 }
 

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::emulator::{Emulator, MACHINE, Start};
+use super::accelerator::Accelerator;
+use super::emulator::{Disk, Emulator, MACHINE, Start};
 use super::image;
 use crate::cache::{self, Cache};
 use crate::host::HostSpec;
@@ -24,13 +25,13 @@ const ROOM: u64 = 3 << 30;
 const KEPT: usize = 4;
 
 /// The saved host of `spec`.
-pub(super) fn saved(cache: &Cache, qemu: &Qemu, spec: &HostSpec) -> Result<PathBuf> {
+pub(super) fn saved(cache: &Cache, qemu: &Qemu, accelerator: &Accelerator, spec: &HostSpec) -> Result<PathBuf> {
     let agent = agent()?;
-    let below = format!("{:?} {:?} {qemu:?} {MACHINE:?} {}", spec.tree, spec.layers, cpu());
+    let below = format!("{:?} {:?} {qemu:?} {MACHINE:?} {} {}", spec.tree, spec.layers, accelerator.words(), cpu());
     let key = cache::key("full", &[below.as_bytes(), &agent].concat());
     let path = cache.entry("saved", &key, |directory| {
         fs::create_dir(directory)?;
-        let made = make(cache, qemu, spec, &agent, directory);
+        let made = make(cache, qemu, accelerator, spec, &agent, directory);
         if made.is_err() {
             cache::remove(directory)?;
         }
@@ -52,22 +53,11 @@ fn cpu() -> String {
     text.lines().find(|line| line.starts_with("model name")).unwrap_or_default().to_owned()
 }
 
-/// Says so when there is not enough room to make or run a host.
-pub(super) fn room(directory: &Path, wanted: u64) -> Result<()> {
-    let found = rustix::fs::statvfs(directory)?;
-    let free = found.f_bavail * found.f_frsize;
-    if free < wanted {
-        let mib = |bytes: u64| bytes >> 20;
-        bail!("a full host needs {} MiB in {}, and {} MiB are free", mib(wanted), directory.display(), mib(free));
-    }
-    Ok(())
-}
-
-fn make(cache: &Cache, qemu: &Qemu, spec: &HostSpec, agent: &[u8], directory: &Path) -> Result<()> {
-    room(directory, ROOM)?;
-    eprintln!("booting a full host once, to resume it from then on");
+fn make(cache: &Cache, qemu: &Qemu, accelerator: &Accelerator, spec: &HostSpec, agent: &[u8], directory: &Path) -> Result<()> {
+    cache::room(directory, ROOM, "a full host")?;
+    eprintln!("booting a full host once, {accelerator}, to resume it from then on");
     image::make(spec, agent, directory)?;
-    let start = Start { files: directory, keeps: true, resumes: false, visible: None, network: None };
+    let start = Start { files: directory, disk: Disk::Own, accelerator, resumes: false, visible: None, network: None };
     let emulator = Emulator::start(cache, qemu, directory, &start)?;
     emulator.wait_until_up(BOOT_LIMIT)?;
     emulator.say("modprobe -a loop tun 9p 9pnet_virtio; sync; echo 3 >/proc/sys/vm/drop_caches", BOOT_LIMIT)?;
@@ -88,16 +78,4 @@ pub(super) fn capabilities(emulator: &Emulator) -> Result<()> {
     let on = |name: &str| json!({ "capability": name, "state": true });
     let wanted = json!({ "capabilities": [on("mapped-ram"), on("multifd")] });
     emulator.qmp.execute("migrate-set-capabilities", &wanted).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::room;
-
-    #[test]
-    fn a_disk_that_is_too_full_is_named_with_what_is_missing() {
-        let said = room(std::path::Path::new("/"), u64::MAX).unwrap_err().to_string();
-        assert!(said.starts_with("a full host needs ") && said.contains(" MiB in /, and "), "{said}");
-        room(std::path::Path::new("/"), 0).unwrap();
-    }
 }

@@ -19,6 +19,7 @@ use crate::host::machine::say;
 use crate::host::spec::HostSpec;
 use crate::host::watch::joined;
 use crate::relay::Relay;
+use crate::tool;
 
 /// A boot takes two seconds; on a busy machine it may take many times that.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
@@ -46,16 +47,16 @@ impl Native {
         }
         let relay = Relay::on_socket(cache, &directory.join("lab/mirror.sock"))?;
         let cgroup = Cgroup::create(id)?;
-        let mut process = joined(spec.network, "unshare")
-            .args(["--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--propagation=private", "--"])
-            .arg(std::env::current_exe()?)
-            .arg(keeper::ARGUMENT)
-            .arg(directory)
-            .arg(serde_json::to_string(spec)?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting unshare")?;
+        let mut process = tool::start(
+            joined(spec.network, "unshare")
+                .args(["--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--propagation=private", "--"])
+                .arg(std::env::current_exe()?)
+                .arg(keeper::ARGUMENT)
+                .arg(directory)
+                .arg(serde_json::to_string(spec)?)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped()),
+        )?;
         let (Some(orders), Some(reports)) = (process.stdin.take(), process.stdout.take()) else { bail!("unshare has no pipes") };
         let keeper = Mutex::new(Keeper { process, orders: Some(orders), reports: BufReader::new(reports), leader: None });
         let host = Self { directory: directory.to_owned(), keeper, cgroup, _relay: relay };

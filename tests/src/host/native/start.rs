@@ -13,6 +13,7 @@ use super::Native;
 use crate::host::command::within;
 use crate::host::running::{Input, Life, Process};
 use crate::host::stream::Stream;
+use crate::tool;
 
 /// The command that runs `argv` in the host whose PID 1 is `leader`, as root or as an ordinary user.
 #[must_use]
@@ -28,13 +29,9 @@ fn entered(leader: i32, argv: &[String]) -> Command {
 
 impl Native {
     pub(super) fn start_process(&self, argv: &[String]) -> Result<Process> {
-        let mut child = entered(self.leader()?, argv)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .context("starting nsenter")?;
+        let mut command = entered(self.leader()?, argv);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = tool::start(&mut command)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else { bail!("nsenter has no pipes") };
         Ok(Process {
