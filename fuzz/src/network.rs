@@ -98,6 +98,7 @@ pub fn nic(data: &[u8]) {
         ipv4: next().parse().ok(),
         ipv6: next().parse().ok(),
         mtu: None,
+        nic: lxhost_model::device::Nic::default(),
     };
     hostile::nic_file(&plan.name, &plan.hostname);
     match hostile::nic(&network(b"ipv6.dhcp.stateful=true"), &plan) {

@@ -1,7 +1,9 @@
 //! One netlink connection for the life of the daemon. Cheap to clone; every request of this crate
 //! is a method of it, in the file of its noun.
 
+use crate::elsewhere::Elsewhere;
 use crate::{Error, Result};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 
@@ -14,6 +16,8 @@ pub struct Handle {
 struct Connection {
     requests: rtnetlink::Handle,
     pump: JoinHandle<()>,
+    /// Opened by somebody else: it cannot be opened anew.
+    elsewhere: bool,
 }
 
 impl Drop for Connection {
@@ -31,10 +35,21 @@ impl Handle {
         Ok(Handle { connection: Arc::new(Mutex::new(Connection::open()?)) })
     }
 
+    /// A connection through a route socket that was opened in another network namespace.
+    ///
+    /// # Errors
+    /// `Open`.
+    pub fn through(socket: OwnedFd) -> Result<Self> {
+        let socket = Elsewhere::new(socket).map_err(Error::Open)?;
+        let (connection, requests, _) = rtnetlink::from_socket(socket);
+        let connection = Connection { requests, pump: tokio::spawn(connection), elsewhere: true };
+        Ok(Handle { connection: Arc::new(Mutex::new(connection)) })
+    }
+
     /// The request side; a connection whose task has ended is opened anew.
     pub(crate) fn requests(&self) -> Result<rtnetlink::Handle> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        if connection.pump.is_finished() {
+        if connection.pump.is_finished() && !connection.elsewhere {
             *connection = Connection::open()?;
         }
         Ok(connection.requests.clone())
@@ -44,7 +59,7 @@ impl Handle {
 impl Connection {
     fn open() -> Result<Self> {
         let (connection, requests, _) = rtnetlink::new_connection().map_err(Error::Open)?;
-        Ok(Connection { requests, pump: tokio::spawn(connection) })
+        Ok(Connection { requests, pump: tokio::spawn(connection), elsewhere: false })
     }
 }
 

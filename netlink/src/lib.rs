@@ -6,6 +6,7 @@
 mod address;
 mod bridge;
 mod dummy;
+mod elsewhere;
 mod error;
 mod handle;
 mod link;

@@ -4,7 +4,7 @@ use crate::error::errno;
 use crate::{Done, Error, Handle, LinkName, Mac, Result};
 use futures_util::TryStreamExt;
 use rtnetlink::LinkUnspec;
-use rtnetlink::packet_route::link::{InfoData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{InfoBridge, InfoData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 
 /// A network interface of this namespace, as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,11 @@ impl Link {
             }
         }
         link
+    }
+
+    /// Whether it is a bridge that tells VLANs apart.
+    pub fn filters_vlans(&self) -> bool {
+        matches!(&self.data, Some(InfoData::Bridge(infos)) if infos.contains(&InfoBridge::VlanFiltering(true)))
     }
 
     /// Whether its hardware address is `mac`.
@@ -197,6 +202,48 @@ impl Handle {
             Err(error) if error.errno() == Some(errno::NO_PROCESS) => Err(Error::NoSuchProcess(pid)),
             other => other,
         }
+    }
+
+    /// Moves the link called `name` into the network namespace of a process, under the name `to`; it is up there if
+    /// `up`, else down.
+    ///
+    /// # Errors
+    /// As [`Handle::move_link`]; `Exists` when the name is taken there.
+    pub async fn hand_over(&self, name: &str, pid: u32, to: &LinkName, up: bool) -> Result<()> {
+        let link = self.existing(name).await?;
+        if link.up {
+            let _ = self.set_down(name).await?;
+        }
+        let message = LinkUnspec::new_with_index(link.index).name(to.as_str()).setns_by_pid(pid);
+        let message = if up { message.up() } else { message }.build();
+        match self.change(message, format!("move network interface {name} to process {pid}")).await {
+            Err(error) if error.errno() == Some(errno::NO_PROCESS) => Err(Error::NoSuchProcess(pid)),
+            Err(error) if error.errno() == Some(errno::EXISTS) => {
+                Err(Error::Exists(format!("{to} in the namespace of process {pid}")))
+            }
+            other => other,
+        }
+    }
+
+    /// Gives the link called `name` this hardware address and size, each where one is given.
+    ///
+    /// # Errors
+    /// `NoSuchLink`; `Kernel`, as when it cannot have that size.
+    pub async fn ensure_looks(&self, name: &str, mac: Option<Mac>, mtu: Option<u32>) -> Result<Done> {
+        let link = self.existing(name).await?;
+        let (mac, mtu) = (mac.filter(|mac| !link.has_mac(*mac)), mtu.filter(|mtu| *mtu != link.mtu));
+        if mac.is_none() && mtu.is_none() {
+            return Ok(Done::Already);
+        }
+        let mut message = LinkUnspec::new_with_index(link.index);
+        if let Some(mac) = mac {
+            message = message.address(mac.bytes().to_vec());
+        }
+        if let Some(mtu) = mtu {
+            message = message.mtu(mtu);
+        }
+        self.change(message.build(), format!("change network interface {name}")).await?;
+        Ok(Done::Changed)
     }
 
     /// The link called `name`, which has to exist.

@@ -5,7 +5,7 @@ use crate::{Error, Handle, LinkName, Mac, Result};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
 use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 
-/// A pair: one end here, a port of a bridge; the other in the network namespace of a process.
+/// A pair: one end here, a port of a bridge or alone; the other in the network namespace of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Veth {
     /// Process in whose namespace the other end is born.
@@ -13,14 +13,17 @@ pub struct Veth {
     /// Name of the end here.
     pub host_name: LinkName,
     /// Bridge that the end here joins.
-    pub bridge: LinkName,
+    pub bridge: Option<LinkName>,
     /// Name of the other end, inside.
     pub guest_name: LinkName,
     /// Hardware address of the other end; the one here gets [`Mac::host_end`] of it.
     pub mac: Mac,
-    /// Largest packet of both ends, bytes; `None` takes the bridge's.
+    /// Largest packet of both ends, bytes; `None` takes the bridge's, else 1500.
     pub mtu: Option<u32>,
 }
+
+/// Largest packet where nothing else says one.
+const ETHERNET: u32 = 1500;
 
 impl Handle {
     /// As [`Handle::create_veth`], from text.
@@ -39,7 +42,7 @@ impl Handle {
         let veth = Veth {
             pid,
             host_name: host_name.parse()?,
-            bridge: bridge.parse()?,
+            bridge: Some(bridge.parse()?),
             guest_name: guest_name.parse()?,
             mac: mac.parse()?,
             mtu,
@@ -47,14 +50,17 @@ impl Handle {
         self.create_veth(&veth).await
     }
 
-    /// Makes the pair, both ends up, the near end in its bridge: 1 ms, where making it here and
+    /// Makes the pair, both ends up, the near end in its bridge if it has one: 1 ms, where making it here and
     /// moving one end waits 16 ms for an RCU grace period. On failure nothing is left.
     ///
     /// # Errors
     /// `Exists` when either name is taken, `NoSuchLink` for the bridge, `NoSuchProcess`, `Kernel`.
     pub async fn create_veth(&self, veth: &Veth) -> Result<()> {
-        let bridge = self.existing(veth.bridge.as_str()).await?;
-        let mtu = veth.mtu.unwrap_or(bridge.mtu);
+        let bridge = match &veth.bridge {
+            Some(bridge) => Some(self.existing(bridge.as_str()).await?),
+            None => None,
+        };
+        let mtu = veth.mtu.or(bridge.as_ref().map(|bridge| bridge.mtu)).unwrap_or(ETHERNET);
         // The kernel opens the end that VETH_INFO_PEER describes before the two are tied together
         // (veth_open: ENOTCONN) and ignores IFLA_MASTER there. So the far end is the one the message
         // is about, and the near end is opened and joined by a second message.
@@ -78,14 +84,18 @@ impl Handle {
                 error => error,
             });
         }
-        let join = LinkUnspec::new_with_name(veth.host_name.as_str()).controller(bridge.index).up().build();
-        let joined = self.change(join, format!("add {} to bridge {}", veth.host_name, veth.bridge)).await;
+        let near = LinkUnspec::new_with_name(veth.host_name.as_str()).up();
+        let (near, what) = match &bridge {
+            Some(bridge) => (near.controller(bridge.index), format!("add {} to bridge {}", veth.host_name, bridge.name)),
+            None => (near, format!("set network interface {} up", veth.host_name)),
+        };
+        let joined = self.change(near.build(), what).await;
         if joined.is_err() {
             let _ = self.delete_link(veth.host_name.as_str()).await;
         }
-        joined.map_err(|error| match error {
-            error if error.errno() == Some(errno::FULL) => Error::BridgeFull(veth.bridge.to_string()),
-            error => error,
+        joined.map_err(|error| match (error, bridge) {
+            (error, Some(bridge)) if error.errno() == Some(errno::FULL) => Error::BridgeFull(bridge.name),
+            (error, _) => error,
         })
     }
 

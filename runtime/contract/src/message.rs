@@ -92,6 +92,11 @@ record! {
     pub struct ConsoleLog {}
 }
 
+record! {
+    /// Asks for a route socket (rtnetlink(7)) in the container's network namespace; it is beside the answer.
+    pub struct RouteSocket {}
+}
+
 messages! {
     /// What the daemon asks.
     pub enum Request {
@@ -127,6 +132,8 @@ messages! {
         0x0132 => ExecResize,
         /// A session's end was seen.
         0x0133 => ExecAck,
+        /// A socket for the container's network. Since 1.1.
+        0x0140 => RouteSocket,
     }
 }
 

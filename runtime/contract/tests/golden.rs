@@ -118,6 +118,7 @@ fn all() -> Vec<(&'static str, Message)> {
         ("console-detach", request(ConsoleDetach { id: 3 })),
         ("console-resize", request(ConsoleResize { rows: 24, columns: 80 })),
         ("console-log", request(ConsoleLog {})),
+        ("route-socket", request(RouteSocket {})),
         ("exec", request(exec())),
         ("exec-signal", request(ExecSignal { id: 9, signal: 15 })),
         ("exec-resize", request(ExecResize { id: 9, rows: 1, columns: 2 })),

@@ -2,12 +2,14 @@
 //!
 //! One socket hears of changes, the other asks the kernel for the whole list: nothing is kept from one to the next.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lxhost_contract::{Bytes, InterfaceAddress};
+use rustix::fs::{Mode, OFlags, open as open_file};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netdevice, recv, send, socket_with};
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces};
 
 /// RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR.
 const GROUPS: u32 = 0x10 | 0x100;
@@ -33,6 +35,16 @@ pub(crate) fn open() -> Result<(OwnedFd, OwnedFd), Errno> {
     let changes = make(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     bind(&changes, &SocketAddrNetlink::new(0, GROUPS))?;
     Ok((changes, make(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?))
+}
+
+/// A route socket in the network namespace of `init`, opened with our own rights: with those that the sockets above were
+/// opened with, links could not be brought back to the host.
+pub(crate) fn route_socket(init: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let own = open_file("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    move_into_thread_name_spaces(init, ThreadNameSpaceType::NETWORK)?;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None);
+    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?;
+    socket
 }
 
 /// The addresses of a container, as last seen.

@@ -2,6 +2,7 @@
 //! knows them by name. Depends on the engine's ports; called by `lxhostd`, which wires it.
 
 mod blocking;
+pub mod device;
 pub mod hostile;
 pub mod image;
 pub mod network;

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NicPlan, Units};
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NicKind, NicPlan, Units};
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use lxhost_netlink::{Bridge, Handle};
 use std::io::{Read, Write};
@@ -139,6 +139,7 @@ fn nic(hostname: &str, seed: u8) -> NicPlan {
         ipv4: None,
         ipv6: None,
         mtu: None,
+        nic: lxhost_model::device::Nic::default(),
     }
 }
 
@@ -158,7 +159,9 @@ impl Host {
     async fn attach(&self, network: &Network, plan: &NicPlan) -> Guest {
         let guest = Guest::new();
         let spec = self.driver.join(network, plan).await.unwrap();
-        self.links.veth_into(guest.0.id(), &spec.host_name, &spec.bridge, &spec.name, &spec.mac, spec.mtu).await.unwrap();
+        let NicKind::Bridged(port) = &spec.kind else { panic!("{spec:?}") };
+        let mac = spec.mac.as_deref().unwrap();
+        self.links.veth_into(guest.0.id(), &port.end.name, &port.bridge, &spec.name, mac, spec.mtu).await.unwrap();
         guest
     }
 }
@@ -254,8 +257,8 @@ async fn guests_get_addresses_and_find_each_other_by_name_and_down_leaves_nothin
     assert_eq!((c1_lease.mac.as_str(), c1_lease.address), ("00:16:3e:00:00:01", first.into()));
     assert!(c1_lease.expires > 0);
 
-    host.driver.leave(&network, nic("c1", 1).instance).await.unwrap();
-    host.driver.leave(&network, nic("c1", 1).instance).await.unwrap();
+    host.driver.leave(&network, nic("c1", 1).instance, None).await.unwrap();
+    host.driver.leave(&network, nic("c1", 1).instance, None).await.unwrap();
     eventually("c1 is forgotten", || !c2.resolves("a", "c1", &server, &first.to_string())).await;
     assert!(host.driver.leases(&network).await.unwrap().iter().all(|l| l.hostname != "c1"), "its lease is given back");
 

@@ -26,6 +26,8 @@ pub struct Ports {
     pub pools: Arc<dyn ports::PoolKinds>,
     /// Networks.
     pub networks: Arc<dyn ports::NetworkKinds>,
+    /// Interfaces that join no network of ours.
+    pub nics: Arc<dyn ports::NicKinds>,
     /// Files of images.
     pub images: Arc<dyn ports::ImageFilesStore>,
     /// Remotes.

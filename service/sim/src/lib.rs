@@ -12,6 +12,7 @@ mod host;
 mod images;
 mod launcher;
 mod networks;
+mod nics;
 #[cfg(feature = "faults")]
 pub mod points;
 mod pools;
@@ -24,6 +25,7 @@ pub use host::SimHost;
 pub use images::SimImages;
 pub use launcher::SimLauncher;
 pub use networks::SimNetworks;
+pub use nics::SimNics;
 pub use pools::SimPools;
 pub use source::SimSource;
 pub use store::SimStore;
@@ -46,6 +48,8 @@ pub struct Sim {
     pub pools: Arc<SimPools>,
     /// Networks.
     pub networks: Arc<SimNetworks>,
+    /// Interfaces without a network.
+    pub nics: Arc<SimNics>,
     /// Files of images.
     pub images: Arc<SimImages>,
     /// The remote `sim:`.
@@ -70,6 +74,7 @@ impl Sim {
             source: Arc::new(SimSource::new(Arc::clone(&faults))),
             authority: Arc::default(),
             host: Arc::new(SimHost::new(state_dir)),
+            nics: Arc::new(SimNics::new(Arc::clone(&faults))),
             networks,
             images,
             faults,
@@ -83,6 +88,7 @@ impl Sim {
             launcher: self.launcher.clone(),
             pools: self.pools.clone(),
             networks: self.networks.clone(),
+            nics: self.nics.clone(),
             images: self.images.clone(),
             sources: vec![self.source.clone()],
             authority: self.authority.clone(),

@@ -3,7 +3,7 @@
 use crate::{Faults, locked};
 use async_trait::async_trait;
 use ipnet::{Ipv4Net, Ipv6Net};
-use lxhost_engine::ports::{Lease, NetworkDriver, NetworkKinds, NicPlan, NicSpec};
+use lxhost_engine::ports::{HostEnd, Lease, NetworkDriver, NetworkKinds, NicKind, NicPlan, NicSpec, Port};
 use lxhost_model::config::{Config, check_text};
 use lxhost_model::name::quoted;
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
@@ -17,6 +17,7 @@ const BRIDGE: &str = "bridge";
 #[derive(Debug, Clone)]
 struct Nic {
     instance: ObjectId,
+    name: String,
     lease: Option<Lease>,
 }
 
@@ -145,20 +146,16 @@ impl NetworkDriver for SimNetworks {
             hostname: nic.hostname.clone(),
             expires: 0,
         });
-        cables.nics.insert(key, Nic { instance: nic.instance, lease });
+        cables.nics.insert(key, Nic { instance: nic.instance, name: nic.name.clone(), lease });
         let digits: String = nic.mac.chars().filter(char::is_ascii_hexdigit).collect();
-        Ok(NicSpec {
-            name: nic.name.clone(),
-            host_name: format!("sim{digits}"),
-            bridge: network.interface(),
-            mac: nic.mac.clone(),
-            mtu: nic.mtu,
-        })
+        let end = HostEnd { name: nic.nic.host_name.clone().unwrap_or_else(|| format!("sim{digits}")), ..HostEnd::default() };
+        Ok(NicSpec::new(nic, NicKind::Bridged(Port { end, bridge: network.interface(), ..Port::default() })))
     }
 
-    async fn leave(&self, network: &Network, instance: ObjectId) -> Result<()> {
+    async fn leave(&self, network: &Network, instance: ObjectId, name: Option<&str>) -> Result<()> {
         self.faults.pass("network.leave")?;
-        locked(&self.cables).nics.retain(|(holder, _), nic| *holder != network.id || nic.instance != instance);
+        let is_meant = |nic: &Nic| nic.instance == instance && name.is_none_or(|name| nic.name == name);
+        locked(&self.cables).nics.retain(|(holder, _), nic| *holder != network.id || !is_meant(nic));
         Ok(())
     }
 

@@ -36,6 +36,10 @@ impl Server {
                 Ok(file) => return Some(Answer { asker, reply: Done {}.into(), descriptor: Some(file) }),
                 Err(errno) => Err(refuse(Refusal::Failed, errno, "console")),
             },
+            Request::RouteSocket(_) => match crate::addresses::route_socket(self.of.init.pidfd.as_fd()) {
+                Ok(socket) => return Some(Answer { asker, reply: Done {}.into(), descriptor: Some(socket) }),
+                Err(errno) => Err(refuse(Refusal::Failed, errno, "route socket")),
+            },
             Request::ConsoleAttach(attach) => match self.attach(&attach, descriptors) {
                 Ok(id) => return Some(Answer { asker, reply: ConsoleAttached { id }.into(), descriptor: None }),
                 Err(refused) => Err(refused),

@@ -4,7 +4,7 @@
 pub mod bridge;
 pub(crate) mod docker;
 pub(crate) mod firewall;
-mod sysctl;
+pub(crate) mod sysctl;
 
 use lxhost_engine::ports::{NetworkDriver, NetworkKinds, Units};
 use lxhost_model::{Error, Kind, Result};
@@ -27,11 +27,11 @@ pub struct Surroundings {
 }
 
 /// An error of netlink, which has names enough in it.
-fn from_netlink(error: lxhost_netlink::Error) -> Error {
+pub(crate) fn from_netlink(error: lxhost_netlink::Error) -> Error {
     use lxhost_netlink::Error as Netlink;
     let kind = match &error {
         Netlink::InvalidName(_) | Netlink::InvalidMac(_) | Netlink::InvalidVlan(_) => Kind::InvalidConfig,
-        Netlink::Exists(_) | Netlink::WrongKind { .. } | Netlink::Differs { .. } => Kind::Conflict,
+        Netlink::Exists(_) | Netlink::NoSuchLink(_) | Netlink::WrongKind { .. } | Netlink::Differs { .. } => Kind::Conflict,
         _ if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) => Kind::Unsupported,
         _ => Kind::Failed,
     };

@@ -6,13 +6,13 @@ use lxhost_model::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
 
 /// /proc/sys/net, or a stand-in.
-pub(super) struct Sysctl {
+pub(crate) struct Sysctl {
     root: PathBuf,
 }
 
 impl Sysctl {
     /// The kernel's.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Sysctl { root: PathBuf::from("/proc/sys/net") }
     }
 
@@ -37,7 +37,7 @@ impl Sysctl {
     ///
     /// # Errors
     /// `Unsupported` when it is off and cannot be turned on.
-    pub(super) fn forward_ipv4(&self) -> Result<()> {
+    pub(crate) fn forward_ipv4(&self) -> Result<()> {
         self.set("ipv4/ip_forward", "1").map_err(|e| off("net.ipv4.ip_forward", &e))
     }
 
@@ -46,7 +46,7 @@ impl Sysctl {
     ///
     /// # Errors
     /// `Unsupported` when it is off and cannot be turned on, or when the host would lose its routes.
-    pub(super) fn forward_ipv6(&self) -> Result<()> {
+    pub(crate) fn forward_ipv6(&self) -> Result<()> {
         let key = "ipv6/conf/all/forwarding";
         if self.get(key).as_deref() == Some("1") {
             return Ok(());
@@ -64,6 +64,15 @@ impl Sysctl {
             }
         }
         self.set(key, "1").map_err(|e| off("net.ipv6.conf.all.forwarding", &e))
+    }
+
+    /// Has the host answer on the link for neighbours that it was told to answer for (IPv6 needs a switch, IPv4 none).
+    ///
+    /// # Errors
+    /// `Unsupported` when it is off and cannot be turned on.
+    pub(crate) fn answer_neighbours(&self, interface: &str) -> Result<()> {
+        let key = format!("ipv6/conf/{interface}/proxy_ndp");
+        self.set(&key, "1").map_err(|e| off(&format!("net.ipv6.conf.{interface}.proxy_ndp"), &e))
     }
 
     /// Keeps what guests announce from configuring the host's end of their bridge: no addresses and

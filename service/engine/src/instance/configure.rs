@@ -1,6 +1,7 @@
-//! `instance.configure`: keys, devices, profiles and description change together or not at all.
+//! `instance.configure`: keys, devices, profiles and description change together or not at all; interfaces of a running
+//! instance at once.
 
-use super::{expand, guard, mac, mac_key, questions};
+use super::{expand, guard, mac, mac_key, nics, questions, refuse_clashes, rewire};
 use crate::core::instance_of;
 use crate::job::Output;
 use crate::ports::{Row, State, Write, same};
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use lxhost_model::config::{Config, check_instance};
 use lxhost_model::device::Devices;
 use lxhost_model::name::ProfileName;
-use lxhost_model::{Action, Instance, ObjectId};
+use lxhost_model::{Action, Instance, ObjectId, Status};
 
 /// What changes; `None` stays.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +96,7 @@ impl Verb for Configure {
     fn questions(&self, state: &State) -> Vec<Question> {
         let mut questions = questions(state, self.id, Action::InstanceConfigure, self.name());
         // A change that cannot be made is refused later, whoever asks.
-        questions.extend(self.changed(state).ok().and_then(|record| guard(state, &record, self.name())));
+        questions.extend(self.changed(state).ok().into_iter().flat_map(|record| guard(state, &record, self.name())));
         questions
     }
 
@@ -107,10 +108,33 @@ impl Verb for Configure {
         self.changed(state).map(drop)
     }
 
+    async fn needs(&self, view: &View<'_>) -> Result<Option<Box<dyn Verb>>> {
+        match (instance_of(&view.state, self.id), self.changed(&view.state)) {
+            (Ok(before), Ok(record)) if matches!(before.status, Status::Running | Status::Frozen) => {
+                super::nics::needed(view, &nics(&view.state, &record)?).await
+            }
+            _ => Ok(None),
+        }
+    }
+
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
-        let record = self.changed(&view.state)?;
-        crate::step::nics(&view.state, &record, &expand(&view.state, &record))?;
-        Ok(Plan::writes(vec![Write::Update(Row::Instance(record))]))
+        let (before, record) = (instance_of(&view.state, self.id)?, self.changed(&view.state)?);
+        let wanted = nics(&view.state, &record)?;
+        let present = nics(&view.state, &before);
+        // What it had already is not refused now.
+        if present.as_ref().ok() != Some(&wanted) {
+            refuse_clashes(&view.state, self.id, &wanted)?;
+        }
+        let steps = if matches!(before.status, Status::Running | Status::Frozen) {
+            rewire(self.id, &present.unwrap_or_default(), &wanted)
+        } else {
+            vec![]
+        };
+        let mut back = Instance::clone(&before);
+        // The writes raise it.
+        back.generation += 1;
+        let failed = if steps.is_empty() { vec![] } else { vec![Write::Update(Row::Instance(back))] };
+        Ok(Plan { steps, failed, ..Plan::writes(vec![Write::Update(Row::Instance(record))]) })
     }
 
     fn finish(&self, _plan: &Plan, _outcome: &Outcome, state: &State) -> Result<Finish> {

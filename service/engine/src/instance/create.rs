@@ -206,10 +206,9 @@ impl Verb for Create {
             questions.push(Question { action: Action::InstanceOperate, details: details.clone() });
         }
         // The image may not be here yet; it has no say in this.
-        if let Ok(record) = self.record_of(state, None, 0, String::new())
-            && guard(state, &record, self.name()).is_some()
-        {
-            questions.push(Question { action: Action::InstanceConfigurePrivileged, details });
+        if let Ok(record) = self.record_of(state, None, 0, String::new()) {
+            let asked = guard(state, &record, self.name()).into_iter();
+            questions.extend(asked.map(|question| Question { details: details.clone(), ..question }));
         }
         questions
     }
@@ -285,7 +284,11 @@ impl Verb for Create {
         record.ids = free_ids(state, &view.ports.host.taken_ids().await?)?;
         let _ = self.name.set(record.name.clone());
         let pool: Pool = pool_of(state, &record)?;
-        crate::step::nics(state, &record, &super::expand(state, &record))?;
+        let nics = super::nics(state, &record)?;
+        // A copy may wait, stopped, for its addresses.
+        if !matches!(self.source, Source::Copy(_)) {
+            super::refuse_clashes(state, record.id, &nics)?;
+        }
         let mut writes = vec![Write::Insert(Row::Instance(record.clone()))];
         let root = match &self.source {
             Source::Copy(from) => Step::CopyRoot { pool, from: *from, to: record.id },

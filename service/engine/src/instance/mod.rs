@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod exited;
 mod freeze;
+mod nics;
 mod rename;
 mod restart;
 mod start;
@@ -17,6 +18,8 @@ pub use create::{Create, Source, Spec};
 pub use delete::Delete;
 pub(crate) use exited::Exited;
 pub use freeze::{Freeze, Thaw};
+pub use nics::Wired;
+pub(crate) use nics::{nics, refuse_clashes, rewire};
 pub use rename::Rename;
 pub use restart::Restart;
 pub use start::Start;
@@ -40,9 +43,17 @@ pub fn expand(state: &State, instance: &Instance) -> Expanded {
 }
 
 /// The one guard that every writer of configuration calls, on the final merged result: what equals
-/// root on the host is asked about by name.
-pub(crate) fn guard(state: &State, instance: &Instance, verb: &str) -> Option<Question> {
-    expand(state, instance).is_privileged().then(|| Question::about(Action::InstanceConfigurePrivileged, instance, verb))
+/// root on the host is asked about by name, and so is what reaches links of the host.
+pub(crate) fn guard(state: &State, instance: &Instance, verb: &str) -> Vec<Question> {
+    let asked = guarded(&expand(state, instance));
+    asked.into_iter().map(|action| Question::about(action, instance, verb)).collect()
+}
+
+/// What a merged configuration asks beside the right to write it.
+pub(crate) fn guarded(merged: &Expanded) -> Vec<Action> {
+    let physical = merged.devices.values().any(lxhost_model::device::Device::reaches_links);
+    let asked = [(merged.is_privileged(), Action::InstanceConfigurePrivileged), (physical, Action::NetworkAttachPhysical)];
+    asked.into_iter().filter(|(asked, _)| *asked).map(|(_, action)| action).collect()
 }
 
 /// Questions of a verb that acts on one existing instance. An instance that is gone is asked about
@@ -56,12 +67,10 @@ pub(crate) fn questions(state: &State, id: ObjectId, action: Action, verb: &str)
 
 /// What a run of `instance` uses outside of it.
 pub(crate) fn ran(state: &State, instance: &Instance) -> Ran {
-    let nics = crate::step::nics(state, instance, &expand(state, instance)).unwrap_or_default();
-    Ran {
-        instance: instance.id,
-        machine: instance.machine_name(),
-        networks: nics.into_iter().map(|(network, _)| network.name.clone()).collect(),
-    }
+    let nics = nics(state, instance).unwrap_or_default();
+    let networks = nics.iter().filter_map(|nic| nic.network.clone()).collect();
+    let nics = nics.into_iter().filter(|nic| nic.network.is_none()).collect();
+    Ran { instance: instance.id, machine: instance.machine_name(), networks, nics }
 }
 
 /// The pool an instance lies on.

@@ -47,17 +47,12 @@ impl Verb for Start {
 
     async fn needs(&self, view: &View<'_>) -> Result<Option<Box<dyn Verb>>> {
         let Some(instance) = view.state.instances.get(&self.id) else { return Ok(None) };
-        let expanded = super::expand(&view.state, instance);
-        for (network, _) in crate::step::nics(&view.state, instance, &expanded)? {
-            if !view.ports.networks.driver(&network.kind)?.is_up(&network).await? {
-                return Ok(Some(Box::new(crate::network::Up::new(network))));
-            }
-        }
-        Ok(None)
+        super::nics::needed(view, &super::nics(&view.state, instance)?).await
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let instance = instance_of(&view.state, self.id)?;
+        super::refuse_clashes(&view.state, self.id, &super::nics(&view.state, &instance)?)?;
         Ok(Plan {
             writes: vec![Write::Transition(self.id, Trigger::Start)],
             steps: vec![Step::Launch(ran(&view.state, &instance))],

@@ -1,6 +1,7 @@
 //! Running containers: from a launch specification to a verified init, and what is done to it then.
 //! On a real host: PID 1's scope, the monitor, netlink and machined, together in `host/launcher`.
 
+use super::NicSpec;
 use async_trait::async_trait;
 use lxhost_model::instance::Exit;
 use lxhost_model::{IdRange, ObjectId, Result};
@@ -24,21 +25,6 @@ pub enum RootSpec {
         /// Its directory.
         path: PathBuf,
     },
-}
-
-/// A network interface of the container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NicSpec {
-    /// Name inside.
-    pub name: String,
-    /// Name of the host's end of the veth, at most 15 bytes.
-    pub host_name: String,
-    /// Bridge the host's end joins.
-    pub bridge: String,
-    /// Hardware address inside, `aa:bb:cc:dd:ee:ff`.
-    pub mac: String,
-    /// MTU, if not the bridge's.
-    pub mtu: Option<u32>,
 }
 
 /// A directory of the host that the container sees (idmapped).
@@ -218,6 +204,17 @@ pub trait Launcher: Send + Sync {
 
     /// Removes what outlives a run: console log and recorded exit. For an instance that is being deleted. Idempotent.
     async fn forget(&self, id: ObjectId) -> Result<()>;
+
+    /// Gives a running container an interface, or makes the one of that name be as `nic` says. Idempotent; on
+    /// failure nothing of a new interface is left.
+    ///
+    /// # Errors
+    /// `NotRunning`; `Conflict` when the name inside or of the host's end is somebody else's.
+    async fn plug(&self, id: ObjectId, nic: &NicSpec) -> Result<()>;
+
+    /// Takes the interface called `name` inside from a running container; a physical one is the host's again.
+    /// Idempotent, also when the container does not run.
+    async fn unplug(&self, id: ObjectId, name: &str) -> Result<()>;
 
     /// Freezes all its processes and waits until they are. Idempotent.
     async fn freeze(&self, id: ObjectId) -> Result<()>;

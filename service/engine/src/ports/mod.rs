@@ -9,6 +9,7 @@ pub mod host;
 pub mod image;
 pub mod launcher;
 pub mod network;
+pub mod nic;
 pub mod sandbox;
 pub mod storage;
 pub mod store;
@@ -19,9 +20,10 @@ pub use authority::{Authority, Caller, Details};
 pub use host::{Check, Host};
 pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progress, SourceImage};
 pub use launcher::{
-    Counters, Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, MountSpec, NicSpec, RootSpec, Running, Streams, Whom,
+    Counters, Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, MountSpec, RootSpec, Running, Streams, Whom,
 };
-pub use network::{Lease, NetworkDriver, NetworkKinds, NicPlan};
+pub use network::{Lease, NetworkDriver, NetworkKinds};
+pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, Port};
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
 pub use storage::{PoolDriver, PoolKinds, Usage};
 pub(crate) use store::same;

@@ -1,31 +1,12 @@
 //! Networks: what an instance's interface joins. One implementation per type, chosen by the
 //! record's `type` in the registry of `drivers`.
 
-use crate::ports::NicSpec;
+use crate::ports::{NicPlan, NicSpec};
 use async_trait::async_trait;
 use lxhost_model::config::Config;
 use lxhost_model::{Network, ObjectId, Result};
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// An interface that an instance wants in a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NicPlan {
-    /// The instance.
-    pub instance: ObjectId,
-    /// Its host name, which DNS shall answer.
-    pub hostname: String,
-    /// Interface name inside.
-    pub name: String,
-    /// Hardware address.
-    pub mac: String,
-    /// Fixed IPv4 address, if wanted.
-    pub ipv4: Option<std::net::Ipv4Addr>,
-    /// Fixed IPv6 address, if wanted.
-    pub ipv6: Option<std::net::Ipv6Addr>,
-    /// MTU, if not the network's.
-    pub mtu: Option<u32>,
-}
 
 /// An address that the network's DHCP server gave or keeps for somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +44,8 @@ pub trait NetworkDriver: Send + Sync {
     /// Announces an interface (name for DNS, fixed address) and says how to attach it. Undone by `leave`.
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec>;
 
-    /// Forgets an instance's interface.
-    async fn leave(&self, network: &Network, instance: ObjectId) -> Result<()>;
+    /// Forgets an instance's interface of that name inside; all of its interfaces without a name.
+    async fn leave(&self, network: &Network, instance: ObjectId, nic: Option<&str>) -> Result<()>;
 
     /// Leases there are now.
     async fn leases(&self, network: &Network) -> Result<Vec<Lease>>;

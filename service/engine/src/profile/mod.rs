@@ -28,9 +28,7 @@ fn by_id(state: &State, id: ObjectId) -> Result<Arc<Profile>> {
 fn questions(profile: &Profile, verb: &str) -> Vec<Question> {
     let mut questions = vec![question(Action::ProfileManage, profile.name.as_str(), verb)];
     let merged = lxhost_model::instance::Expanded { config: profile.config.clone(), devices: profile.devices.clone() };
-    if merged.is_privileged() {
-        questions.push(question(Action::InstanceConfigurePrivileged, profile.name.as_str(), verb));
-    }
+    questions.extend(crate::instance::guarded(&merged).into_iter().map(|action| question(action, profile.name.as_str(), verb)));
     questions
 }
 

@@ -2,13 +2,10 @@
 
 use super::{Context, Ran};
 use crate::core::Core;
-use crate::ports::{LaunchSpec, Limits, NicPlan, NicSpec};
+use crate::ports::{LaunchSpec, Limits};
 use crate::{Error, Kind, Result};
 use lxhost_model::config::Config;
-use lxhost_model::device::Device;
-use lxhost_model::instance::Expanded;
-use lxhost_model::{Instance, Network, ObjectId, size};
-use std::sync::Arc;
+use lxhost_model::{Instance, ObjectId, size};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -71,21 +68,10 @@ pub(super) async fn kill(context: &Context<'_>, ran: &Ran) -> Result<()> {
     Ok(())
 }
 
-/// Leaves the networks and forgets the run. A network that cannot be left, not even at a second try, does not keep
-/// a dead guest alive in the records: its next start or the network's removal makes up for it.
+/// Leaves the networks and forgets the run.
 pub(super) async fn settle(context: &Context<'_>, ran: &Ran) -> Result<()> {
     let core = context.core;
-    let state = core.state();
-    for network in state.networks.values().filter(|network| ran.networks.contains(&network.name)) {
-        let leave = async || core.ports.networks.driver(&network.kind)?.leave(network, ran.instance).await;
-        let left = match leave().await {
-            Ok(()) => Ok(()),
-            Err(_) => leave().await,
-        };
-        if let Err(error) = left {
-            tracing::warn!(LXHOST_INSTANCE = %ran.machine, "leaving network {}: {error}", network.name);
-        }
-    }
+    super::nic::leave_all(core, ran).await;
     core.live.remove(ran.instance);
     core.emit(crate::Event::Live(ran.instance));
     Ok(())
@@ -103,8 +89,8 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
     driver.prepare_root(pool, instance.id, image, instance.name.as_str()).await?;
     context.at("launch", "prepared").await?;
     let mut joined = vec![];
-    for (network, plan) in nics(&state, instance, &expanded)? {
-        joined.push(join(core, &network, &plan).await?);
+    for wired in crate::instance::nics(&state, instance)? {
+        joined.push(super::nic::attach(core, &wired).await?);
     }
     let nesting = lxhost_model::config::is_on(&expanded.config, "security.nesting");
     let mounts = if nesting { driver.layer_dirs(pool, instance.id, &LAYERS).await? } else { vec![] };
@@ -122,49 +108,6 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
         nesting,
         stop_timeout: crate::instance::stop_seconds(&expanded.config),
     })
-}
-
-async fn join(core: &Core, network: &Network, plan: &NicPlan) -> Result<NicSpec> {
-    core.ports
-        .networks
-        .driver(&network.kind)?
-        .join(network, plan)
-        .await
-        .map_err(|e| e.context(format!("network {}", network.name)))
-}
-
-/// Interfaces an instance wants, each with its network.
-pub(crate) fn nics(
-    state: &crate::ports::State,
-    instance: &Instance,
-    expanded: &Expanded,
-) -> Result<Vec<(Arc<Network>, NicPlan)>> {
-    let mut nics = vec![];
-    for (name, device) in expanded.devices.iter().filter(|(_, device)| device.kind() == "nic") {
-        let bad = |why: String| Error::new(Kind::InvalidConfig, format!("device {name}: {why}"));
-        let network = device.get("network").ok_or_else(|| bad("it names no network".into()))?.parse()?;
-        let network = state
-            .network(&instance.project, &network)
-            .ok_or_else(|| Error::new(Kind::NoSuchNetwork, format!("device {name}: network {network} does not exist")))?;
-        let mac =
-            device.get("hwaddr").map(str::to_owned).or_else(|| instance.volatile.get(&crate::instance::mac_key(name)).cloned());
-        let plan = NicPlan {
-            instance: instance.id,
-            hostname: instance.name.to_string(),
-            name: device.get("name").unwrap_or(name.as_str()).to_owned(),
-            mac: mac.unwrap_or_else(|| crate::instance::mac(instance.id, name)),
-            ipv4: parsed(device, "ipv4.address").map_err(bad)?,
-            ipv6: parsed(device, "ipv6.address").map_err(bad)?,
-            mtu: parsed(device, "mtu").map_err(bad)?,
-        };
-        nics.push((network.clone(), plan));
-    }
-    Ok(nics)
-}
-
-fn parsed<T: std::str::FromStr>(device: &Device, key: &str) -> Result<Option<T>, String> {
-    let parse = |value: &str| value.parse().map_err(|_| format!("{key} {} is malformed", lxhost_model::name::quoted(value)));
-    device.get(key).filter(|value| !value.is_empty()).map(parse).transpose()
 }
 
 /// The words of `linux.init`: split at blanks, no quoting, as LXD's raw option has it.

@@ -4,10 +4,12 @@
 mod image;
 mod instance;
 mod network;
+mod nic;
 mod storage;
 
 use crate::Result;
 use crate::core::Core;
+use crate::instance::Wired;
 use crate::job::JobHandle;
 use crate::ports::{ImageFiles, ImportedImage, Progress, Running};
 use lxhost_model::instance::Exit;
@@ -16,7 +18,6 @@ use lxhost_model::{Fingerprint, Network, ObjectId, Pool};
 use std::sync::Arc;
 
 pub use instance::memory_limit;
-pub(crate) use instance::nics;
 
 /// One step of a plan. It carries what its undo needs, for the records may be gone by then.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -96,6 +97,15 @@ pub enum Step {
     Freeze(ObjectId),
     /// Lets an instance run again.
     Thaw(ObjectId),
+    /// Changes an interface of a running instance, gives it one or takes it away.
+    Rewire {
+        /// The instance.
+        instance: ObjectId,
+        /// What it has.
+        from: Option<Box<Wired>>,
+        /// What it shall have.
+        to: Option<Box<Wired>>,
+    },
 }
 
 /// What a run of an instance uses outside of it.
@@ -107,6 +117,9 @@ pub struct Ran {
     pub machine: String,
     /// Networks it joined.
     pub networks: Vec<NetworkName>,
+    /// Interfaces that joined none.
+    #[serde(default)]
+    pub nics: Vec<Wired>,
 }
 
 /// What steps hand to each other and to the verb's end.
@@ -173,6 +186,7 @@ impl Step {
             Step::Settle(_) => "cleaning up",
             Step::Freeze(_) => "freezing",
             Step::Thaw(_) => "thawing",
+            Step::Rewire { .. } => "changing interfaces",
         }
     }
 
@@ -196,6 +210,7 @@ impl Step {
             Step::Settle(_) => "settle",
             Step::Freeze(_) => "freeze",
             Step::Thaw(_) => "thaw",
+            Step::Rewire { .. } => "rewire",
         }
     }
 
@@ -219,6 +234,7 @@ impl Step {
             Step::Settle(ran) => instance::settle(context, ran).await,
             Step::Freeze(id) => context.core.ports.launcher.freeze(*id).await,
             Step::Thaw(id) => context.core.ports.launcher.thaw(*id).await,
+            Step::Rewire { instance, from, to } => nic::rewire(context, *instance, from.as_deref(), to.as_deref()).await,
         }
     }
 
@@ -236,6 +252,7 @@ impl Step {
                 instance::settle(context, ran).await
             }
             Step::Freeze(id) => context.core.ports.launcher.thaw(*id).await,
+            Step::Rewire { instance, from, to } => nic::rewire(context, *instance, to.as_deref(), from.as_deref()).await,
             Step::TakeIn { .. } => image::give_back(context).await,
             Step::TearDownPool(_)
             | Step::RemoveImageTree { .. }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::error::{launch_error, unit_error};
 use super::live::Live;
-use super::{HostLauncher, record, spec};
+use super::{HostLauncher, inside, nic, record, spec};
 use crate::machined::Machine;
 use crate::monitor::{Created, Launching, Monitor, MonitorError, read_exit_record};
 use crate::units::{ScopeSpec, UnitError, cgroup_of_scope, scope_of};
@@ -43,7 +43,7 @@ impl HostLauncher {
         let unit = scope_of(&spec.machine);
         let dir = self.runtime_dir(spec.id);
         make_runtime_dir(&dir)?;
-        record::write(&dir, &spec.nics)?;
+        record::write(&dir, &self.about(spec).await?)?;
         let message = spec::launch_message(spec, &dir, &self.seccomp);
         let failed = |error| launch_error(&spec.machine, error);
         let mut launching = Launching::begin(&self.program, message).await.map_err(failed)?;
@@ -61,7 +61,11 @@ impl HostLauncher {
             Err(missing) => return Err(Error::failed(format!("instance {}: {missing}", spec.machine))),
         }
         let live = Live::new(spec.id, &spec.machine, started.pid, cgroup, monitor);
+        for nic in &spec.nics {
+            inside::configure(&live, nic).await.map_err(|error| error.context(format!("instance {}", spec.machine)))?;
+        }
         let running = live.running(since_now());
+        live.keep_namespace(&record::read(&dir)).await;
         self.follow(Arc::new(live), events);
         self.register(spec, started.pid).await;
         Ok(running)
@@ -93,10 +97,18 @@ impl HostLauncher {
         self.units.is_active(unit).await.unwrap_or(true)
     }
 
+    async fn about(&self, spec: &LaunchSpec) -> Result<Vec<record::Made>> {
+        let mut about = Vec::new();
+        for nic in &spec.nics {
+            about.push(nic::about(&self.netlink, nic).await?);
+        }
+        Ok(about)
+    }
+
     async fn make_links(&self, spec: &LaunchSpec, created: &Created) -> Result<()> {
         for nic in &spec.nics {
-            let made = self.netlink.veth_into(created.pid, &nic.host_name, &nic.bridge, &nic.name, &nic.mac, nic.mtu);
-            made.await.map_err(|error| Error::failed(format!("instance {}: {error}", spec.machine)))?;
+            let made = nic::make(&self.netlink, created.pid, nic).await;
+            made.map_err(|error| error.context(format!("instance {}", spec.machine)))?;
         }
         Ok(())
     }
@@ -105,7 +117,8 @@ impl HostLauncher {
     async fn register(&self, spec: &LaunchSpec, leader: u32) {
         let mut interfaces = Vec::new();
         for nic in &spec.nics {
-            if let Ok(Some(link)) = self.netlink.link(&nic.host_name).await {
+            let Some(end) = nic.host_end() else { continue };
+            if let Ok(Some(link)) = self.netlink.link(&end.name).await {
                 interfaces.push(link.index as i32);
             }
         }
@@ -139,6 +152,7 @@ impl HostLauncher {
         let welcome = adopted.welcome;
         let live = Live::new(id, machine, welcome.payload_pid, welcome.cgroup.clone(), adopted.monitor);
         live.remember(&welcome);
+        live.keep_namespace(&record::read(&dir)).await;
         let live = Arc::new(live);
         let mut running = live.running(since_boot(welcome.started_usec));
         let number = |id: u64| u32::try_from(id).ok();

@@ -10,10 +10,12 @@ use lxhost_contract::{End, Event, ExecExited, Exited, InterfaceAddress, Phase, W
 use lxhost_engine::ports::launcher::{ExecResult, LauncherEvent, Running};
 use lxhost_model::instance::{Exit, ExitReason};
 use lxhost_model::{Error, Kind, ObjectId, Result};
-use tokio::sync::Notify;
+use lxhost_netlink::Handle;
+use tokio::sync::{Notify, OnceCell};
 
+use super::HostLauncher;
 use super::error::request_error;
-use super::{HostLauncher, record};
+use super::record::{self, Made, What};
 use crate::monitor::{Events, ExitRecord, Monitor, MonitorError, read_exit_record};
 use crate::units::scope_of;
 
@@ -31,6 +33,8 @@ pub(super) struct Live {
     ended: AtomicBool,
     /// Its monitor has closed and everything about it was cleaned up.
     pub(super) gone: Notify,
+    /// Its network namespace, once somebody has asked for it.
+    guest: OnceCell<Handle>,
     said: Mutex<Said>,
 }
 
@@ -53,7 +57,31 @@ impl Live {
             killed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             gone: Notify::new(),
+            guest: OnceCell::new(),
             said: Mutex::default(),
+        }
+    }
+
+    /// Its network namespace.
+    pub(super) async fn guest(&self) -> Result<&Handle> {
+        let open = async || {
+            let socket = self.monitor.route_socket().await.map_err(|error| self.error(error))?;
+            Handle::through(socket).map_err(|error| Error::failed(format!("instance {}: {error}", self.machine)))
+        };
+        self.guest.get_or_try_init(open).await
+    }
+
+    /// Its network namespace, if it was asked for.
+    pub(super) fn kept_namespace(&self) -> Option<&Handle> {
+        self.guest.get()
+    }
+
+    /// Keeps the namespace alive beyond the container's end where a link of the host has to be brought back from it.
+    pub(super) async fn keep_namespace(&self, made: &[Made]) {
+        if made.iter().any(|made| matches!(made.what, What::Physical(_)))
+            && let Err(error) = self.guest().await
+        {
+            tracing::warn!("links of the host come back by the kernel's own doing: {error}");
         }
     }
 
@@ -212,7 +240,9 @@ impl HostLauncher {
             live.ended.store(true, Ordering::Relaxed);
             // Without a last word: killed, or too slow a reader we were. Its record may still tell.
             let end = end.or_else(|| read_exit_record(&dir).ok().flatten().and_then(|record| record.exited));
-            if let Err(error) = super::stop::clear(&units, &netlink, &live.machine, &record::links(&dir)).await {
+            if let Err(error) =
+                super::stop::clear(&units, &netlink, &live.machine, &record::read(&dir), live.kept_namespace()).await
+            {
                 tracing::warn!(LXHOST_INSTANCE = %live.machine, "after its end: {error}");
             }
             table.forget(&live);

@@ -5,8 +5,11 @@
 mod counters;
 mod error;
 pub(crate) mod init;
+mod inside;
 mod launch;
 mod live;
+mod nic;
+mod rates;
 mod record;
 mod session;
 mod spec;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lxhost_engine::ports::NicSpec;
 use lxhost_engine::ports::launcher::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, Running, Streams, Whom};
 use lxhost_model::{Error, ObjectId, Result};
 use lxhost_netlink::Handle;
@@ -122,6 +126,14 @@ impl Launcher for HostLauncher {
             }
             _ => Ok(()),
         }
+    }
+
+    async fn plug(&self, id: ObjectId, nic: &NicSpec) -> Result<()> {
+        self.plug_in(id, nic).await
+    }
+
+    async fn unplug(&self, id: ObjectId, name: &str) -> Result<()> {
+        self.unplug_from(id, name).await
     }
 
     async fn freeze(&self, id: ObjectId) -> Result<()> {

@@ -10,7 +10,8 @@ use lxhost_model::{Error, Kind, ObjectId, Result};
 use lxhost_netlink::Handle;
 use rustix::process::{Pid, Signal};
 
-use super::{HostLauncher, record};
+use super::record::{self, Made};
+use super::{HostLauncher, nic};
 use crate::units::{Units, scope_of};
 
 /// How long killed processes may take to be gone.
@@ -46,10 +47,11 @@ impl HostLauncher {
             // A monitor that is gone already is what we want.
             let _ = live.monitor.kill().await;
             // The kernel takes tens of milliseconds for either, so they go together.
-            let links = record::links(&self.runtime_dir(id));
+            let made = record::read(&self.runtime_dir(id));
+            let guest = live.kept_namespace();
             let ended = async { self.table.get(id).is_err() || tokio::time::timeout(PATIENCE, gone).await.is_ok() };
             // What cannot be cut now is tried again by whoever cleans up after its end.
-            let (ended, _) = tokio::join!(ended, cut(&self.netlink, machine, &links));
+            let (ended, _) = tokio::join!(ended, cut(&self.netlink, machine, &made, guest));
             if !ended {
                 tracing::warn!(LXHOST_INSTANCE = %machine, "its monitor does not end; killing the scope");
             } else {
@@ -57,7 +59,7 @@ impl HostLauncher {
             }
         }
         let dir = self.runtime_dir(id);
-        clear(&self.units, &self.netlink, machine, &record::links(&dir)).await?;
+        clear(&self.units, &self.netlink, machine, &record::read(&dir), None).await?;
         tidy(&dir).map_err(|error| Error::io(format!("tidy {}", dir.display()), &error))
     }
 }
@@ -83,21 +85,25 @@ fn tidy(dir: &Path) -> std::io::Result<()> {
 }
 
 /// Makes sure that scope and links are gone.
-pub(super) async fn clear(units: &Units, netlink: &Handle, machine: &str, links: &[String]) -> Result<()> {
+pub(super) async fn clear(units: &Units, netlink: &Handle, machine: &str, made: &[Made], guest: Option<&Handle>) -> Result<()> {
     let unit = scope_of(machine);
     let fail = |error: crate::units::UnitError| Error::failed(format!("instance {machine}: {error}"));
     units.kill(&unit).await.map_err(fail)?;
     let stopped = tokio::time::timeout(PATIENCE, units.stop(&unit)).await;
     stopped.map_err(|_| Error::new(Kind::Timeout, format!("{unit} does not stop")))?.map_err(fail)?;
-    cut(netlink, machine, links).await
+    cut(netlink, machine, made, guest).await
 }
 
-/// Removes the host's ends of its interfaces.
-async fn cut(netlink: &Handle, machine: &str, links: &[String]) -> Result<()> {
-    for link in links {
-        let _ = netlink.delete_link(link).await.map_err(|error| Error::failed(format!("instance {machine}: {error}")))?;
+/// Removes the host's ends of its interfaces, and brings back what was the host's. One that fails does not keep the
+/// others.
+async fn cut(netlink: &Handle, machine: &str, made: &[Made], guest: Option<&Handle>) -> Result<()> {
+    let mut failed = None;
+    for made in made {
+        if let Err(error) = nic::cut_one(netlink, made, guest).await {
+            failed = failed.or(Some(error.context(format!("instance {machine}"))));
+        }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Signals every process of a cgroup and those below it. A process that comes meanwhile is missed, as with kill(1).

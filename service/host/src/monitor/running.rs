@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lxhost_contract::{
     CONTRACT_MAJOR, CONTRACT_MINOR, ConsoleAttach, ConsoleLog, ConsoleResize, Exec, ExecAck, ExecResize, ExecSignal, ExecStarted,
-    Freeze, Hello, Kill, Reply, Request, SOCKET_NAME, Signal, Thaw, Welcome,
+    Freeze, Hello, Kill, Reply, Request, RouteSocket, SOCKET_NAME, Signal, Thaw, Welcome,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -137,6 +137,12 @@ impl Monitor {
     pub async fn console_log(&self) -> Result<OwnedFd, MonitorError> {
         let (_, descriptors) = self.link.ask(&Request::ConsoleLog(ConsoleLog {}), &[]).await?;
         descriptors.into_iter().next().ok_or(MonitorError::Unexpected { request: "console-log" })
+    }
+
+    /// A route socket in the container's network namespace.
+    pub async fn route_socket(&self) -> Result<OwnedFd, MonitorError> {
+        let (_, descriptors) = self.link.ask(&Request::RouteSocket(RouteSocket {}), &[]).await?;
+        descriptors.into_iter().next().ok_or(MonitorError::Unexpected { request: "route-socket" })
     }
 
     async fn done(&self, request: Request, name: &'static str) -> Result<(), MonitorError> {

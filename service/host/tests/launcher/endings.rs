@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use lxhost_engine::ports::launcher::{ExecResult, Launcher, LauncherEvent, Whom};
+use lxhost_engine::ports::{HostEnd, Inside, NicKind, NicSpec, Port};
 use lxhost_model::Kind;
 use lxhost_model::instance::ExitReason;
 
@@ -117,12 +118,13 @@ async fn a_launch_that_fails_names_the_step_and_leaves_nothing() {
     spec.root = lxhost_engine::ports::launcher::RootSpec::Tree { path: "/no/such/root".into() };
     let error = launcher.launch(spec.clone()).await.unwrap_err();
     assert!(error.message.contains("/no/such/root"), "{}", error.message);
-    spec.nics = vec![lxhost_engine::ports::launcher::NicSpec {
+    let end = HostEnd { name: "lxtest0".into(), ..HostEnd::default() };
+    spec.nics = vec![NicSpec {
         name: "eth0".into(),
-        host_name: "lxtest0".into(),
-        bridge: "no-such-br".into(),
-        mac: "02:00:00:00:00:01".into(),
+        mac: Some("02:00:00:00:00:01".into()),
         mtu: None,
+        kind: NicKind::Bridged(Port { end, bridge: "no-such-br".into(), ..Port::default() }),
+        inside: Inside::default(),
     }];
     spec.root = lxhost_engine::ports::launcher::RootSpec::Tree { path: dir.clone() };
     spec.init = vec!["/bin/sleep".into(), "1000".into()];

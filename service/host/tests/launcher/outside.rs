@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use lxhost_engine::ports::launcher::{Exec, ExecResult, Launcher, LauncherEvent, NicSpec, Streams};
+use lxhost_engine::ports::launcher::{Exec, ExecResult, Launcher, LauncherEvent, Streams};
+use lxhost_engine::ports::{HostEnd, Inside, NicKind, NicSpec, Port};
 use lxhost_netlink::{Bridge, Handle};
 
 use crate::host::{Guest, make_tree, runtime};
@@ -17,12 +18,13 @@ async fn addresses_are_told_and_links_go_with_the_container() {
     let (mut spec, dir) = Guest::plan(&["/bin/sleep", "1000"]);
     make_tree(&dir);
     let host_name = format!("lv{}", std::process::id());
+    let end = HostEnd { name: host_name.clone(), ..HostEnd::default() };
     spec.nics = vec![NicSpec {
         name: "eth0".to_owned(),
-        host_name: host_name.clone(),
-        bridge: bridge.clone(),
-        mac: "02:00:00:00:00:07".to_owned(),
+        mac: Some("02:00:00:00:00:07".to_owned()),
         mtu: None,
+        kind: NicKind::Bridged(Port { end, bridge: bridge.clone(), ..Port::default() }),
+        inside: Inside::default(),
     }];
     let guest = Guest::start_from(&program, spec, dir).await;
     assert!(netlink.link_exists(&host_name).await.unwrap());

@@ -1,5 +1,6 @@
 //! The real host behind the ports.
 
+use lxhost_drivers::device::Nics;
 use lxhost_drivers::image::{FilesStore, sources};
 use lxhost_drivers::network::{Networks, Surroundings};
 use lxhost_drivers::storage::Pools;
@@ -33,6 +34,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         store: Arc::new(store),
         launcher: Arc::new(launcher.map_err(|e| Error::failed(e.to_string()))?),
         pools: Arc::new(Pools::new(state)),
+        nics: Arc::new(Nics::new(surroundings.clone())),
         networks: Arc::new(Networks::new(surroundings)),
         images: Arc::new(FilesStore::new(state, libexec.join("lxhost-unpack"), sandbox.clone())),
         sources: sources(state, &sandbox),

@@ -8,7 +8,7 @@ mod session;
 use crate::{Faults, SimNetworks, locked};
 use async_trait::async_trait;
 use guest::{Guest, Guests};
-use lxhost_engine::ports::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, Running, Streams, Whom};
+use lxhost_engine::ports::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, NicSpec, Running, Streams, Whom};
 use lxhost_model::instance::{Exit, ExitReason};
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use std::os::fd::OwnedFd;
@@ -99,7 +99,7 @@ impl SimLauncher {
             let mut guests = locked(&guests);
             let Some(guest) = guests.get_mut(&id) else { return };
             guest.running.ready = true;
-            let address = |nic: &lxhost_engine::ports::NicSpec| Some((nic.name.clone(), networks.address_of(&nic.mac)?));
+            let address = |nic: &NicSpec| Some((nic.name.clone(), networks.address_of(nic.mac.as_deref()?)?));
             guest.running.addresses = guest.spec.nics.iter().filter_map(address).collect();
             drop(events.send(LauncherEvent::Ready(id)));
             if !guest.running.addresses.is_empty() {
@@ -206,6 +206,33 @@ impl Launcher for SimLauncher {
 
     async fn forget(&self, _id: ObjectId) -> Result<()> {
         self.faults.pass("launcher.forget")
+    }
+
+    async fn plug(&self, id: ObjectId, nic: &NicSpec) -> Result<()> {
+        self.faults.pass("launcher.plug")?;
+        let address = nic.mac.as_deref().and_then(|mac| self.networks.address_of(mac));
+        let addresses = self.with(id, |guest| {
+            guest.spec.nics.retain(|other| other.name != nic.name);
+            guest.spec.nics.push(nic.clone());
+            guest.running.addresses.retain(|(name, _)| *name != nic.name);
+            guest.running.addresses.extend(address.map(|address| (nic.name.clone(), address)));
+            Ok(guest.running.addresses.clone())
+        })?;
+        self.tell(LauncherEvent::Addresses(id, addresses));
+        Ok(())
+    }
+
+    async fn unplug(&self, id: ObjectId, name: &str) -> Result<()> {
+        self.faults.pass("launcher.unplug")?;
+        let left = self.with(id, |guest| {
+            guest.spec.nics.retain(|nic| nic.name != name);
+            guest.running.addresses.retain(|(nic, _)| nic != name);
+            Ok(guest.running.addresses.clone())
+        });
+        if let Ok(addresses) = left {
+            self.tell(LauncherEvent::Addresses(id, addresses));
+        }
+        Ok(())
     }
 
     async fn freeze(&self, id: ObjectId) -> Result<()> {

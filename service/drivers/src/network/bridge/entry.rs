@@ -7,7 +7,6 @@ use lxhost_engine::ports::NicPlan;
 use lxhost_model::name::quoted;
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use lxhost_netlink::{LinkName, Mac};
-use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One interface of an instance, checked.
@@ -125,12 +124,6 @@ impl Entry {
         }
         Some(entry)
     }
-
-    /// Name of the host's end of its veth: the same at every start, and no other interface's.
-    pub(crate) fn host_name(&self) -> String {
-        let digest = Sha256::new().chain_update(self.instance.bytes()).chain_update(self.nic.as_str()).finalize();
-        format!("veth{}", &hex::encode(digest)[..10])
-    }
 }
 
 /// The text in lower case, if it is a DNS label that `dhcp-host=` takes for a name.
@@ -166,6 +159,7 @@ mod tests {
             ipv4: None,
             ipv6: None,
             mtu: None,
+            nic: lxhost_model::device::Nic::default(),
         }
     }
 
@@ -233,16 +227,5 @@ mod tests {
         assert!(Entry::new(&slaac_only, &settings_of(&[])).unwrap_err().message.contains("stateful"));
         let v4 = NicPlan { ipv4: Some([10, 1, 2, 9].into()), ..plan() };
         assert!(Entry::new(&v4, &settings_of(&[("ipv4.dhcp", "false")])).is_err());
-    }
-
-    #[test]
-    fn the_hosts_end_is_short_stable_and_of_one_interface_only() {
-        let settings = settings_of(&[]);
-        let name = |nic: &NicPlan| Entry::new(nic, &settings).unwrap().host_name();
-        let first = name(&plan());
-        assert!(first.len() <= 15 && first.parse::<LinkName>().is_ok());
-        assert_eq!(first, name(&NicPlan { hostname: "renamed".into(), ..plan() }));
-        assert_ne!(first, name(&NicPlan { name: "eth1".into(), ..plan() }));
-        assert_ne!(first, name(&NicPlan { instance: ObjectId::from_random([8; 16]), ..plan() }));
     }
 }

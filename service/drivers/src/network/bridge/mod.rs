@@ -19,8 +19,9 @@ pub(crate) use settings::Settings;
 
 use super::sysctl::Sysctl;
 use super::{Surroundings, docker, firewall, from_netlink};
+use crate::device;
 use async_trait::async_trait;
-use lxhost_engine::ports::{Lease, NetworkDriver, NicPlan, NicSpec};
+use lxhost_engine::ports::{Lease, NetworkDriver, NicKind, NicPlan, NicSpec, Port};
 use lxhost_model::config::Config;
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use note::Note;
@@ -130,19 +131,19 @@ impl NetworkDriver for BridgeNetworks {
         let settings = Settings::read(network)?;
         let entry = entry::Entry::new(nic, &settings).map_err(|e| e.context(format!("network {}", network.name)))?;
         self.announce(&settings, &entry).await.map_err(|e| e.context(format!("network {}", network.name)))?;
-        Ok(NicSpec {
-            name: nic.name.clone(),
-            host_name: entry.host_name(),
+        let port = Port {
+            end: device::host_end(nic),
             bridge: settings.interface.to_string(),
-            mac: entry.mac.to_string(),
-            mtu: nic.mtu.or(settings.mtu),
-        })
+            isolated: nic.nic.isolated,
+            vlans: nic.nic.vlans.clone(),
+        };
+        Ok(NicSpec { mtu: nic.mtu.or(settings.mtu), ..NicSpec::new(nic, NicKind::Bridged(port)) })
     }
 
-    async fn leave(&self, network: &Network, instance: ObjectId) -> Result<()> {
+    async fn leave(&self, network: &Network, instance: ObjectId, nic: Option<&str>) -> Result<()> {
         let interface = settings::interface(network)?;
         let server = Settings::read(network).ok().and_then(|s| s.ipv4).map(|v| v.address.addr());
-        self.forget(interface.as_str(), server, instance).await.map_err(|e| e.context(format!("network {}", network.name)))
+        self.forget(interface.as_str(), server, instance, nic).await.map_err(|e| e.context(format!("network {}", network.name)))
     }
 
     async fn leases(&self, network: &Network) -> Result<Vec<Lease>> {

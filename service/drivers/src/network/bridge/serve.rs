@@ -85,11 +85,18 @@ impl BridgeNetworks {
         if stale { self.on.units.reload_service(&files.unit).await } else { Ok(()) }
     }
 
-    /// Has dnsmasq forget an instance: what it was told, and the leases it gave, so that neither
+    /// Has dnsmasq forget an instance, or one interface of it: what it was told, and the leases it gave, so that neither
     /// name nor address stays taken. `server` is dnsmasq's own address.
-    pub(super) async fn forget(&self, interface: &str, server: Option<Ipv4Addr>, instance: ObjectId) -> Result<()> {
+    pub(super) async fn forget(
+        &self,
+        interface: &str,
+        server: Option<Ipv4Addr>,
+        instance: ObjectId,
+        nic: Option<&str>,
+    ) -> Result<()> {
         let files = self.files(interface);
-        let gone: Vec<Entry> = entries(&files)?.into_iter().filter(|entry| entry.instance == instance).collect();
+        let is_meant = |entry: &Entry| entry.instance == instance && nic.is_none_or(|nic| entry.nic.as_str() == nic);
+        let gone: Vec<Entry> = entries(&files)?.into_iter().filter(is_meant).collect();
         let mut stale = false;
         for name in gone.iter().map(Entry::file_name) {
             stale |= remove_file(&files.dhcp_hosts().join(&name))?;

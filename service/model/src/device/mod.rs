@@ -1,7 +1,11 @@
 //! Devices of an instance or profile: a type and its keys, still as text.
 //!
 //! What a type means is the business of `drivers/device/<type>.rs`; here are the rules that hold
-//! for all of them and the order in which profiles and instance merge.
+//! for all of them. A type whose keys mean much has a file beside this, which reads them.
+
+pub mod nic;
+
+pub use nic::{Nic, NicType};
 
 use crate::name::DeviceName;
 use crate::{Error, Kind};
@@ -19,19 +23,19 @@ pub struct Device(BTreeMap<String, String>);
 pub const TYPES: &[&str] = &["none", "disk", "nic"];
 
 const DISK_KEYS: &[&str] = &["type", "path", "pool", "size", "source", "readonly"];
-const NIC_KEYS: &[&str] = &["type", "name", "network", "hwaddr", "mtu", "ipv4.address", "ipv6.address"];
 
 impl Device {
     /// A device from its keys.
     ///
     /// # Errors
-    /// `InvalidConfig` when `type` is missing or unknown, or a key does not belong to the type.
+    /// `InvalidConfig` when `type` is missing or unknown, or a key does not belong to the type or is malformed;
+    /// `Unsupported` for a key of LXD's that has no effect here.
     pub fn new(name: &DeviceName, keys: BTreeMap<String, String>) -> Result<Self, Error> {
         let bad = |why: String| Error::new(Kind::InvalidConfig, format!("device {name}: {why}"));
         let kind = keys.get("type").ok_or_else(|| bad("it has no type".into()))?;
         let allowed = match kind.as_str() {
             "disk" => DISK_KEYS,
-            "nic" => NIC_KEYS,
+            "nic" => return Device::of_nic(name, keys),
             "none" => &["type"][..],
             other => return Err(bad(format!("unknown type {}; one of {}", crate::name::quoted(other), TYPES.join(", ")))),
         };
@@ -42,6 +46,21 @@ impl Device {
             crate::config::check_text(key, value).map_err(|e| e.context(format!("device {name}")))?;
         }
         Ok(Device(keys))
+    }
+
+    fn of_nic(name: &DeviceName, keys: BTreeMap<String, String>) -> Result<Self, Error> {
+        let in_device = |error: Error| error.context(format!("device {name}"));
+        keys.iter().try_for_each(|(key, value)| crate::config::check_text(key, value)).map_err(in_device)?;
+        Nic::read(&keys).map_err(in_device)?;
+        Ok(Device(keys))
+    }
+
+    /// What a device of type `nic` asks for.
+    ///
+    /// # Errors
+    /// As `new`, for a record that an older version has written.
+    pub fn nic(&self) -> Result<Nic, Error> {
+        Nic::read(&self.0)
     }
 
     /// Value of `key`, if set.
@@ -66,6 +85,12 @@ impl Device {
 
     /// Whether it hands part of the host to the guest, so that `configure-privileged` is asked.
     pub fn reaches_host(&self) -> bool {
-        self.kind() == "disk" && !self.is_root() && self.get("pool").is_none() && self.get("source").is_some()
+        let of_host = self.kind() == "disk" && !self.is_root() && self.get("pool").is_none() && self.get("source").is_some();
+        of_host || (self.kind() == "nic" && self.get("nictype") == Some(NicType::Physical.as_str()))
+    }
+
+    /// Whether it reaches beyond the networks that are managed here, so that `attach-physical` is asked.
+    pub fn reaches_links(&self) -> bool {
+        self.kind() == "nic" && self.get("parent").is_some()
     }
 }

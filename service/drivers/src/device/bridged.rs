@@ -1,0 +1,70 @@
+//! `bridged`: a pair of which the host's end is a port of any bridge of the host.
+
+use super::{from_netlink, host_end, parent};
+use async_trait::async_trait;
+use ipnet::IpNet;
+use lxhost_engine::ports::{Inside, NicDriver, NicKind, NicPlan, NicSpec, Port};
+use lxhost_model::{Error, Kind, Result};
+use lxhost_netlink::{Handle, Link};
+
+/// Interfaces on bridges that are not managed here.
+pub(super) struct Bridged {
+    links: Handle,
+}
+
+impl Bridged {
+    pub(super) fn new(links: Handle) -> Self {
+        Bridged { links }
+    }
+
+    /// Fixed addresses with the prefix that the key gives, else that of the bridge's own net. No DHCP server of ours is
+    /// there to give them.
+    async fn addresses(&self, plan: &NicPlan, bridge: &Link) -> Result<Vec<IpNet>> {
+        let wanted: Vec<IpNet> = plan.nic.ipv4.addresses.iter().chain(&plan.nic.ipv6.addresses).copied().collect();
+        if wanted.is_empty() {
+            return Ok(wanted);
+        }
+        let known = self.links.addresses().await.map_err(from_netlink)?;
+        let complete = |net: IpNet| {
+            if net.prefix_len() < net.max_prefix_len() {
+                return Ok(net);
+            }
+            let own = known.iter().filter(|known| known.link == bridge.index && known.net.contains(&net.addr()));
+            let found = own.map(|known| known.net.prefix_len()).next().and_then(|length| IpNet::new(net.addr(), length).ok());
+            let why =
+                || format!("{}: {} has no net with it; give it a prefix, such as {}/24", net.addr(), bridge.name, net.addr());
+            found.ok_or_else(|| Error::new(Kind::InvalidConfig, why()))
+        };
+        wanted.into_iter().map(complete).collect()
+    }
+}
+
+#[async_trait]
+impl NicDriver for Bridged {
+    async fn attach(&self, plan: &NicPlan) -> Result<NicSpec> {
+        let bridge = parent::link(&self.links, plan).await?;
+        if bridge.kind.as_deref() != Some("bridge") {
+            let what = bridge.kind.as_deref().unwrap_or("physical interface");
+            let hint = "nictype macvlan shares a link that is none";
+            return Err(Error::new(Kind::Conflict, format!("parent: {} is a {what}, not a bridge; {hint}", bridge.name)));
+        }
+        refuse_vlans(plan, &bridge)?;
+        let port =
+            Port { end: host_end(plan), bridge: bridge.name.clone(), isolated: plan.nic.isolated, vlans: plan.nic.vlans.clone() };
+        let addresses = self.addresses(plan, &bridge).await?;
+        Ok(NicSpec { inside: Inside { addresses, ..Inside::default() }, ..NicSpec::new(plan, NicKind::Bridged(port)) })
+    }
+
+    async fn detach(&self, _plan: &NicPlan) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// VLANs need a bridge that tells them apart.
+pub(crate) fn refuse_vlans(plan: &NicPlan, bridge: &Link) -> Result<()> {
+    if plan.nic.vlans == lxhost_model::device::nic::Vlans::default() || bridge.filters_vlans() {
+        return Ok(());
+    }
+    let what = format!("vlan: bridge {} does not tell VLANs apart; ip link set {0} type bridge vlan_filtering 1", bridge.name);
+    Err(Error::new(Kind::Conflict, what))
+}
