@@ -281,6 +281,12 @@ pub trait Network {
     /// Description.
     #[zbus(property)]
     fn description(&self) -> zbus::Result<String>;
+    /// How it stands on the host: `up` b, `interface` s, `hwaddr` s, `mtu` u, `addresses` as, `received-bytes` t,
+    /// `received-packets` t, `sent-bytes` t, `sent-packets` t, `ports` as, `used-by` as, `nat` as, `warnings` as.
+    fn get_state(&self, options: &Options<'_>) -> zbus::Result<Values>;
+    /// Renames it, while nobody uses it; its interface has another name then.
+    #[zbus(allow_interactive_auth)]
+    fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Leases there are now.
     fn list_leases(&self) -> zbus::Result<Vec<LeaseRow>>;
     /// Deletes it.

@@ -35,7 +35,7 @@ gone() { ! lxctl list -q | grep -qx \"$1\"; }
 pub(crate) const TIDY: &[(&str, &str)] = &[
     ("f1", "for name in $(lxctl list -q); do lxctl delete --force $name; done"),
     ("fresh", "! lxctl image info fresh >/dev/null 2>&1 || lxctl image delete fresh"),
-    ("fnet", "! lxctl network list -q | grep -qx fnet || lxctl network delete fnet"),
+    ("fnet", "for name in $(lxctl network list -q | grep '^fnet'); do lxctl network delete $name; done"),
     ("fpool", "! lxctl storage list -q | grep -qx fpool || lxctl storage delete fpool"),
 ];
 
@@ -92,6 +92,12 @@ pub(crate) const DEEDS: &[Deed] = &[
         "",
         "lxctl network create fnet",
         "lxctl network list -q | grep -qx fnet && ip link show dev fnet >/dev/null",
+    ),
+    deed(
+        "network rename",
+        "lxctl network create fnet",
+        "lxctl network rename fnet fnet2",
+        "lxctl network list -q | grep -qx fnet2 && ip link show dev fnet2 >/dev/null && ! ip link show dev fnet 2>/dev/null",
     ),
     deed("network delete", "lxctl network create fnet", "lxctl network delete fnet", "! lxctl network list -q | grep -qx fnet"),
     deed(

@@ -45,6 +45,28 @@ async fn a_network_is_changed_and_tells_what_changed() {
 }
 
 #[tokio::test]
+async fn a_network_is_renamed_at_the_same_path_and_says_how_it_stands() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let network = network(&client).await;
+    let before = network.get_state(&none()).await.unwrap();
+    let mut signals = client.signals().await;
+    let job = network.rename("office", &none()).await.unwrap();
+    client.done(&job).await;
+    let path = zbus::wire::OwnedObjectPath::from(network.inner().path().to_owned());
+    let changed = signals.changed(&path, "org.lxhost1.Network").await;
+    assert!(changed.contains_key("Name") && changed.contains_key("Interface"), "{changed:?}");
+    let manager = client.manager().await;
+    assert_eq!(manager.get_network("default", "office").await.unwrap(), path);
+    let state = network.get_state(&none()).await.unwrap();
+    assert_ne!(state["interface"], before["interface"]);
+    assert_eq!(state["up"], before["up"]);
+    refused(network.rename("a/b", &none()).await, Kind::InvalidName);
+    refused(network.rename("office", &none()).await, Kind::AlreadyExists);
+    refused(network.get_state(&options([("x", true.into())])).await, Kind::UnknownOption);
+}
+
+#[tokio::test]
 async fn a_pool_keeps_its_place_whatever_else_changes() {
     let world = World::start().await;
     let client = world.client().await;

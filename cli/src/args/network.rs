@@ -10,8 +10,15 @@ use clap_complete::ArgValueCandidates;
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Network {
     /// List networks
-    #[command(visible_alias = "ls", after_help = "Examples:\n  lxctl network list")]
+    #[command(
+        visible_alias = "ls",
+        after_help = "Columns (-c): 4 IPv4, 6 IPv6, d description, e project, m managed, n name, s state, t type, u used by.\n\n\
+                      Examples:\n  lxctl network list\n  lxctl network list -c ntu --format csv"
+    )]
     List {
+        /// Columns
+        #[arg(short, long, value_name = "COLUMNS", default_value = "ntm46s")]
+        columns: String,
         #[command(flatten)]
         format: FormatArg,
     },
@@ -59,7 +66,12 @@ pub(crate) enum Network {
     Edit(NetworkName),
     /// Make a network
     #[command(
-        after_help = "Examples:\n  lxctl network create lab\n  lxctl network create lab ipv4.address=10.9.0.1/24 ipv6.address=none"
+        after_help = "Types: bridge (a subnet of its own, or, with parent=, the one an interface is in), vlan (a bridge over a VLAN),\n\
+                      vxlan or overlay (a bridge with a tunnel to other hosts).\n\n\
+                      Examples:\n  lxctl network create lab\n  lxctl network create lab ipv4.address=10.9.0.1/24 ipv6.address=none\n  \
+                      lxctl network create br-physical parent=eth1\n  lxctl network create vlan100 parent=eth0.100\n  \
+                      lxctl network create office --type vlan parent=eth0 vlan=100\n  \
+                      lxctl network create over --type overlay tunnel.id=1000"
     )]
     Create {
         /// Name
@@ -77,6 +89,37 @@ pub(crate) enum Network {
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
+    /// Show how a network stands on this host: addresses, counters, who uses it
+    #[command(after_help = "Examples:\n  lxctl network info lxbr0\n  lxctl network info lxbr0 --format json")]
+    Info {
+        #[command(flatten)]
+        network: NetworkName,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Rename a network that nobody uses
+    #[command(visible_alias = "mv", after_help = "Examples:\n  lxctl network rename lab office")]
+    Rename {
+        /// Network
+        #[arg(add = ArgValueCandidates::new(complete::networks))]
+        name: String,
+        /// Its name from now on
+        new_name: String,
+    },
+    /// Give an instance an interface in a network
+    #[command(
+        after_help = "Examples:\n  lxctl network attach lab c1\n  lxctl network attach lab c1 eth1\n  lxctl network attach lab c1 office eth1"
+    )]
+    Attach(Attach),
+    /// Take an instance's interface in a network away
+    #[command(after_help = "Examples:\n  lxctl network detach lab c1\n  lxctl network detach lab c1 eth1")]
+    Detach(Detach),
+    /// Give a profile an interface in a network
+    #[command(after_help = "Examples:\n  lxctl network attach-profile lab default eth1")]
+    AttachProfile(AttachProfile),
+    /// Take a profile's interface in a network away
+    #[command(after_help = "Examples:\n  lxctl network detach-profile lab default")]
+    DetachProfile(DetachProfile),
     /// Delete networks that no instance uses
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl network delete lab")]
     Delete {
@@ -93,6 +136,73 @@ pub(crate) enum Network {
         #[command(flatten)]
         format: FormatArg,
     },
+    /// List the subnets of all networks, and who has which address in them
+    #[command(after_help = "Examples:\n  lxctl network list-allocations\n  lxctl network list-allocations --format csv")]
+    ListAllocations {
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+/// `network attach`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Attach {
+    /// Network
+    #[arg(add = ArgValueCandidates::new(complete::networks))]
+    pub(crate) network: String,
+    /// Instance
+    #[arg(add = ArgValueCandidates::new(complete::instances))]
+    pub(crate) instance: String,
+    #[command(flatten)]
+    pub(crate) names: DeviceNames,
+}
+
+/// `network attach-profile`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AttachProfile {
+    /// Network
+    #[arg(add = ArgValueCandidates::new(complete::networks))]
+    pub(crate) network: String,
+    /// Profile
+    #[arg(add = ArgValueCandidates::new(complete::profiles))]
+    pub(crate) profile: String,
+    #[command(flatten)]
+    pub(crate) names: DeviceNames,
+}
+
+/// What a new interface is called.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeviceNames {
+    /// Name of the device; without it, that of the network
+    pub(crate) device: Option<String>,
+    /// Name of the interface inside; without it, the next free ethN
+    pub(crate) interface: Option<String>,
+}
+
+/// `network detach`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Detach {
+    /// Network
+    #[arg(add = ArgValueCandidates::new(complete::networks))]
+    pub(crate) network: String,
+    /// Instance
+    #[arg(add = ArgValueCandidates::new(complete::instances))]
+    pub(crate) instance: String,
+    /// Device, where several are in the network
+    pub(crate) device: Option<String>,
+}
+
+/// `network detach-profile`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DetachProfile {
+    /// Network
+    #[arg(add = ArgValueCandidates::new(complete::networks))]
+    pub(crate) network: String,
+    /// Profile
+    #[arg(add = ArgValueCandidates::new(complete::profiles))]
+    pub(crate) profile: String,
+    /// Device, where several are in the network
+    pub(crate) device: Option<String>,
 }
 
 /// One network.

@@ -20,13 +20,13 @@ pub(crate) enum Of {
 }
 
 /// Something that has devices, as it was read.
-enum Holder {
+pub(crate) enum Holder {
     Instance { proxy: InstanceProxy<'static>, config: Config, devices: Devices, profiles: Vec<String>, generation: u64 },
     Profile { proxy: ProfileProxy<'static>, config: Config, devices: Devices, generation: u64 },
 }
 
 impl Holder {
-    async fn read(session: &Session, name: &str, of: Of) -> Result<Self, Failure> {
+    pub(crate) async fn read(session: &Session, name: &str, of: Of) -> Result<Self, Failure> {
         let none = Options::new();
         Ok(match of {
             Of::Instance => {
@@ -42,13 +42,13 @@ impl Holder {
         })
     }
 
-    fn devices(&mut self) -> &mut Devices {
+    pub(crate) fn devices(&mut self) -> &mut Devices {
         match self {
             Holder::Instance { devices, .. } | Holder::Profile { devices, .. } => devices,
         }
     }
 
-    async fn write(&self, session: &Session, name: &str) -> Result<(), Failure> {
+    pub(crate) async fn write(&self, session: &Session, name: &str) -> Result<(), Failure> {
         let none = Options::new();
         match self {
             Holder::Instance { proxy, config, devices, profiles, generation } => {
@@ -63,20 +63,29 @@ impl Holder {
         }
     }
 
+    /// All devices it has, those of its profiles too.
+    pub(crate) async fn expanded(&mut self, session: &Session) -> Result<Devices, Failure> {
+        match self {
+            Holder::Profile { devices, .. } => Ok(devices.clone()),
+            Holder::Instance { proxy, .. } => {
+                let expanded = Options::from([("expanded", true.into())]);
+                let (_, all, _, _) = session.allowed(|| proxy.get_config(&expanded)).await?;
+                Ok(all)
+            }
+        }
+    }
+
     /// The device, with the profiles' one copied in when the instance only inherits it.
     async fn own(&mut self, session: &Session, name: &str, device: &str) -> Result<&mut Config, Failure> {
         if !self.devices().contains_key(device) {
-            let Holder::Instance { proxy, .. } = &*self else { return Err(no_device(name, device)) };
-            let expanded = Options::from([("expanded", true.into())]);
-            let (_, mut all, _, _) = session.allowed(|| proxy.get_config(&expanded)).await?;
-            let inherited = all.remove(device).ok_or_else(|| no_device(name, device))?;
+            let inherited = self.expanded(session).await?.remove(device).ok_or_else(|| no_device(name, device))?;
             self.devices().insert(device.to_owned(), inherited);
         }
         self.devices().get_mut(device).ok_or_else(|| no_device(name, device))
     }
 }
 
-fn no_device(holder: &str, device: &str) -> Failure {
+pub(crate) fn no_device(holder: &str, device: &str) -> Failure {
     Failure::of(Kind::NoSuchDevice, format!("{holder} has no device {}", quoted(device)))
 }
 
@@ -149,7 +158,7 @@ async fn change(session: &Session, args: &Args, of: Of) -> Result<(), Failure> {
     read.write(session, holder).await
 }
 
-fn add(devices: &mut Devices, holder: &str, device: &str, keys: BTreeMap<String, String>) -> Result<(), Failure> {
+pub(crate) fn add(devices: &mut Devices, holder: &str, device: &str, keys: BTreeMap<String, String>) -> Result<(), Failure> {
     if devices.contains_key(device) {
         return Err(Failure::of(Kind::AlreadyExists, format!("{holder} has a device {} already", quoted(device))));
     }

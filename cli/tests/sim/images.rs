@@ -36,14 +36,49 @@ fn an_export_that_fails_leaves_no_file() {
 }
 
 #[test]
+fn interfaces_are_attached_by_the_network_and_taken_away_again() {
+    let sim = Sim::start();
+    sim.ok(&["launch", "sim:empty", "c1"]);
+    sim.ok(&["stop", "c1", "--force"]);
+    sim.ok(&["network", "create", "lab", "ipv4.address=10.9.0.1/24"]);
+    sim.ok(&["network", "attach", "lab", "c1"]);
+    assert_eq!(sim.ok(&["config", "device", "get", "c1", "lab", "name"]), "eth1\n", "eth0 is the profile's");
+    sim.ok(&["network", "attach", "lab", "c1", "second", "lan0"]);
+    assert!(sim.ok(&["network", "info", "lab"]).contains("Used by: instance c1\n"));
+    assert!(sim.fails(5, &["network", "delete", "lab"]).contains("instance c1"));
+    assert!(sim.fails(5, &["network", "rename", "lab", "office"]).contains("instance c1"));
+    sim.fails(2, &["network", "detach", "lab", "c1"]);
+    sim.ok(&["network", "detach", "lab", "c1", "second"]);
+    sim.ok(&["network", "detach", "lab", "c1"]);
+    sim.fails(3, &["network", "detach", "lab", "c1"]);
+    sim.ok(&["network", "attach-profile", "lab", "default", "eth1"]);
+    assert!(sim.fails(5, &["network", "delete", "lab"]).contains("profile default"));
+    sim.ok(&["network", "detach-profile", "lab", "default"]);
+    sim.fails(4, &["network", "rename", "lab", "lxbr0"]);
+    sim.ok(&["network", "delete", "lab"]);
+}
+
+#[test]
+fn allocations_are_the_subnets_and_who_has_an_address_in_them() {
+    let sim = Sim::start();
+    sim.ok(&["launch", "sim:empty", "c1"]);
+    let rows = sim.ok(&["network", "list-allocations", "--format", "csv,noheader"]);
+    assert!(rows.contains("lxbr0,10.99.0.1/24,network,") && rows.contains("c1,10.99.0.2/32,instance,"), "{rows}");
+    assert_eq!(sim.ok(&["network", "list", "-c", "nu", "--format", "csv,noheader"]), "lxbr0,1\n");
+    sim.fails(2, &["network", "list", "-c", "nz"]);
+}
+
+#[test]
 fn networks_and_pools_are_made_shown_and_deleted() {
     let sim = Sim::start();
     assert_eq!(sim.ok(&["network", "create", "lab", "ipv4.address=10.9.0.1/24"]), "Network lab created\n");
     assert!(sim.ok(&["network", "show", "lab"]).contains("ipv4.address: 10.9.0.1/24"));
     assert_eq!(sim.ok(&["network", "get", "lab", "ipv4.address"]), "10.9.0.1/24\n");
     sim.fails(4, &["network", "create", "lab"]);
-    sim.ok(&["network", "delete", "lab"]);
+    assert_eq!(sim.ok(&["network", "rename", "lab", "office"]), "Network lab renamed to office\n");
     sim.fails(3, &["network", "show", "lab"]);
+    sim.ok(&["network", "delete", "office"]);
+    sim.fails(3, &["network", "show", "office"]);
     let source = format!("source={}", sim.path("plain").display());
     assert_eq!(sim.ok(&["storage", "create", "plain", "dir", &source]), "Storage pool plain created\n");
     assert!(sim.ok(&["storage", "info", "plain"]).contains("Driver: dir\n"));

@@ -3,7 +3,7 @@
 use crate::{Faults, locked};
 use async_trait::async_trait;
 use ipnet::{Ipv4Net, Ipv6Net};
-use lxhost_engine::ports::{HostEnd, Lease, NetworkDriver, NetworkKinds, NicKind, NicPlan, NicSpec, Port};
+use lxhost_engine::ports::{HostEnd, Lease, NetworkDriver, NetworkKinds, NetworkState, NicKind, NicPlan, NicSpec, Port};
 use lxhost_model::config::{Config, check_text};
 use lxhost_model::name::quoted;
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
@@ -157,6 +157,11 @@ impl NetworkDriver for SimNetworks {
         let is_meant = |nic: &Nic| nic.instance == instance && name.is_none_or(|name| nic.name == name);
         locked(&self.cables).nics.retain(|(holder, _), nic| *holder != network.id || !is_meant(nic));
         Ok(())
+    }
+
+    async fn state(&self, network: &Network, _others: &[Arc<Network>]) -> Result<NetworkState> {
+        let addresses = subnet(&network.config)?.into_iter().map(ipnet::IpNet::V4).collect();
+        Ok(NetworkState { up: self.is_up(network).await?, interface: network.interface(), addresses, ..NetworkState::default() })
     }
 
     async fn leases(&self, network: &Network) -> Result<Vec<Lease>> {

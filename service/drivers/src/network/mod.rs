@@ -6,9 +6,9 @@ pub(crate) mod docker;
 pub(crate) mod firewall;
 pub(crate) mod sysctl;
 
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, Units};
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkState, Units};
 use lxhost_model::{Error, Kind, Result};
-use lxhost_netlink::Handle;
+use lxhost_netlink::{Address, Handle, Link, Mac};
 use rustix::io::Errno;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +36,21 @@ pub(crate) fn from_netlink(error: lxhost_netlink::Error) -> Error {
         _ => Kind::Failed,
     };
     Error::new(kind, error.to_string())
+}
+
+/// What a link of a network says of itself.
+fn described(link: &Link, addresses: &[Address]) -> NetworkState {
+    let counters = link.counters;
+    NetworkState {
+        up: link.up,
+        interface: link.name.clone(),
+        mac: link.mac.and_then(|bytes| Mac::new(bytes).ok()).map(|mac| mac.to_string()),
+        mtu: Some(link.mtu),
+        addresses: addresses.iter().filter(|address| address.link == link.index).map(|address| address.net).collect(),
+        bytes: (counters.received_bytes, counters.sent_bytes),
+        packets: (counters.received_packets, counters.sent_packets),
+        ..NetworkState::default()
+    }
 }
 
 /// Other words for types.

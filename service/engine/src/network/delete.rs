@@ -1,14 +1,12 @@
 //! `network.delete`: a network that nobody uses is gone from records and host.
 
-use super::question;
+use super::{by_id, question, unused};
+use crate::Result;
 use crate::ports::{RowKey, State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result};
 use async_trait::async_trait;
-use lxhost_model::device::Devices;
 use lxhost_model::{Network, ObjectId};
-use std::sync::Arc;
 
 /// Deletes a network.
 pub struct Delete {
@@ -20,11 +18,6 @@ impl Delete {
     pub fn new(id: ObjectId) -> Self {
         Delete { id }
     }
-
-    fn network(&self, state: &State) -> Result<Arc<Network>> {
-        let gone = || Error::new(Kind::NoSuchNetwork, "the network does not exist any more");
-        state.networks.get(&self.id).cloned().ok_or_else(gone)
-    }
 }
 
 #[async_trait]
@@ -34,7 +27,7 @@ impl Verb for Delete {
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {
-        let name = self.network(state).map(|network| network.name.to_string()).unwrap_or_default();
+        let name = by_id(state, self.id).map(|network| network.name.to_string()).unwrap_or_default();
         vec![question(&name, self.name())]
     }
 
@@ -43,22 +36,12 @@ impl Verb for Delete {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        let network = self.network(state)?;
-        let uses = |devices: &Devices| devices.values().any(|d| d.get("network") == Some(network.name.as_str()));
-        if let Some(instance) = state.instances.values().find(|i| uses(&i.devices)) {
-            return Err(Error::new(Kind::InUse, format!("network {} is used by instance {}", network.name, instance.name)));
-        }
-        match state.profiles.values().find(|profile| uses(&profile.devices)) {
-            Some(profile) => {
-                Err(Error::new(Kind::InUse, format!("network {} is used by profile {}", network.name, profile.name)))
-            }
-            None => Ok(()),
-        }
+        unused(state, by_id(state, self.id)?.as_ref())
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         self.check(&view.state)?;
-        let network = self.network(&view.state)?;
+        let network = by_id(&view.state, self.id)?;
         Ok(Plan {
             writes: vec![],
             steps: vec![Step::NetworkDown(Network::clone(&network))],

@@ -3,6 +3,7 @@
 
 use crate::ports::{NicPlan, NicSpec};
 use async_trait::async_trait;
+use ipnet::IpNet;
 use lxhost_model::config::Config;
 use lxhost_model::{Network, ObjectId, Result};
 use std::net::IpAddr;
@@ -19,6 +20,29 @@ pub struct Lease {
     pub hostname: String,
     /// End, seconds since the epoch; 0 = static.
     pub expires: u64,
+}
+
+/// How a network stands on this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkState {
+    /// Whether it is on the host as its record says.
+    pub up: bool,
+    /// Its interface on the host; for a network on an interface of the host, that one.
+    pub interface: String,
+    /// Hardware address of the interface.
+    pub mac: Option<String>,
+    /// Largest packet, bytes.
+    pub mtu: Option<u32>,
+    /// Addresses of the interface.
+    pub addresses: Vec<IpNet>,
+    /// Bytes received and sent by the interface.
+    pub bytes: (u64, u64),
+    /// Packets received and sent by the interface.
+    pub packets: (u64, u64),
+    /// Interfaces of the host that are joined in it.
+    pub ports: Vec<String>,
+    /// What is not as it has to be, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Networks of one type. Methods are idempotent.
@@ -46,6 +70,9 @@ pub trait NetworkDriver: Send + Sync {
 
     /// Forgets an instance's interface of that name inside; all of its interfaces without a name.
     async fn leave(&self, network: &Network, instance: ObjectId, nic: Option<&str>) -> Result<()>;
+
+    /// How it stands on the host, beside `others`. Changes nothing.
+    async fn state(&self, network: &Network, others: &[Arc<Network>]) -> Result<NetworkState>;
 
     /// Leases there are now.
     async fn leases(&self, network: &Network) -> Result<Vec<Lease>>;

@@ -21,7 +21,12 @@ pub(super) async fn down_if_unknown(context: &Context<'_>, network: &Network) ->
     let known = context.core.state().networks.get(&network.id).cloned();
     match known {
         Some(known) if *known == *network => Ok(()),
-        Some(known) => up(context, &known).await,
+        Some(known) => {
+            if known.interface() != network.interface() {
+                down(context, network).await?;
+            }
+            up(context, &known).await
+        }
         None => down(context, network).await,
     }
 }

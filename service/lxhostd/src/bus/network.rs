@@ -6,9 +6,10 @@ use super::job::{described, value};
 use super::options::{self, Options};
 use super::rows;
 use lxhost_dbus::wire::{Config, LeaseRow, Values};
-use lxhost_engine::network::{Delete, Replace};
-use lxhost_engine::ports::State;
+use lxhost_engine::network::{Delete, Rename, Replace, users};
+use lxhost_engine::ports::{NetworkState, State};
 use lxhost_engine::{Error, Kind, Question, Result};
+use lxhost_model::config::is_on;
 use lxhost_model::{Action, Network as Record, ObjectId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,10 +25,41 @@ pub(super) struct Network {
 pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
     let (Some(old), Some(new)) = (before.networks.get(&id), after.networks.get(&id)) else { return Ok(HashMap::new()) };
     let mut changed = described((&old.description, old.generation), (&new.description, new.generation))?;
+    if old.name != new.name {
+        changed.insert("Name", value(new.name.as_str())?);
+        changed.insert("Interface", value(new.interface())?);
+    }
     if old.config != new.config {
         changed.insert("Subnets", value(rows::subnets(new))?);
     }
     Ok(changed)
+}
+
+/// A network's state for the wire.
+fn fields(record: &Record, state: NetworkState, users: Vec<String>) -> Result<Values> {
+    let nat = |family: &&str| is_on(&record.config, &format!("{family}.nat"));
+    let nat: Vec<String> = ["ipv4", "ipv6"].into_iter().filter(nat).map(str::to_owned).collect();
+    let addresses: Vec<String> = state.addresses.iter().map(ToString::to_string).collect();
+    let mut fields = vec![
+        ("up", value(state.up)?),
+        ("interface", value(state.interface)?),
+        ("addresses", value(addresses)?),
+        ("received-bytes", value(state.bytes.0)?),
+        ("sent-bytes", value(state.bytes.1)?),
+        ("received-packets", value(state.packets.0)?),
+        ("sent-packets", value(state.packets.1)?),
+        ("ports", value(state.ports)?),
+        ("used-by", value(users)?),
+        ("nat", value(nat)?),
+        ("warnings", value(state.warnings)?),
+    ];
+    if let Some(mac) = state.mac {
+        fields.push(("hwaddr", value(mac)?));
+    }
+    if let Some(mtu) = state.mtu {
+        fields.push(("mtu", value(mtu)?));
+    }
+    Ok(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 impl Network {
@@ -64,6 +96,29 @@ impl Network {
         self.bus.submit(&header, verb).await
     }
 
+    /// Counters and what belongs to the network: `up` b, `interface` s, `hwaddr` s, `mtu` u, `addresses` as,
+    /// `received-bytes` t, `received-packets` t, `sent-bytes` t, `sent-packets` t, `ports` as, `used-by` as,
+    /// `nat` as (the families), `warnings` as.
+    #[zbus(out_args("state"))]
+    async fn get_state(&self, options: Values) -> Result<Values, Failure> {
+        options::none(options)?;
+        let (record, all) = (self.record()?, self.bus.engine.state());
+        let others: Vec<_> = all.networks.values().filter(|other| other.id != self.id).cloned().collect();
+        let state = self.bus.engine.ports().networks.driver(&record.kind)?.state(&record, &others).await?;
+        Ok(fields(&record, state, users(&all, &record))?)
+    }
+
+    #[zbus(out_args("job"))]
+    async fn rename(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        name: String,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        self.bus.submit(&header, Rename::new(self.id, name.parse()?)).await
+    }
+
     #[zbus(out_args("leases"))]
     async fn list_leases(&self) -> Result<Vec<LeaseRow>, Failure> {
         let record = self.record()?;
@@ -98,12 +153,12 @@ impl Network {
         Ok(self.record()?.project.to_string())
     }
 
-    #[zbus(property(emits_changed_signal = "const"))]
+    #[zbus(property)]
     fn name(&self) -> Result<String, Failure> {
         Ok(self.record()?.name.to_string())
     }
 
-    #[zbus(property(emits_changed_signal = "const"))]
+    #[zbus(property)]
     fn interface(&self) -> Result<String, Failure> {
         Ok(self.record()?.interface())
     }

@@ -13,6 +13,7 @@ mod outside;
 pub(crate) mod release;
 mod serve;
 pub(super) mod settings;
+mod state;
 mod subnet;
 
 pub(crate) use settings::Settings;
@@ -21,7 +22,7 @@ use super::sysctl::Sysctl;
 use super::{Surroundings, docker, firewall, from_netlink};
 use crate::device;
 use async_trait::async_trait;
-use lxhost_engine::ports::{Lease, NetworkDriver, NicKind, NicPlan, NicSpec, Port};
+use lxhost_engine::ports::{Lease, NetworkDriver, NetworkState, NicKind, NicPlan, NicSpec, Port};
 use lxhost_model::config::Config;
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use note::Note;
@@ -30,10 +31,12 @@ use tokio::sync::Mutex;
 
 /// Type of a bridge that is there for its tunnels: the same driver, and a tunnel it has to have.
 pub(super) const VXLAN: &str = "vxlan";
+/// Type of a bridge over a VLAN: the same driver, and a VLAN it has to have.
+const VLAN: &str = "vlan";
 /// Types that are bridges.
-pub(super) const KINDS: [&str; 2] = ["bridge", VXLAN];
+pub(super) const KINDS: [&str; 3] = ["bridge", VLAN, VXLAN];
 
-/// Networks of type `bridge` and `vxlan`.
+/// Networks of type `bridge`, `vlan` and `vxlan`.
 pub struct BridgeNetworks {
     on: Surroundings,
     sysctl: Sysctl,
@@ -122,9 +125,10 @@ impl NetworkDriver for BridgeNetworks {
 
     async fn is_up(&self, network: &Network) -> Result<bool> {
         let settings = Settings::read(network)?;
-        let Some(link) = self.our_link(network).await? else { return Ok(false) };
-        let served = !settings.serves() || self.is_serving(&settings).await?;
-        Ok(link.up && served && self.has_outside(&settings, &link).await?)
+        match self.our_link(network).await? {
+            Some(link) => self.is_up_as(&settings, &link).await,
+            None => Ok(false),
+        }
     }
 
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec> {
@@ -144,6 +148,10 @@ impl NetworkDriver for BridgeNetworks {
         let interface = settings::interface(network)?;
         let server = Settings::read(network).ok().and_then(|s| s.ipv4).map(|v| v.address.addr());
         self.forget(interface.as_str(), server, instance, nic).await.map_err(|e| e.context(format!("network {}", network.name)))
+    }
+
+    async fn state(&self, network: &Network, others: &[Arc<Network>]) -> Result<NetworkState> {
+        self.look(network, others).await
     }
 
     async fn leases(&self, network: &Network) -> Result<Vec<Lease>> {

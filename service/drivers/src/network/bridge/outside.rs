@@ -250,4 +250,21 @@ impl BridgeNetworks {
         };
         Ok(settings.externals.iter().all(fine) && settings.tunnels.iter().all(|tunnel| is_port(&tunnel.name)))
     }
+
+    /// What leads outside and is not joined, a sentence each.
+    pub(super) async fn unjoined(&self, settings: &Settings, bridge: &Link) -> Result<Vec<String>> {
+        let sight = self.sight(Some(bridge.index)).await?;
+        let mut said = Vec::new();
+        for external in &settings.externals {
+            match sight.standing(external) {
+                Ok(Standing::Missing) => said.push(format!("this host has no interface {}", external.name)),
+                Ok(_) => {}
+                Err(error) => said.push(error.message),
+            }
+        }
+        for tunnel in &settings.tunnels {
+            said.extend(self.placed(tunnel).await.err().map(|error| error.message));
+        }
+        Ok(said)
+    }
 }

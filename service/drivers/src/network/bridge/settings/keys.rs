@@ -40,6 +40,7 @@ const KEYS: &[&str] = &[
     "ipv6.routing",
     "mtu",
     "parent",
+    "vlan",
 ];
 
 /// Beginnings of keys that other systems have, and what to do here instead.

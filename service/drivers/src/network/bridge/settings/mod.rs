@@ -95,10 +95,15 @@ impl Settings {
         if network.kind == super::VXLAN && tunnels.is_empty() {
             return Err(bad("tunnel.id", format!("a network of type {} needs the number of its segment", super::VXLAN)));
         }
+        let externals = externals(config)?;
+        if network.kind == super::VLAN && externals.iter().all(|external| external.vlan.is_none()) {
+            let key = if externals.is_empty() { "parent" } else { "vlan" };
+            return Err(bad(key, format!("a network of type {} needs parent= and vlan=", super::VLAN)));
+        }
         let settings = Settings {
             mac: chosen_mac(config)?.map_or_else(|| own_mac(network), Ok)?,
             mtu: mtu(config)?.or((!tunnels.is_empty()).then_some(TUNNELED)),
-            externals: externals(config)?,
+            externals,
             interface,
             tunnels,
             ipv4: ipv4::read(config)?,

@@ -45,8 +45,30 @@ impl External {
     }
 }
 
+impl External {
+    /// The VLAN on it, if the keys name one.
+    fn with(self, config: &Config) -> Result<Self> {
+        let Some(text) = config.get(VLAN) else { return Ok(self) };
+        let id: VlanId = text.parse().map_err(|e| bad(VLAN, e))?;
+        if self.vlan.is_some() {
+            return Err(bad(VLAN, format!("{} is a VLAN already", self.name)));
+        }
+        Ok(External { name: vlan_name(&self.name, id)?, vlan: Some((self.name, id)), exactly: true })
+    }
+}
+
+/// The name of a VLAN's link: `eth0.100` where that fits, else one that is as lasting.
+pub(in super::super::super) fn vlan_name(parent: &LinkName, id: VlanId) -> Result<LinkName> {
+    let plain = format!("{parent}.{id}");
+    let digest = || Sha256::new().chain_update(&plain).finalize();
+    let name = if plain.len() <= 15 { plain.clone() } else { format!("vl{}", &hex::encode(digest())[..12]) };
+    name.parse().map_err(|e: lxhost_netlink::Error| bad(VLAN, e))
+}
+
 /// The key that joins a bridge with an interface, as LXD's users write it, and Incus' key for many.
 const PARENT: &str = "parent";
+/// The key that makes it a VLAN on the interface.
+const VLAN: &str = "vlan";
 const INTERFACES: &str = "bridge.external_interfaces";
 
 /// Whether a network has an outside: then nobody but the outside gives out addresses unless told.
@@ -61,6 +83,7 @@ pub(in super::super) fn externals(config: &Config) -> Result<Vec<External>> {
         let Some(text) = config.get(key) else { continue };
         for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             let external = External::read(key, word)?;
+            let external = if key == PARENT { external.with(config)? } else { external };
             match found.iter().find(|other| other.name == external.name) {
                 Some(same) if *same == external => {}
                 Some(_) => return Err(bad(key, format!("{} is named twice", external.name))),
@@ -70,6 +93,9 @@ pub(in super::super) fn externals(config: &Config) -> Result<Vec<External>> {
         if key == PARENT && found.len() > 1 {
             return Err(bad(key, format!("expected one interface; use {INTERFACES} for more")));
         }
+    }
+    if config.contains_key(VLAN) && !config.contains_key(PARENT) {
+        return Err(bad(VLAN, "it needs parent=, the interface that the VLAN is on"));
     }
     if found.len() > MOST { Err(bad(INTERFACES, format!("more than {MOST} interfaces"))) } else { Ok(found) }
 }

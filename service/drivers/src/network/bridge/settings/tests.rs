@@ -99,6 +99,7 @@ fn malformed_and_hostile_values_are_refused_by_key() {
         ("parent", "eth0,eth1"),
         ("parent", "../eth0"),
         ("parent", "an-interface-with-a-long-name.100"),
+        ("vlan", "100"),
         ("bridge.external_interfaces", "v5/eth0/0"),
         ("bridge.external_interfaces", "v5/eth0/4095"),
         ("bridge.external_interfaces", "v5/eth0"),
@@ -134,6 +135,9 @@ fn keys_that_contradict_each_other_are_refused() {
     for keys in [
         &[("mtu", "1400"), ("bridge.mtu", "1500")][..],
         &[("tunnel.id", "1"), ("tunnel.overlay.id", "2")],
+        &[("parent", "eth0"), ("vlan", "0")],
+        &[("parent", "eth0"), ("vlan", "4095")],
+        &[("parent", "eth0.5"), ("vlan", "7")],
         &[("tunnel.a.remote", "10.0.0.1"), ("tunnel.a.group", "239.0.0.1")],
         &[("ipv4.address", "none"), ("ipv4.dhcp.ranges", "10.1.2.2-10.1.2.9")],
         &[("ipv6.address", "fd42::1/80"), ("ipv6.dhcp.stateful", "false")],
@@ -242,4 +246,16 @@ fn tunnels_between_two_hosts_have_short_names_of_their_own() {
 fn a_chosen_hardware_address_is_the_bridges() {
     let settings = Settings::read(&network(&[("bridge.hwaddr", "00:16:3E:00:00:01")])).unwrap();
     assert_eq!(settings.mac.to_string(), "00:16:3e:00:00:01");
+}
+
+#[test]
+fn a_network_of_type_vlan_has_one() {
+    let read = |keys: &[(&str, &str)]| Settings::read(&Network { kind: "vlan".into(), ..bare(keys) });
+    let external = read(&[("parent", "eth0"), ("vlan", "100")]).unwrap().externals.remove(0);
+    assert_eq!((external.name.as_str(), external.exactly), ("eth0.100", true));
+    let long = read(&[("parent", "enp129s0f0np0"), ("vlan", "4094")]).unwrap().externals.remove(0);
+    assert!(long.name.as_str().starts_with("vl") && long.vlan.unwrap().0.as_str() == "enp129s0f0np0");
+    assert!(read(&[("parent", "eth0.100")]).is_ok());
+    assert!(read(&[("parent", "eth0")]).unwrap_err().message.contains("vlan"));
+    assert!(read(&[]).unwrap_err().message.contains("parent"));
 }

@@ -1,5 +1,10 @@
 //! `network`.
 
+mod attach;
+mod list;
+mod state;
+
+use super::device::Of;
 use super::keyed::{Keyed, described};
 use crate::args::{Document, Network as Args};
 use crate::bus::Session;
@@ -8,6 +13,7 @@ use crate::pages;
 use crate::pairs;
 use crate::progress::{self, OnInterrupt};
 use crate::render::{self, Format, Table};
+use attach::New;
 use lxhost_dbus::proxy::NetworkProxy;
 use lxhost_dbus::wire::NetworkRow;
 use lxhost_dbus::{Config, Options};
@@ -17,7 +23,8 @@ use zbus::wire::OwnedObjectPath;
 /// Runs a verb of `network`.
 pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     match args {
-        Args::List { format } => list(session, format.format).await,
+        Args::List { columns, format } => list::run(session, columns, format.format).await,
+        Args::Info { network, format } => state::info(session, &network.name, format.format).await,
         Args::Show { network, format } => show(session, &network.name, format.format).await,
         Args::Get { name, key } => {
             let network = session.network(name).await?;
@@ -41,20 +48,30 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             names.iter().for_each(|name| session.say(format!("Network {name} deleted")));
             Ok(())
         }
+        Args::Rename { name, new_name } => {
+            let network = session.network(name).await?;
+            let none = Options::new();
+            let job = session.allowed(|| network.rename(new_name, &none)).await?;
+            progress::wait(session, &job, &format!("Renaming network {name}"), OnInterrupt::Leave).await?;
+            session.name_or(new_name, format!("Network {name} renamed to {new_name}"))
+        }
+        Args::Attach(args) => {
+            let (device, interface) = (args.names.device.as_deref(), args.names.interface.as_deref());
+            let new = New { network: &args.network, holder: &args.instance, of: Of::Instance, device, interface };
+            attach::attach(session, new).await
+        }
+        Args::AttachProfile(args) => {
+            let (device, interface) = (args.names.device.as_deref(), args.names.interface.as_deref());
+            let new = New { network: &args.network, holder: &args.profile, of: Of::Profile, device, interface };
+            attach::attach(session, new).await
+        }
+        Args::Detach(args) => attach::detach(session, &args.network, &args.instance, Of::Instance, args.device.as_deref()).await,
+        Args::DetachProfile(args) => {
+            attach::detach(session, &args.network, &args.profile, Of::Profile, args.device.as_deref()).await
+        }
         Args::ListLeases { name, format } => leases(session, name, format.format).await,
+        Args::ListAllocations { format } => state::allocations(session, format.format).await,
     }
-}
-
-async fn list(session: &Session, format: Format) -> Result<(), Failure> {
-    let rows = pages::networks(session, None).await?;
-    let mut table = Table::new(["NAME", "TYPE", "MANAGED", "IPV4", "IPV6", "STATE"]);
-    for row in &rows {
-        let family = |v6: bool| row.subnets.iter().filter(|s| s.contains(':') == v6).cloned().collect::<Vec<_>>().join("\n");
-        let managed = if row.managed { "YES" } else { "NO" };
-        table.push([row.name.clone(), row.kind.clone(), managed.into(), family(false), family(true), row.state.to_uppercase()]);
-    }
-    let data: Vec<_> = rows.iter().map(json_of).collect();
-    render::show(format, session.quiet, &table, &data)
 }
 
 fn json_of(row: &NetworkRow) -> serde_json::Value {

@@ -1,0 +1,52 @@
+//! How a bridge stands on the host, and what of it is not as it has to be. Changes nothing.
+
+use super::settings::Settings;
+use super::{BridgeNetworks, subnet};
+use crate::network::{described, from_netlink};
+use ipnet::IpNet;
+use lxhost_engine::ports::NetworkState;
+use lxhost_model::{Network, Result};
+use lxhost_netlink::Link;
+use std::sync::Arc;
+
+impl BridgeNetworks {
+    /// The state of a network, in words of the port.
+    pub(super) async fn look(&self, network: &Network, others: &[Arc<Network>]) -> Result<NetworkState> {
+        let settings = Settings::read(network)?;
+        let interface = settings.interface.to_string();
+        let link = match self.our_link(network).await {
+            Ok(Some(link)) => link,
+            Ok(None) => {
+                let warnings = vec![format!("interface {interface} is gone; systemctl reload lxhostd brings it back")];
+                return Ok(NetworkState { interface, warnings, ..NetworkState::default() });
+            }
+            Err(theirs) => {
+                return Ok(NetworkState { interface, warnings: vec![theirs.message], ..NetworkState::default() });
+            }
+        };
+        let links = self.on.links.links().await.map_err(from_netlink)?;
+        let addresses = self.on.links.addresses().await.map_err(from_netlink)?;
+        let ports = links.iter().filter(|port| port.controller == Some(link.index)).map(|port| port.name.clone()).collect();
+        let mut warnings = self.overlaps(network, &settings, others).await?;
+        warnings.extend(self.unjoined(&settings, &link).await?);
+        if settings.serves() && !self.is_serving(&settings).await? {
+            warnings.push(format!("DHCP and DNS do not answer: systemctl status lxhost-dnsmasq@{interface} says why"));
+        }
+        let up = self.is_up_as(&settings, &link).await?;
+        Ok(NetworkState { up, ports, warnings, ..described(&link, &addresses) })
+    }
+
+    /// Whether the link and what belongs to it are as the record says.
+    pub(super) async fn is_up_as(&self, settings: &Settings, link: &Link) -> Result<bool> {
+        let served = !settings.serves() || self.is_serving(settings).await?;
+        Ok(link.up && served && self.has_outside(settings, link).await?)
+    }
+
+    /// Subnets of the network that somebody else uses by now, such as a VPN that came later.
+    pub(super) async fn overlaps(&self, network: &Network, settings: &Settings, others: &[Arc<Network>]) -> Result<Vec<String>> {
+        let taken = self.taken(network, others).await?;
+        let own = settings.ipv4.iter().map(|v| IpNet::V4(v.address));
+        let own = own.chain(settings.ipv6.iter().map(|v| IpNet::V6(v.address))).chain(settings.routes());
+        Ok(own.filter_map(|net| subnet::check_given(net, &taken).err()).map(|error| error.message).collect())
+    }
+}

@@ -1,0 +1,73 @@
+//! `network.rename`: another name for a network that nobody uses, and with it another interface; its id and path
+//! stay.
+
+use super::{by_id, question, unused};
+use crate::job::Output;
+use crate::ports::{Row, State, Write};
+use crate::step::{Outcome, Step};
+use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
+use crate::{Error, Kind, Result};
+use async_trait::async_trait;
+use lxhost_model::name::NetworkName;
+use lxhost_model::{Network, ObjectId};
+
+/// Renames a network.
+pub struct Rename {
+    id: ObjectId,
+    name: NetworkName,
+}
+
+impl Rename {
+    /// Calls the network `id` `name`.
+    pub fn new(id: ObjectId, name: NetworkName) -> Self {
+        Rename { id, name }
+    }
+}
+
+#[async_trait]
+impl Verb for Rename {
+    fn name(&self) -> &'static str {
+        "network.rename"
+    }
+
+    fn questions(&self, state: &State) -> Vec<Question> {
+        // Rules that allow names have to allow both.
+        let before = by_id(state, self.id).map(|network| network.name.to_string()).unwrap_or_default();
+        vec![question(&before, self.name()), question(self.name.as_str(), self.name())]
+    }
+
+    fn object(&self) -> Option<ObjectId> {
+        Some(self.id)
+    }
+
+    fn key(&self) -> Option<String> {
+        Some("network.create".to_owned())
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        let network = by_id(state, self.id)?;
+        if state.network(&network.project, &self.name).is_some() {
+            return Err(Error::new(Kind::AlreadyExists, format!("network {} exists already", self.name)));
+        }
+        unused(state, &network)
+    }
+
+    async fn plan(&self, view: &View<'_>) -> Result<Plan> {
+        self.check(&view.state)?;
+        let before = by_id(&view.state, self.id)?;
+        let renamed = Network { name: self.name.clone(), ..Network::clone(&before) };
+        Ok(Plan {
+            writes: vec![],
+            steps: vec![Step::NetworkDown(Network::clone(&before)), Step::NetworkUp(renamed.clone())],
+            finish: vec![Write::Update(Row::Network(renamed))],
+            failed: vec![],
+            recovery: Recovery::Undo,
+        })
+    }
+
+    fn finish(&self, plan: &Plan, _outcome: &Outcome, state: &State) -> Result<Finish> {
+        // Somebody may have made one of that name, or an interface in it, meanwhile.
+        self.check(state)?;
+        Ok(Finish { writes: plan.finish.clone(), output: Output::default() })
+    }
+}
