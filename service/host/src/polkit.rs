@@ -30,6 +30,8 @@ pub struct Polkit {
 #[derive(Debug, Clone, Copy)]
 struct Patience {
     machine: Duration,
+    /// Beyond that, while Polkit is being started: a machine that has just booted has much to do.
+    start: Duration,
     human: Duration,
 }
 
@@ -41,7 +43,11 @@ impl Polkit {
             checks: AtomicU64::new(0),
             dialogs: Arc::default(),
             absence_told: AtomicBool::new(false),
-            patience: Patience { machine: Duration::from_secs(5), human: Duration::from_secs(300) },
+            patience: Patience {
+                machine: Duration::from_secs(5),
+                start: Duration::from_secs(40),
+                human: Duration::from_secs(300),
+            },
         }
     }
 
@@ -50,7 +56,23 @@ impl Polkit {
         let number = self.checks.fetch_add(1, Ordering::Relaxed);
         let call = Call { bus: &self.bus, caller: &caller.bus_name, action, details, dialog, number };
         let patience = if dialog { self.patience.human } else { self.patience.machine };
-        tokio::time::timeout(patience, call.send()).await.unwrap_or(Err(Refusal::Silence(patience)))
+        let mut answer = std::pin::pin!(call.send());
+        match tokio::time::timeout(patience, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_) if !dialog && self.is_starting().await => {
+                let patience = patience + self.patience.start;
+                tokio::time::timeout(self.patience.start, answer).await.unwrap_or(Err(Refusal::Silence(patience)))
+            }
+            Err(_) => Err(Refusal::Silence(patience)),
+        }
+    }
+
+    /// Whether nobody has Polkit's name yet: the bus keeps questions for whoever it starts.
+    async fn is_starting(&self) -> bool {
+        let Ok(bus) = zbus::fdo::DBusProxy::new(&self.bus).await else { return false };
+        let Ok(name) = zbus::names::BusName::try_from(crate::polkit_call::NAME) else { return false };
+        let asked = tokio::time::timeout(self.patience.machine, bus.name_has_owner(name)).await;
+        matches!(asked, Ok(Ok(false)))
     }
 
     /// The error for a question that got no answer.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 use zbus::{Connection, Variant};
 
-const NAME: &str = "org.freedesktop.PolicyKit1";
+pub(crate) const NAME: &str = "org.freedesktop.PolicyKit1";
 const PATH: &str = "/org/freedesktop/PolicyKit1/Authority";
 const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
 const ALLOW_USER_INTERACTION: u32 = 1;

@@ -41,6 +41,10 @@ impl Fake {
             }
             Action::InstanceConsole if dialog => std::future::pending().await,
             Action::DaemonDebug => std::future::pending().await,
+            Action::ImageManage => {
+                tokio::time::sleep(3 * MACHINE).await;
+                Ok((true, false, HashMap::new()))
+            }
             Action::DaemonConfigure => Err(zbus::fdo::Error::Failed("Action is not registered".into())),
             Action::ProjectManage => Err(zbus::fdo::Error::ServiceUnknown("no such service".into())),
             _ => Ok((false, true, HashMap::new())),
@@ -53,6 +57,18 @@ impl Fake {
 }
 
 const ALLOW: u32 = 1;
+const MACHINE: Duration = Duration::from_millis(300);
+
+/// A bus on which Polkit has its name, or not yet.
+struct Bus(bool);
+
+#[zbus::interface(name = "org.freedesktop.DBus")]
+impl Bus {
+    fn name_has_owner(&self, name: &str) -> bool {
+        assert_eq!(name, "org.freedesktop.PolicyKit1");
+        self.0
+    }
+}
 
 struct World {
     polkit: Arc<Polkit>,
@@ -61,17 +77,22 @@ struct World {
 }
 
 async fn world() -> World {
+    world_with(Bus(true)).await
+}
+
+async fn world_with(bus: Bus) -> World {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (sender, asked) = unbounded_channel();
     let guid = zbus::Guid::generate();
     let server = zbus::connection::Builder::unix_stream(theirs)
         .server(guid)
         .p2p()
-        .serve_at("/org/freedesktop/PolicyKit1/Authority", Fake { asked: sender });
+        .serve_at("/org/freedesktop/PolicyKit1/Authority", Fake { asked: sender })
+        .serve_at("/org/freedesktop/DBus", bus);
     let client = zbus::connection::Builder::unix_stream(ours).p2p();
     let (server, client) = tokio::join!(server.build(), client.build());
     let mut polkit = Polkit::new(client.unwrap());
-    polkit.patience = Patience { machine: Duration::from_millis(300), human: Duration::from_secs(60) };
+    polkit.patience = Patience { machine: MACHINE, start: Duration::from_secs(20), human: Duration::from_secs(60) };
     World { polkit: Arc::new(polkit), asked, _server: server.unwrap() }
 }
 
@@ -140,6 +161,13 @@ async fn silence_is_a_no_and_takes_the_question_back() {
     let Some(Asked::Check { id: asked, .. }) = world.asked.recv().await else { panic!() };
     let Some(Asked::Cancel(cancelled)) = world.asked.recv().await else { panic!() };
     assert_eq!(asked, cancelled);
+}
+
+#[tokio::test]
+async fn a_polkit_that_is_being_started_is_waited_for() {
+    world_with(Bus(false)).await.polkit.check(&caller(false), Action::ImageManage, Details::new()).await.unwrap();
+    let error = world().await.polkit.check(&caller(false), Action::ImageManage, Details::new()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Timeout, "one that is there and says nothing is not");
 }
 
 #[tokio::test]
