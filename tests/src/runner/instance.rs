@@ -87,15 +87,24 @@ impl Stage {
     /// Asks until there is an answer; for what the host tells by no event.
     ///
     /// # Errors
-    /// What `ask` says, or that there was no answer in half a minute.
+    /// What `ask` says, or that there was no answer in half a minute of the machine's own time.
     pub fn eventually<T>(&self, what: &str, ask: impl Fn() -> Result<Option<T>>) -> Result<T> {
-        let deadline = Instant::now() + self.host.patience(Duration::from_secs(30));
+        self.within(Duration::from_secs(30), what, ask)
+    }
+
+    /// As `eventually`, for what takes another time on the machine itself.
+    ///
+    /// # Errors
+    /// What `ask` says, or that there was no answer in time.
+    pub fn within<T>(&self, time: Duration, what: &str, ask: impl Fn() -> Result<Option<T>>) -> Result<T> {
+        let time = self.host.patience(time);
+        let deadline = Instant::now() + time;
         loop {
             if let Some(answer) = ask()? {
                 return Ok(answer);
             }
             if Instant::now() > deadline {
-                bail!("there was not {what} in half a minute");
+                bail!("there was not {what} in {} s", time.as_secs());
             }
             std::thread::sleep(Duration::from_millis(50));
         }

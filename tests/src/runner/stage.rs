@@ -62,10 +62,18 @@ impl Stage {
         Ok(Self { host: Host::boot(&cache, &spec)?, spec, package, cache })
     }
 
-    /// `lxctl` with these words, separated by single spaces, as root.
+    /// `lxctl` with these words, separated by single spaces, as root. The time that a `wait … --timeout SECONDS`
+    /// ends with is one of the machine itself, as everything is that waits.
     #[must_use]
     pub fn lxctl(&self, words: &str) -> Cmd<'_> {
-        self.host.command(std::iter::once("lxctl").chain(words.split(' '))).timeout(Duration::from_secs(120))
+        let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        if let [verb, .., option, seconds] = &mut words[..]
+            && (verb.as_str(), option.as_str()) == ("wait", "--timeout")
+            && let Ok(time) = seconds.parse()
+        {
+            *seconds = self.host.patience(Duration::from_secs(time)).as_secs().to_string();
+        }
+        self.host.command(std::iter::once("lxctl".to_owned()).chain(words)).timeout(Duration::from_secs(120))
     }
 
     /// Makes sure that the tiny image is there by the alias `busybox`.
