@@ -6,7 +6,7 @@
 use crate::agent;
 use crate::args::Global;
 use crate::failure::Failure;
-use lxhost_dbus::proxy::{ManagerProxy, NetworkProxy, PoolProxy, ProfileProxy};
+use lxhost_dbus::proxy::{AclProxy, ManagerProxy, NetworkProxy, PoolProxy, ProfileProxy};
 use lxhost_dbus::wire::Values;
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -72,6 +72,13 @@ impl Session {
     pub(crate) async fn network(&self, name: &str) -> Result<NetworkProxy<'static>, Failure> {
         let name = crate::reference::local(name)?;
         let path = self.manager().await?.get_network(&self.project, name).await?;
+        self.object(&path).await
+    }
+
+    /// A network ACL by name.
+    pub(crate) async fn acl(&self, name: &str) -> Result<AclProxy<'static>, Failure> {
+        let name = crate::reference::local(name)?;
+        let path = self.manager().await?.get_acl(&self.project, name).await?;
         self.object(&path).await
     }
 

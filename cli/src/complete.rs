@@ -81,6 +81,14 @@ pub(crate) fn networks() -> Vec<CompletionCandidate> {
     })
 }
 
+/// Names of network ACLs.
+pub(crate) fn acls() -> Vec<CompletionCandidate> {
+    ask(async |session| {
+        let (rows, _) = session.manager().await?.list_acls(&Options::new(), "", PAGE).await?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
+    })
+}
+
 /// Names of pools.
 pub(crate) fn pools() -> Vec<CompletionCandidate> {
     ask(async |session| Ok(session.manager().await?.list_pools().await?.into_iter().map(|row| row.name).collect()))

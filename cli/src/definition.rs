@@ -69,6 +69,12 @@ fn nested_scalars<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Devices,
     Ok(nested.into_iter().map(|(name, keys)| (name, plain(keys))).collect())
 }
 
+/// Whether standard input is a redirected file.
+pub(crate) fn is_redirected(stdin: &std::io::Stdin) -> Result<bool, Failure> {
+    let stat = rustix::fs::fstat(stdin).map_err(|e| Failure::io("look at standard input", &e.into()))?;
+    Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file())
+}
+
 impl Definition {
     /// Reads YAML. What only describes does not matter; wrong types do, and keys that nobody knows: a misspelt
     /// `config` would take all of it away.
@@ -89,8 +95,7 @@ impl Definition {
     /// terminals are not read: a script's own input is not ours.
     pub(crate) fn from_redirected_stdin() -> Result<Option<Self>, Failure> {
         let stdin = std::io::stdin();
-        let stat = rustix::fs::fstat(&stdin).map_err(|e| Failure::io("look at standard input", &e.into()))?;
-        if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        if !is_redirected(&stdin)? {
             return Ok(None);
         }
         let text = read_text(&mut stdin.lock())?;

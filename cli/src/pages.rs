@@ -3,7 +3,7 @@
 use crate::bus::{PAGE, Session};
 use crate::failure::Failure;
 use lxhost_dbus::Options;
-use lxhost_dbus::wire::{ImageRow, InstanceRow, JobRow, NetworkRow, ProfileRow};
+use lxhost_dbus::wire::{AclRow, ImageRow, InstanceRow, JobRow, NetworkRow, ProfileRow};
 
 macro_rules! pages {
     ($(#[$doc:meta])* $name:ident, $method:ident, $row:ty) => {
@@ -32,6 +32,8 @@ pages!(/// Images of a project, or of all.
     images, list_images, ImageRow);
 pages!(/// Networks of a project, or of all.
     networks, list_networks, NetworkRow);
+pages!(/// Network ACLs of a project, or of all.
+    acls, list_acls, AclRow);
 pages!(/// Profiles of a project, or of all.
     profiles, list_profiles, ProfileRow);
 pages!(/// Jobs of a project, or of all.

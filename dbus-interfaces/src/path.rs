@@ -8,7 +8,7 @@ pub const MANAGER: &str = "/org/lxhost1";
 /// Path that stands for "no object" in replies: work that was finished at once has no job.
 pub const NONE: &str = "/";
 /// Collections below the Manager; each has an ObjectManager.
-pub const COLLECTIONS: &[&str] = &["instance", "image", "network", "profile", "pool", "job", "exec"];
+pub const COLLECTIONS: &[&str] = &["instance", "image", "network", "acl", "profile", "pool", "job", "exec"];
 
 /// Path of an instance.
 pub fn instance(id: ObjectId) -> String {
@@ -23,6 +23,11 @@ pub fn image(fingerprint: &Fingerprint) -> String {
 /// Path of a network.
 pub fn network(id: ObjectId) -> String {
     format!("{MANAGER}/network/{id}")
+}
+
+/// Path of a network ACL.
+pub fn acl(id: ObjectId) -> String {
+    format!("{MANAGER}/acl/{id}")
 }
 
 /// Path of a profile.

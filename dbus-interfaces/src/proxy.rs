@@ -16,6 +16,9 @@ pub trait Manager {
     fn get_image(&self, project: &str, alias_or_fingerprint: &str) -> zbus::Result<OwnedObjectPath>;
     /// Object of a network by name.
     fn get_network(&self, project: &str, name: &str) -> zbus::Result<OwnedObjectPath>;
+    /// Object of a network ACL by name.
+    #[zbus(name = "GetACL")]
+    fn get_acl(&self, project: &str, name: &str) -> zbus::Result<OwnedObjectPath>;
     /// Object of a profile by name.
     fn get_profile(&self, project: &str, name: &str) -> zbus::Result<OwnedObjectPath>;
     /// Object of a pool by name.
@@ -28,6 +31,9 @@ pub trait Manager {
     fn list_remote_images(&self, remote: &str) -> zbus::Result<Vec<RemoteImageRow>>;
     /// Page of networks.
     fn list_networks(&self, filter: &Options<'_>, cursor: &str, limit: u32) -> zbus::Result<(Vec<NetworkRow>, String)>;
+    /// Page of network ACLs.
+    #[zbus(name = "ListACLs")]
+    fn list_acls(&self, filter: &Options<'_>, cursor: &str, limit: u32) -> zbus::Result<(Vec<AclRow>, String)>;
     /// Page of profiles.
     fn list_profiles(&self, filter: &Options<'_>, cursor: &str, limit: u32) -> zbus::Result<(Vec<ProfileRow>, String)>;
     /// All pools.
@@ -55,6 +61,18 @@ pub trait Manager {
     /// Gets an image from a remote. Options: `aliases` as. The job's output has `image` o and `fingerprint` s.
     #[zbus(allow_interactive_auth)]
     fn pull_image(&self, project: &str, remote: &str, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Makes a network ACL of `user.*` keys and rules: dictionaries of `action`, `state`, `description`, `protocol`,
+    /// `source`, `destination`, `source_port`, `destination_port`, `icmp_type`, `icmp_code`.
+    #[zbus(name = "CreateACL", allow_interactive_auth)]
+    fn create_acl(
+        &self,
+        project: &str,
+        name: &str,
+        config: &Config,
+        ingress: &[Config],
+        egress: &[Config],
+        options: &Options<'_>,
+    ) -> zbus::Result<OwnedObjectPath>;
     /// Makes a network. Returns network and job.
     #[zbus(allow_interactive_auth)]
     fn create_network(
@@ -267,6 +285,35 @@ pub trait Profile {
     /// Description.
     #[zbus(property)]
     fn description(&self) -> zbus::Result<String>;
+}
+
+/// A network ACL. `/org/lxhost1/acl/<id>`.
+#[proxy(interface = "org.lxhost1.ACL", default_service = "org.lxhost1")]
+pub trait Acl {
+    /// Configuration, rules for what goes to instances, rules for what comes from them, generation.
+    #[zbus(allow_interactive_auth)]
+    fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, Vec<Config>, Vec<Config>, u64)>;
+    /// Replaces keys and rules, at once where a network carries it. Option: `description` s.
+    #[zbus(allow_interactive_auth)]
+    fn replace_config(
+        &self,
+        config: &Config,
+        ingress: &[Config],
+        egress: &[Config],
+        expected_generation: u64,
+        options: &Options<'_>,
+    ) -> zbus::Result<OwnedObjectPath>;
+    /// Gives it another name; one that is used is refused.
+    #[zbus(allow_interactive_auth)]
+    fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Networks that carry it.
+    fn list_users(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
+    /// Description.
+    #[zbus(property)]
+    fn description(&self) -> zbus::Result<String>;
+    /// Deletes it; one that is used is refused.
+    #[zbus(allow_interactive_auth)]
+    fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
 }
 
 /// A network. `/org/lxhost1/network/<id>`.

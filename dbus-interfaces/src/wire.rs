@@ -74,6 +74,21 @@ pub struct NetworkRow {
     pub subnets: Vec<String>,
 }
 
+/// Row of `ListACLs`: `(osssu)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct AclRow {
+    /// Object.
+    pub path: OwnedObjectPath,
+    /// Project.
+    pub project: String,
+    /// Name.
+    pub name: String,
+    /// Description.
+    pub description: String,
+    /// Networks that carry it.
+    pub used_by: u32,
+}
+
 /// Row of `ListProfiles`: `(osssu)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct ProfileRow {

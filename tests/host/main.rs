@@ -3,6 +3,7 @@
 //! tests whose `suite: sentence` contains one of them; `--in native` or `--in full` says where, instead
 //! of the cheapest host that has what a test needs.
 
+mod acls;
 mod bus;
 mod full_disk;
 mod harness;
@@ -41,6 +42,7 @@ const SUITES: &[Suite] = &[
     journal::SUITE,
     parts::SUITE,
     networks::SUITE,
+    acls::SUITE,
     outliving::SUITE,
     polkit::SUITE,
     bus::SUITE,

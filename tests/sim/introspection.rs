@@ -25,6 +25,7 @@ pub(crate) async fn every_object(client: &Client) -> Vec<(&'static str, String)>
         ("Guest", text(path)),
         ("Image", text(manager.get_image("default", "sim:empty").await.unwrap())),
         ("Network", text(manager.get_network("default", "lxbr0").await.unwrap())),
+        ("ACL", text(manager.create_acl("default", "web", &Default::default(), &[], &[], &none()).await.unwrap())),
         ("Profile", text(manager.get_profile("default", "default").await.unwrap())),
         ("Pool", text(manager.get_pool("default").await.unwrap())),
         ("Job", text(job)),

@@ -5,6 +5,7 @@
 // Clippy sees tests in functions with #[test] only, not in what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod acls;
 mod bulk;
 mod client;
 mod clients;

@@ -3,6 +3,7 @@
 //! Only shapes and help texts; what a verb does is in `commands/`. Used by `main`, by the
 //! completion and by the generator of man pages.
 
+mod acl;
 mod config;
 mod create;
 mod device;
@@ -19,6 +20,7 @@ mod storage;
 mod tests;
 mod unknown;
 
+pub(crate) use acl::*;
 pub(crate) use config::*;
 pub(crate) use create::*;
 pub(crate) use device::*;

@@ -1,6 +1,6 @@
 //! Arguments of `network`.
 
-use super::{DocumentArg, FormatArg};
+use super::{Acl, DocumentArg, FormatArg};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -127,6 +127,9 @@ pub(crate) enum Network {
         #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::networks))]
         names: Vec<String>,
     },
+    /// Manage ACLs: what may go to and from the instances of networks
+    #[command(subcommand)]
+    Acl(Acl),
     /// List the addresses given out
     #[command(after_help = "Examples:\n  lxctl network list-leases lxbr0")]
     ListLeases {

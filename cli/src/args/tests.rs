@@ -72,6 +72,8 @@ const LXC_LINES: &[&str] = &[
     "list -c n --format csv",
     "network show lxdbr0",
     "network create production-network",
+    "network acl create restricted-access",
+    "network acl rule add restricted-access ingress,allow,tcp 0.0.0.0/0 10.0.0.0/8 80,443",
     "network create br-physical --type=bridge parent=eth0",
     "network create overlay-network --type=overlay --config tunnel.protocol=vxlan --config tunnel.id=1000",
     "config device add mon-conteneur eth0 nic network=br-physical",
@@ -151,7 +153,7 @@ fn a_wrong_verb_is_answered_with_the_right_line() {
 fn a_verb_of_a_later_version_is_not_called_a_typo() {
     for line in [
         "snapshot c1 s1",
-        "network acl create a",
+        "network forward create lxbr0 192.0.2.1",
         "publish c1 --alias x",
         "config trust add c.crt",
         "storage volume list default",

@@ -1,5 +1,6 @@
 //! What the verbs do: a file each, one call and one print where that is enough.
 
+mod acl;
 mod config;
 mod console;
 mod delete;

@@ -24,7 +24,7 @@ pub fn leases(text: &str) -> Vec<(Lease, Option<Vec<u8>>)> {
 pub fn bridge(network: &Network) -> Result<(String, String)> {
     let settings = Settings::read(network)?;
     let files = dnsmasq::Files::new(Path::new("/run/lxhost"), Path::new("/var/lib/lxhost"), settings.interface.as_str());
-    Ok((dnsmasq::render(&settings, &files), firewall::render(std::slice::from_ref(&settings))))
+    Ok((dnsmasq::render(&settings, &files), firewall::render(std::slice::from_ref(&settings), &[])))
 }
 
 /// Name and line of the file that tells dnsmasq about an interface, and whether it is read back as it was.

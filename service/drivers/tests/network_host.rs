@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NicKind, NicPlan, Units};
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NicKind, NicPlan, Units};
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use lxhost_netlink::{Bridge, Handle};
 use std::io::{Read, Write};
@@ -225,13 +225,13 @@ async fn guests_get_addresses_and_find_each_other_by_name_and_down_leaves_nothin
     let dir = tempfile::tempdir().unwrap();
     let script = udhcpc_script(dir.path());
     let mut network = record("lxtest1", 0x11, &[]);
-    network.config = host.driver.complete(&network, &[]).await.unwrap();
+    network.config = host.driver.complete(&network, &NetworkRecords::default()).await.unwrap();
     println!("{:?}", network.config);
     let begin = Instant::now();
-    host.driver.up(&network, &[]).await.unwrap();
+    host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     println!("up: {:?}", begin.elapsed());
     let begin = Instant::now();
-    host.driver.up(&network, &[Arc::new(network.clone())]).await.unwrap();
+    host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     println!("up again: {:?}", begin.elapsed());
     assert!(host.driver.is_up(&network).await.unwrap());
 
@@ -262,10 +262,10 @@ async fn guests_get_addresses_and_find_each_other_by_name_and_down_leaves_nothin
     eventually("c1 is forgotten", || !c2.resolves("a", "c1", &server, &first.to_string())).await;
     assert!(host.driver.leases(&network).await.unwrap().iter().all(|l| l.hostname != "c1"), "its lease is given back");
 
-    host.driver.down(&network, &[]).await.unwrap();
+    host.driver.down(&network, &NetworkRecords::default()).await.unwrap();
     assert_eq!(traces("lxtest1"), Vec::<String>::new());
     assert!(!host.driver.is_up(&network).await.unwrap());
-    host.driver.down(&network, &[]).await.unwrap();
+    host.driver.down(&network, &NetworkRecords::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -277,12 +277,12 @@ async fn up_repairs_what_somebody_took_away() {
     let dir = tempfile::tempdir().unwrap();
     let script = udhcpc_script(dir.path());
     let mut network = record("lxtest2", 0x22, &[("bridge.mtu", "1400")]);
-    network.config = host.driver.complete(&network, &[]).await.unwrap();
-    host.driver.up(&network, &[]).await.unwrap();
+    network.config = host.driver.complete(&network, &NetworkRecords::default()).await.unwrap();
+    host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     let _ = host.links.delete_link("lxtest2").await.unwrap();
     assert!(output("nft", &["delete", "table", "inet", "lxhost"]).0);
     assert!(!host.driver.is_up(&network).await.unwrap());
-    host.driver.up(&network, &[]).await.unwrap();
+    host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     assert!(output("nft", &["list", "table", "inet", "lxhost"]).1.contains("lxtest2"));
 
     // The same dnsmasq listens on the new bridge.
@@ -301,10 +301,10 @@ async fn up_repairs_what_somebody_took_away() {
 
     // A changed record is a changed network, for the guests that are there.
     network.config.insert("dns.domain".into(), "office.example".into());
-    host.driver.up(&network, &[]).await.unwrap();
+    host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     let server = network.config["ipv4.address"].split('/').next().unwrap().to_owned();
     eventually("the new domain", || guest.resolves("a", "kept.office.example", &server, &fixed.to_string())).await;
-    host.driver.down(&network, &[]).await.unwrap();
+    host.driver.down(&network, &NetworkRecords::default()).await.unwrap();
     assert_eq!(traces("lxtest2"), Vec::<String>::new());
 }
 
@@ -315,15 +315,15 @@ async fn without_ipv4_guests_have_addresses_and_names_all_the_same() {
     }
     let host = host();
     let mut network = record("lxtest3", 0x33, &[("ipv4.address", "none")]);
-    network.config = host.driver.complete(&network, &[]).await.unwrap();
+    network.config = host.driver.complete(&network, &NetworkRecords::default()).await.unwrap();
     assert_eq!(network.config["ipv4.address"], "none");
-    host.driver.up(&network, &[]).await.unwrap();
+    host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     let (c1, _c2) = (host.attach(&network, &nic("c1", 1)).await, host.attach(&network, &nic("c2", 2)).await);
     let server = network.config["ipv6.address"].split('/').next().unwrap().to_owned();
     let v6 = format!("{}:216:3eff:fe00:2", server.strip_suffix("::1").unwrap());
     eventually("an address by SLAAC", || c1.run(&["ping", "-c1", "-W1", &server]).0).await;
     eventually("AAAA of c2", || c1.resolves("aaaa", "c2.lxhost", &server, &v6)).await;
-    host.driver.down(&network, &[]).await.unwrap();
+    host.driver.down(&network, &NetworkRecords::default()).await.unwrap();
     assert_eq!(traces("lxtest3"), Vec::<String>::new());
 }
 
@@ -336,11 +336,11 @@ async fn an_interface_of_somebody_else_is_never_touched() {
     let foreign = Bridge::new("lxtest4".parse().unwrap(), "0a:00:00:00:00:04".parse().unwrap());
     let _ = host.links.ensure_bridge(&foreign).await.unwrap();
     let mut network = record("lxtest4", 0x44, &[]);
-    assert_eq!(host.driver.complete(&network, &[]).await.unwrap_err().kind, Kind::Conflict);
+    assert_eq!(host.driver.complete(&network, &NetworkRecords::default()).await.unwrap_err().kind, Kind::Conflict);
     network.config = [("ipv4.address", "10.44.4.1/24"), ("ipv6.address", "none")].map(|(k, v)| (k.into(), v.into())).into();
-    assert_eq!(host.driver.up(&network, &[]).await.unwrap_err().kind, Kind::Conflict);
+    assert_eq!(host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap_err().kind, Kind::Conflict);
     assert_eq!(traces("lxtest4"), ["/sys/class/net/lxtest4"]);
-    host.driver.down(&network, &[]).await.unwrap();
+    host.driver.down(&network, &NetworkRecords::default()).await.unwrap();
     assert!(host.links.link("lxtest4").await.unwrap().unwrap().has_mac(foreign.mac));
     let _ = host.links.delete_bridge("lxtest4").await.unwrap();
 }
@@ -355,11 +355,11 @@ async fn a_subnet_that_this_host_is_on_is_refused_by_name() {
     let _ = host.links.ensure_bridge(&foreign).await.unwrap();
     let _ = host.links.ensure_addresses("nltest5", &["10.55.0.1/16".parse().unwrap()]).await.unwrap();
     let network = record("lxtest5", 0x55, &[("ipv4.address", "10.55.5.1/24")]);
-    let error = host.driver.complete(&network, &[]).await.unwrap_err();
+    let error = host.driver.complete(&network, &NetworkRecords::default()).await.unwrap_err();
     assert!(error.kind == Kind::Conflict && error.message.contains("interface nltest5"), "{error}");
     let other = Arc::new(record("office", 0x56, &[("ipv4.address", "10.66.5.1/24")]));
     let network = record("lxtest5", 0x55, &[("ipv4.address", "10.66.5.129/25")]);
-    let error = host.driver.complete(&network, &[other]).await.unwrap_err();
+    let error = host.driver.complete(&network, &NetworkRecords::default().with(&other)).await.unwrap_err();
     assert!(error.kind == Kind::Conflict && error.message.contains("network office"), "{error}");
     let _ = host.links.delete_bridge("nltest5").await.unwrap();
 }
@@ -375,14 +375,14 @@ async fn dockers_chain_lets_a_bridge_through_while_it_is_up() {
     std::fs::write("/run/docker.nft", docker).unwrap();
     assert!(output("nft", &["-f", "/run/docker.nft"]).0);
     let mut network = record("lxtest6", 0x66, &[("ipv6.address", "none")]);
-    network.config = host.driver.complete(&network, &[]).await.unwrap();
-    host.driver.up(&network, &[]).await.unwrap();
-    host.driver.up(&network, &[]).await.unwrap();
+    network.config = host.driver.complete(&network, &NetworkRecords::default()).await.unwrap();
+    host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
+    host.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     let chain = output("nft", &["list", "chain", "ip", "filter", "DOCKER-USER"]).1;
     let rules: Vec<&str> = chain.lines().filter(|line| line.contains("counter")).collect();
     assert_eq!(rules.len(), 3, "{chain}");
     assert!(rules[0].contains("lxtest6") && rules[1].contains("lxtest6") && rules[2].contains("return"), "{chain}");
-    host.driver.down(&network, &[]).await.unwrap();
+    host.driver.down(&network, &NetworkRecords::default()).await.unwrap();
     assert_eq!(traces("lxtest6"), Vec::<String>::new());
     assert!(output("nft", &["list", "chain", "ip", "filter", "DOCKER-USER"]).1.contains("return"), "Docker's own rules stay");
     assert!(output("nft", &["delete", "table", "ip", "filter"]).0);

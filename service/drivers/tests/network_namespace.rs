@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, Units};
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, Units};
 use lxhost_model::{Kind, Network, ObjectId, Result};
 use lxhost_netlink::Handle;
 use std::process::Command;
@@ -76,8 +76,8 @@ fn record(name: &str, seed: u8, keys: &[(&str, &str)]) -> Network {
 impl World {
     async fn made(&self, name: &str, keys: &[(&str, &str)]) -> Result<Network> {
         let mut network = record(name, 0x31, keys);
-        network.config = self.driver.complete(&network, &[]).await?;
-        self.driver.up(&network, &[]).await?;
+        network.config = self.driver.complete(&network, &NetworkRecords::default()).await?;
+        self.driver.up(&network, &NetworkRecords::default().with(&network)).await?;
         assert!(self.driver.is_up(&network).await?);
         Ok(network)
     }
@@ -100,21 +100,21 @@ async fn a_parent_becomes_a_port_and_is_given_back() {
     // Another parent: the first is the host's again.
     let mut other = network.clone();
     other.config.insert("parent".into(), "lan1".into());
-    other.config = world.driver.complete(&other, &[]).await.unwrap();
-    world.driver.up(&other, &[]).await.unwrap();
+    other.config = world.driver.complete(&other, &NetworkRecords::default()).await.unwrap();
+    world.driver.up(&other, &NetworkRecords::default().with(&other)).await.unwrap();
     assert_eq!(world.bridge_of("lan0").await, None);
     assert_eq!(world.bridge_of("lan1").await.as_deref(), Some("outer"));
 
     // Somebody takes the port away, and the bridge after it.
     let _ = world.links.leave_bridge("lan1").await.unwrap();
     assert!(!world.driver.is_up(&other).await.unwrap());
-    world.driver.up(&other, &[]).await.unwrap();
+    world.driver.up(&other, &NetworkRecords::default().with(&other)).await.unwrap();
     assert_eq!(world.bridge_of("lan1").await.as_deref(), Some("outer"));
     let _ = world.links.delete_link("outer").await.unwrap();
-    world.driver.up(&other, &[]).await.unwrap();
+    world.driver.up(&other, &NetworkRecords::default().with(&other)).await.unwrap();
     assert_eq!(world.bridge_of("lan1").await.as_deref(), Some("outer"));
 
-    world.driver.down(&other, &[]).await.unwrap();
+    world.driver.down(&other, &NetworkRecords::default()).await.unwrap();
     assert_eq!(world.bridge_of("lan1").await, None);
     assert!(!world.links.link_exists("outer").await.unwrap());
 }
@@ -131,9 +131,9 @@ async fn an_interface_that_carries_the_hosts_address_is_refused_by_that_address(
     let _ = world.links.ensure_addresses("lan0", &["169.254.7.7/16".parse().unwrap()]).await.unwrap();
     let network = world.made("outer", &[("parent", "lan0")]).await.unwrap();
     let second = record("second", 0x32, &[("bridge.external_interfaces", "lan0")]);
-    let error = world.driver.complete(&second, &[Arc::new(network)]).await.unwrap_err();
+    let error = world.driver.complete(&second, &NetworkRecords::default().with(&network)).await.unwrap_err();
     assert!(error.kind == Kind::Conflict && error.message.contains("network outer"), "{error}");
-    let error = world.driver.complete(&second, &[]).await.unwrap_err();
+    let error = world.driver.complete(&second, &NetworkRecords::default()).await.unwrap_err();
     assert!(error.kind == Kind::Conflict && error.message.contains("port of outer"), "{error}");
 }
 
@@ -146,7 +146,7 @@ async fn a_parent_that_is_not_there_is_refused_and_one_that_goes_is_missed() {
     }
     let network = world.made("outer", &[("bridge.external_interfaces", "lan0, lan1")]).await.unwrap();
     let _ = world.links.delete_link("lan1").await.unwrap();
-    world.driver.up(&network, &[]).await.unwrap();
+    world.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     assert!(world.driver.is_up(&network).await.unwrap(), "it is up without the one that is gone");
     assert_eq!(world.bridge_of("lan0").await.as_deref(), Some("outer"));
     let lo = world.made("outer", &[("parent", "lo")]).await.unwrap_err();
@@ -161,12 +161,12 @@ async fn a_bridge_keeps_being_ours_when_its_hardware_address_is_chosen_and_chang
     let mac = async || world.links.link("outer").await.unwrap().unwrap().mac.unwrap();
     assert_eq!(mac().await, [0, 0x16, 0x3e, 0xaa, 0, 1]);
     network.config.insert("bridge.hwaddr".into(), "00:16:3e:aa:00:02".into());
-    network.config = world.driver.complete(&network, &[]).await.unwrap();
-    world.driver.up(&network, &[]).await.unwrap();
+    network.config = world.driver.complete(&network, &NetworkRecords::default()).await.unwrap();
+    world.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     assert_eq!(mac().await[5], 2);
     network.config.remove("bridge.hwaddr");
-    world.driver.up(&network, &[]).await.unwrap();
+    world.driver.up(&network, &NetworkRecords::default().with(&network)).await.unwrap();
     assert_eq!(mac().await[0] & 3, 2, "made of the record again");
-    world.driver.down(&network, &[]).await.unwrap();
+    world.driver.down(&network, &NetworkRecords::default()).await.unwrap();
     assert!(!world.links.link_exists("outer").await.unwrap());
 }

@@ -5,6 +5,7 @@
 //! Where to look: a verb is a file below its noun (`instance/start.rs`); `run.rs` is the one road
 //! all of them take; `step/` is what can be done and undone; `core.rs` holds what they share.
 
+pub mod acl;
 mod audit;
 mod core;
 mod defaults;

@@ -39,6 +39,8 @@ kinds! {
     NoSuchImage => "org.lxhost1.Error.NoSuchImage", 3;
     /// No network of that name.
     NoSuchNetwork => "org.lxhost1.Error.NoSuchNetwork", 3;
+    /// No network ACL of that name.
+    NoSuchAcl => "org.lxhost1.Error.NoSuchAcl", 3;
     /// No pool of that name.
     NoSuchPool => "org.lxhost1.Error.NoSuchPool", 3;
     /// No volume of that name.

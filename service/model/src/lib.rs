@@ -3,6 +3,7 @@
 //! Pure data and rules: no IO, no async, no clock. Everything else depends on this crate,
 //! it depends on nothing of ours.
 
+pub mod acl;
 pub mod action;
 pub mod config;
 pub mod device;
@@ -18,6 +19,7 @@ pub mod profile;
 pub mod size;
 pub mod status;
 
+pub use acl::Acl;
 pub use action::Action;
 pub use error::{Error, Kind};
 pub use id::{Fingerprint, IdRange, ObjectId};

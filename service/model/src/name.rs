@@ -59,6 +59,8 @@ name!(/// Name of an instance: a host name label.
     InstanceName, "instance name", label);
 name!(/// Name of a network.
     NetworkName, "network name", plain);
+name!(/// Name of a network ACL. It starts with a letter, so that no address is one.
+    AclName, "ACL name", word);
 name!(/// Name of a pool.
     PoolName, "pool name", plain);
 name!(/// Name of a profile.
@@ -100,6 +102,11 @@ fn plain(s: &str) -> Result<(), &'static str> {
         return Err("it has to start with a letter or a digit");
     }
     Ok(())
+}
+
+fn word(s: &str) -> Result<(), &'static str> {
+    plain(s)?;
+    if s.as_bytes()[0].is_ascii_alphabetic() { Ok(()) } else { Err("it has to start with a letter") }
 }
 
 fn alias(s: &str) -> Result<(), &'static str> {

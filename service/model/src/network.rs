@@ -29,6 +29,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// ACLs it carries, in the key `security.acls`.
+    pub fn acls(&self) -> impl Iterator<Item = &str> {
+        let names = self.config.get("security.acls").map(String::as_str).unwrap_or_default();
+        names.split(',').map(str::trim).filter(|name| !name.is_empty())
+    }
+
     /// Name of its interface on the host, at most 15 bytes (`IFNAMSIZ`): the network's name where
     /// it fits, else `lx` and the first digits of the id.
     pub fn interface(&self) -> String {

@@ -3,7 +3,9 @@
 use crate::{Faults, locked};
 use async_trait::async_trait;
 use ipnet::{Ipv4Net, Ipv6Net};
-use lxhost_engine::ports::{HostEnd, Lease, NetworkDriver, NetworkKinds, NetworkState, NicKind, NicPlan, NicSpec, Port};
+use lxhost_engine::ports::{
+    HostEnd, Lease, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec, Port,
+};
 use lxhost_model::config::{Config, check_text};
 use lxhost_model::name::quoted;
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
@@ -26,6 +28,8 @@ struct Cables {
     up: BTreeSet<ObjectId>,
     /// By network and hardware address.
     nics: BTreeMap<(ObjectId, String), Nic>,
+    /// Numbers of rules in force, by ACL.
+    rules: BTreeMap<ObjectId, usize>,
 }
 
 /// The networks of the simulated machine, and their one driver.
@@ -49,6 +53,11 @@ impl SimNetworks {
     /// Networks that are up.
     pub fn are_up(&self) -> BTreeSet<ObjectId> {
         locked(&self.cables).up.clone()
+    }
+
+    /// Numbers of rules in force, by ACL.
+    pub fn rules(&self) -> BTreeMap<ObjectId, usize> {
+        locked(&self.cables).rules.clone()
     }
 
     /// Instances that have an interface in any network.
@@ -75,6 +84,21 @@ fn overlap(subnet: &Ipv4Net, others: &[Arc<Network>]) -> Option<String> {
     others.iter().find(clash).map(|other| other.name.to_string())
 }
 
+/// Numbers of rules of the ACLs that a network carries.
+fn rules(all: &NetworkRecords) -> BTreeMap<ObjectId, usize> {
+    let carried: BTreeSet<&str> = all.networks.iter().flat_map(|network| network.acls()).collect();
+    let in_force = all.acls.iter().filter(|acl| carried.contains(acl.name.as_str()));
+    in_force.map(|acl| (acl.id, acl.ingress.len() + acl.egress.len())).collect()
+}
+
+fn known_acls(network: &Network, others: &NetworkRecords) -> Result<()> {
+    let unknown = |name: &&str| !others.acls.iter().any(|acl| acl.project == network.project && acl.name.as_str() == *name);
+    match network.acls().find(unknown) {
+        Some(name) => Err(Error::new(Kind::NoSuchAcl, format!("ACL {} does not exist", quoted(name)))),
+        None => Ok(()),
+    }
+}
+
 /// The lowest address of `subnet` that is neither the network's own nor anybody's.
 fn free_address(subnet: &Ipv4Net, used: &BTreeSet<IpAddr>) -> Option<Ipv4Addr> {
     subnet.hosts().find(|address| *address != subnet.addr() && !used.contains(&IpAddr::V4(*address)))
@@ -82,18 +106,18 @@ fn free_address(subnet: &Ipv4Net, used: &BTreeSet<IpAddr>) -> Option<Ipv4Addr> {
 
 #[async_trait]
 impl NetworkDriver for SimNetworks {
-    async fn complete(&self, network: &Network, others: &[Arc<Network>]) -> Result<Config> {
+    async fn complete(&self, network: &Network, others: &NetworkRecords) -> Result<Config> {
         self.faults.pass("network.complete")?;
         let mut config = network.config.clone();
         config.iter().try_for_each(|(key, value)| check_text(key, value))?;
         if config.get("ipv4.address").is_none_or(|value| value == "auto") {
             let candidates = (0..=255).map(|third| Ipv4Net::new_assert(Ipv4Addr::new(10, 99, third, 1), 24));
-            let free = candidates.into_iter().find(|subnet| overlap(subnet, others).is_none());
+            let free = candidates.into_iter().find(|subnet| overlap(subnet, &others.networks).is_none());
             let subnet = free.ok_or_else(|| Error::new(Kind::Conflict, "no subnet of 10.99.0.0/16 is free"))?;
             config.insert("ipv4.address".into(), subnet.to_string());
         }
         if let Some(subnet) = subnet(&config)?
-            && let Some(other) = overlap(&subnet, others)
+            && let Some(other) = overlap(&subnet, &others.networks)
         {
             return Err(Error::new(Kind::Conflict, format!("{subnet} overlaps network {other}")));
         }
@@ -102,19 +126,23 @@ impl NetworkDriver for SimNetworks {
                 Error::new(Kind::InvalidConfig, format!("ipv6.address {}: expected an address and a prefix", quoted(text)))
             })?;
         }
+        known_acls(network, others)?;
         Ok(config)
     }
 
-    async fn up(&self, network: &Network, _all: &[Arc<Network>]) -> Result<()> {
+    async fn up(&self, network: &Network, all: &NetworkRecords) -> Result<()> {
         self.faults.pass("network.up")?;
-        locked(&self.cables).up.insert(network.id);
+        let mut cables = locked(&self.cables);
+        cables.up.insert(network.id);
+        cables.rules = rules(all);
         Ok(())
     }
 
-    async fn down(&self, network: &Network, _rest: &[Arc<Network>]) -> Result<()> {
+    async fn down(&self, network: &Network, rest: &NetworkRecords) -> Result<()> {
         self.faults.pass("network.down")?;
         let mut cables = locked(&self.cables);
         cables.up.remove(&network.id);
+        cables.rules = rules(rest);
         cables.nics.retain(|(holder, _), _| *holder != network.id);
         Ok(())
     }
@@ -170,6 +198,7 @@ impl NetworkDriver for SimNetworks {
     }
 }
 
+#[async_trait]
 impl NetworkKinds for SimNetworks {
     fn driver(&self, name: &str) -> Result<Arc<dyn NetworkDriver>> {
         match name {
@@ -180,5 +209,11 @@ impl NetworkKinds for SimNetworks {
 
     fn names(&self) -> Vec<&'static str> {
         vec![BRIDGE]
+    }
+
+    async fn firewall(&self, all: &NetworkRecords) -> Result<()> {
+        self.faults.pass("network.firewall")?;
+        locked(&self.cables).rules = rules(all);
+        Ok(())
     }
 }

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const APPLICATION_ID: u32 = 0x6c78_6831;
 
 /// Every migration, in order; the first makes version 1. Never edit one that was released.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_nouns.sql")];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_nouns.sql"), include_str!("../migrations/0002_acl.sql")];
 
 /// Brings the database at `path` to the newest version of `migrations`. Before an existing one
 /// (version > 0) is changed, it is copied to `<path>.v<version>`. Returns the copy's path, if one
@@ -76,6 +77,7 @@ pub(crate) fn newest_backup(path: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    const FIRST: &[&str] = &[MIGRATIONS[0]];
     const NEXT: &[&str] = &[MIGRATIONS[0], "CREATE TABLE snapshot (id TEXT PRIMARY KEY) STRICT;"];
 
     fn version(db: &Connection) -> u32 {
@@ -87,7 +89,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.db");
         let mut db = Connection::open(&path).unwrap();
-        assert_eq!(migrate(&mut db, &path, MIGRATIONS).unwrap(), None);
+        assert_eq!(migrate(&mut db, &path, FIRST).unwrap(), None);
         db.execute("INSERT INTO job VALUES (7, 'instance.start', '{}')", []).unwrap();
 
         let copy = migrate(&mut db, &path, NEXT).unwrap().unwrap();

@@ -23,6 +23,7 @@ pub(crate) fn put(db: &Connection, path: &Path, row: &Row) -> Result<(), StoreEr
         }
         Row::Image(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.fingerprint.as_str(), body]),
         Row::Network(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.name.as_str(), body]),
+        Row::Acl(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.name.as_str(), body]),
         Row::Profile(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.name.as_str(), body]),
         Row::Pool(r) => statement.execute(params![r.id.to_string(), r.name.as_str(), body]),
         Row::Job(r) => statement.execute(params![r.id, r.verb, body]),
@@ -40,6 +41,7 @@ pub(crate) fn remove(db: &Connection, path: &Path, key: RowKey) -> Result<(), St
         RowKey::Instance(id) => ("DELETE FROM instance WHERE id = ?1", id.to_string()),
         RowKey::Image(id) => ("DELETE FROM image WHERE id = ?1", id.to_string()),
         RowKey::Network(id) => ("DELETE FROM network WHERE id = ?1", id.to_string()),
+        RowKey::Acl(id) => ("DELETE FROM acl WHERE id = ?1", id.to_string()),
         RowKey::Profile(id) => ("DELETE FROM profile WHERE id = ?1", id.to_string()),
         RowKey::Pool(id) => ("DELETE FROM pool WHERE id = ?1", id.to_string()),
         RowKey::Job(id) => {
@@ -64,6 +66,10 @@ fn put_sql(row: &Row) -> &'static str {
             "INSERT INTO network (id, project, name, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE \
              SET project = excluded.project, name = excluded.name, body = excluded.body"
         }
+        Row::Acl(_) => {
+            "INSERT INTO acl (id, project, name, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE \
+             SET project = excluded.project, name = excluded.name, body = excluded.body"
+        }
         Row::Profile(_) => {
             "INSERT INTO profile (id, project, name, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE \
              SET project = excluded.project, name = excluded.name, body = excluded.body"
@@ -84,6 +90,7 @@ fn body(row: &Row) -> serde_json::Result<String> {
         Row::Instance(r) => serde_json::to_string(r),
         Row::Image(r) => serde_json::to_string(r),
         Row::Network(r) => serde_json::to_string(r),
+        Row::Acl(r) => serde_json::to_string(r),
         Row::Profile(r) => serde_json::to_string(r),
         Row::Pool(r) => serde_json::to_string(r),
         Row::Job(r) => serde_json::to_string(r),
@@ -99,6 +106,7 @@ pub(crate) fn load(db: &Connection, path: &Path) -> Result<State, StoreError> {
     read(db, path, &mut state, "instance", Row::Instance)?;
     read(db, path, &mut state, "image", Row::Image)?;
     read(db, path, &mut state, "network", Row::Network)?;
+    read(db, path, &mut state, "acl", Row::Acl)?;
     read(db, path, &mut state, "profile", Row::Profile)?;
     read(db, path, &mut state, "pool", Row::Pool)?;
     read(db, path, &mut state, "job", Row::Job)?;

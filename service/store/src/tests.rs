@@ -55,11 +55,24 @@ fn one_of_each() -> Vec<Row> {
         created: 4,
         generation: 0,
     };
+    let rule = [("action".to_owned(), "allow".to_owned())].into();
+    let acl = lxhost_model::Acl {
+        id: id(5),
+        project: Default::default(),
+        name: "web".parse().unwrap(),
+        description: String::new(),
+        config: Default::default(),
+        ingress: vec![rule],
+        egress: vec![],
+        created: 5,
+        generation: 0,
+    };
     let job = JobRow { id: 7, verb: "instance.start".into(), object: Some(id(1)), uid: 1000, created: 5, plan: "{}".into() };
     vec![
         Row::Instance(c1),
         Row::Image(image),
         Row::Network(network),
+        Row::Acl(acl),
         Row::Profile(profile),
         Row::Pool(pool("default")),
         Row::Job(job),
@@ -71,6 +84,7 @@ fn rows(state: &State) -> Vec<Row> {
     all.extend(state.instances.values().map(|r| Row::Instance((**r).clone())));
     all.extend(state.images.values().map(|r| Row::Image((**r).clone())));
     all.extend(state.networks.values().map(|r| Row::Network((**r).clone())));
+    all.extend(state.acls.values().map(|r| Row::Acl((**r).clone())));
     all.extend(state.profiles.values().map(|r| Row::Profile((**r).clone())));
     all.extend(state.pools.values().map(|r| Row::Pool((**r).clone())));
     all.extend(state.jobs.values().map(|r| Row::Job((**r).clone())));

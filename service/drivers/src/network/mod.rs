@@ -6,7 +6,8 @@ pub(crate) mod docker;
 pub(crate) mod firewall;
 pub(crate) mod sysctl;
 
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkState, Units};
+use async_trait::async_trait;
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Units};
 use lxhost_model::{Error, Kind, Result};
 use lxhost_netlink::{Address, Handle, Link, Mac};
 use rustix::io::Errno;
@@ -68,6 +69,7 @@ impl Networks {
     }
 }
 
+#[async_trait]
 impl NetworkKinds for Networks {
     fn driver(&self, name: &str) -> Result<Arc<dyn NetworkDriver>> {
         match name {
@@ -87,5 +89,9 @@ impl NetworkKinds for Networks {
 
     fn names(&self) -> Vec<&'static str> {
         bridge::KINDS.to_vec()
+    }
+
+    async fn firewall(&self, all: &NetworkRecords) -> Result<()> {
+        self.bridge.firewall(all).await
     }
 }

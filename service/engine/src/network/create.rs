@@ -2,7 +2,7 @@
 
 use super::question;
 use crate::job::Output;
-use crate::ports::{Row, State, Write};
+use crate::ports::{NetworkRecords, Row, State, Write};
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Ports, Result};
@@ -91,8 +91,8 @@ impl Verb for Create {
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
-        let others: Vec<_> = view.state.networks.values().cloned().collect();
         let mut network = self.network.clone();
+        let others = NetworkRecords::of(&view.state);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
         Ok(Plan {
             writes: vec![],

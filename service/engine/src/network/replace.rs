@@ -1,7 +1,7 @@
 //! `network.replace`: other keys and description for a network, on the host at once.
 
 use super::question;
-use crate::ports::{Row, State, Write, same};
+use crate::ports::{NetworkRecords, Row, State, Write, same};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
@@ -57,7 +57,7 @@ impl Verb for Replace {
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let mut network = self.changed(&view.state)?;
-        let others: Vec<_> = view.state.networks.values().filter(|other| other.id != self.id).cloned().collect();
+        let others = NetworkRecords::of(&view.state).without(network.id);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
         Ok(Plan {
             writes: vec![],

@@ -22,7 +22,7 @@ pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progres
 pub use launcher::{
     Counters, Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, MountSpec, RootSpec, Running, Streams, Whom,
 };
-pub use network::{Lease, NetworkDriver, NetworkKinds, NetworkState};
+pub use network::{Lease, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState};
 pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, Port};
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
 pub use storage::{PoolDriver, PoolKinds, Usage};

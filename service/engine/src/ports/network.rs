@@ -1,11 +1,11 @@
 //! Networks: what an instance's interface joins. One implementation per type, chosen by the
 //! record's `type` in the registry of `drivers`.
 
-use crate::ports::{NicPlan, NicSpec};
+use crate::ports::{NicPlan, NicSpec, State};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use lxhost_model::config::Config;
-use lxhost_model::{Network, ObjectId, Result};
+use lxhost_model::{Acl, Network, ObjectId, Result};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -45,22 +45,54 @@ pub struct NetworkState {
     pub warnings: Vec<String>,
 }
 
+/// The records that together say what the host's networks are: some things, such as the firewall's table, are one for
+/// all of them.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkRecords {
+    /// Networks.
+    pub networks: Vec<Arc<Network>>,
+    /// ACLs.
+    pub acls: Vec<Arc<Acl>>,
+}
+
+impl NetworkRecords {
+    /// Those there are.
+    pub fn of(state: &State) -> Self {
+        NetworkRecords { networks: state.networks.values().cloned().collect(), acls: state.acls.values().cloned().collect() }
+    }
+
+    /// The same without the network `id`.
+    #[must_use]
+    pub fn without(mut self, id: ObjectId) -> Self {
+        self.networks.retain(|network| network.id != id);
+        self
+    }
+
+    /// The same with `network` as it is given.
+    #[must_use]
+    pub fn with(self, network: &Network) -> Self {
+        let mut records = self.without(network.id);
+        records.networks.push(Arc::new(network.clone()));
+        records
+    }
+}
+
 /// Networks of one type. Methods are idempotent.
 #[async_trait]
 pub trait NetworkDriver: Send + Sync {
     /// Checks keys and fills in what was left to the host (a free subnet), against `others`, the
-    /// networks there are. Nothing is changed on the host.
+    /// networks there are, and the ACLs. Nothing is changed on the host.
     ///
     /// # Errors
-    /// `InvalidConfig`; `Conflict` naming the route or network that overlaps.
-    async fn complete(&self, network: &Network, others: &[Arc<Network>]) -> Result<Config>;
+    /// `InvalidConfig`; `Conflict` naming the route or network that overlaps; `NoSuchAcl`.
+    async fn complete(&self, network: &Network, others: &NetworkRecords) -> Result<Config>;
 
     /// Makes the network be as its record says: link, addresses, forwarding, firewall, DHCP and DNS.
-    /// `all` is every network of the host (the firewall is one table, written whole).
-    async fn up(&self, network: &Network, all: &[Arc<Network>]) -> Result<()>;
+    /// `all` has every network of the host (the firewall is one table, written whole).
+    async fn up(&self, network: &Network, all: &NetworkRecords) -> Result<()>;
 
     /// Removes it from the host; `rest` is every other network.
-    async fn down(&self, network: &Network, rest: &[Arc<Network>]) -> Result<()>;
+    async fn down(&self, network: &Network, rest: &NetworkRecords) -> Result<()>;
 
     /// Whether it is on the host now.
     async fn is_up(&self, network: &Network) -> Result<bool>;
@@ -79,6 +111,7 @@ pub trait NetworkDriver: Send + Sync {
 }
 
 /// The registry of network drivers.
+#[async_trait]
 pub trait NetworkKinds: Send + Sync {
     /// The driver called `name`.
     ///
@@ -98,4 +131,10 @@ pub trait NetworkKinds: Send + Sync {
 
     /// Names of all drivers.
     fn names(&self) -> Vec<&'static str>;
+
+    /// Writes the firewall's rules as `all` has them; what drivers do by themselves when a network changes.
+    ///
+    /// # Errors
+    /// `Failed`, with what the firewall said; nothing is changed then.
+    async fn firewall(&self, all: &NetworkRecords) -> Result<()>;
 }

@@ -5,8 +5,10 @@
 use super::table::Table;
 use async_trait::async_trait;
 use lxhost_model::job::JobRow;
-use lxhost_model::name::{InstanceName, NetworkName, PoolName, ProfileName, ProjectName};
-use lxhost_model::{Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Timestamp, Trigger};
+use lxhost_model::name::{AclName, InstanceName, NetworkName, PoolName, ProfileName, ProjectName};
+use lxhost_model::{
+    Acl, Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Timestamp, Trigger,
+};
 use std::sync::Arc;
 
 /// Records of all nouns at one moment. Cloning is cheap: records are shared.
@@ -20,6 +22,8 @@ pub struct State {
     pub images: Table<ObjectId, Arc<Image>>,
     /// Networks by id.
     pub networks: Table<ObjectId, Arc<Network>>,
+    /// Network ACLs by id.
+    pub acls: Table<ObjectId, Arc<Acl>>,
     /// Profiles by id.
     pub profiles: Table<ObjectId, Arc<Profile>>,
     /// Pools by id.
@@ -37,6 +41,8 @@ pub enum Row {
     Image(Image),
     /// Of a network.
     Network(Network),
+    /// Of a network ACL.
+    Acl(Acl),
     /// Of a profile.
     Profile(Profile),
     /// Of a pool.
@@ -54,6 +60,8 @@ pub enum RowKey {
     Image(ObjectId),
     /// Of a network.
     Network(ObjectId),
+    /// Of a network ACL.
+    Acl(ObjectId),
     /// Of a profile.
     Profile(ObjectId),
     /// Of a pool.
@@ -110,6 +118,7 @@ impl Row {
             Row::Instance(row) => RowKey::Instance(row.id),
             Row::Image(row) => RowKey::Image(row.id),
             Row::Network(row) => RowKey::Network(row.id),
+            Row::Acl(row) => RowKey::Acl(row.id),
             Row::Profile(row) => RowKey::Profile(row.id),
             Row::Pool(row) => RowKey::Pool(row.id),
             Row::Job(row) => RowKey::Job(row.id),
@@ -158,6 +167,12 @@ impl State {
                     return taken(format!("network {}", new.name));
                 }
                 self.networks.insert(new.id, Arc::new(new.clone()));
+            }
+            Row::Acl(new) => {
+                if self.acls.contains_key(&new.id) || self.acl(&new.project, &new.name).is_some() {
+                    return taken(format!("ACL {}", new.name));
+                }
+                self.acls.insert(new.id, Arc::new(new.clone()));
             }
             Row::Profile(new) => {
                 if self.profiles.contains_key(&new.id) || self.profile(&new.project, &new.name).is_some() {
@@ -212,6 +227,16 @@ impl State {
                 self.networks.insert(new.id, Arc::new(new.clone()));
                 Ok(Row::Network(new))
             }
+            Row::Acl(mut new) => {
+                let old = self.acls.get(&new.id).ok_or_else(|| gone(Kind::NoSuchAcl, &new.name))?;
+                same(old.generation, new.generation, &new.name)?;
+                if self.acl(&new.project, &new.name).is_some_and(|other| other.id != new.id) {
+                    return Err(Error::new(Kind::AlreadyExists, format!("ACL {} exists already", new.name)));
+                }
+                new.generation += 1;
+                self.acls.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Acl(new))
+            }
             Row::Profile(mut new) => {
                 let old = self.profiles.get(&new.id).ok_or_else(|| gone(Kind::NoSuchProfile, &new.name))?;
                 same(old.generation, new.generation, &new.name)?;
@@ -242,6 +267,7 @@ impl State {
             }
             RowKey::Image(id) => drop(self.images.remove(&id)),
             RowKey::Network(id) => drop(self.networks.remove(&id)),
+            RowKey::Acl(id) => drop(self.acls.remove(&id)),
             RowKey::Profile(id) => drop(self.profiles.remove(&id)),
             RowKey::Pool(id) => drop(self.pools.remove(&id)),
             RowKey::Job(id) => drop(self.jobs.remove(&id)),
@@ -282,6 +308,11 @@ impl State {
     /// The network of that name.
     pub fn network(&self, project: &ProjectName, name: &NetworkName) -> Option<&Arc<Network>> {
         self.networks.values().find(|n| n.project == *project && n.name == *name)
+    }
+
+    /// The network ACL of that name.
+    pub fn acl(&self, project: &ProjectName, name: &AclName) -> Option<&Arc<Acl>> {
+        self.acls.values().find(|a| a.project == *project && a.name == *name)
     }
 
     /// The profile of that name.

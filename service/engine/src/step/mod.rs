@@ -14,7 +14,7 @@ use crate::job::JobHandle;
 use crate::ports::{ImageFiles, ImportedImage, Progress, Running};
 use lxhost_model::instance::Exit;
 use lxhost_model::name::NetworkName;
-use lxhost_model::{Fingerprint, Network, ObjectId, Pool};
+use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool};
 use std::sync::Arc;
 
 pub use instance::memory_limit;
@@ -80,6 +80,8 @@ pub enum Step {
     NetworkUp(Network),
     /// Takes a network down. Not undone.
     NetworkDown(Network),
+    /// Writes the firewall's rules with an ACL as it is going to be.
+    Filter(Acl),
     /// Starts an instance.
     Launch(Ran),
     /// Asks an instance to shut down and waits for its end.
@@ -180,6 +182,7 @@ impl Step {
             Step::RemoveRoot { .. } => "removing root",
             Step::NetworkUp(_) => "setting up network",
             Step::NetworkDown(_) => "removing network",
+            Step::Filter(_) => "writing firewall rules",
             Step::Launch(_) => "starting",
             Step::ShutDown { .. } => "waiting for the guest to stop",
             Step::Kill(_) => "killing",
@@ -204,6 +207,7 @@ impl Step {
             Step::RemoveRoot { .. } => "remove-root",
             Step::NetworkUp(_) => "network-up",
             Step::NetworkDown(_) => "network-down",
+            Step::Filter(_) => "filter",
             Step::Launch(_) => "launch",
             Step::ShutDown { .. } => "shut-down",
             Step::Kill(_) => "kill",
@@ -228,6 +232,7 @@ impl Step {
             Step::RemoveRoot { pool, instance } => storage::remove_root(context, pool, *instance).await,
             Step::NetworkUp(network) => network::up(context, network).await,
             Step::NetworkDown(network) => network::down(context, network).await,
+            Step::Filter(acl) => network::filter(context, acl).await,
             Step::Launch(ran) => instance::launch(context, ran).await,
             Step::ShutDown { instance, seconds } => instance::shut_down(context, *instance, *seconds).await,
             Step::Kill(ran) => instance::kill(context, ran).await,
@@ -247,6 +252,7 @@ impl Step {
                 storage::remove_root(context, pool, *instance).await
             }
             Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
+            Step::Filter(_) => network::filter_as_recorded(context).await,
             Step::Launch(ran) => {
                 instance::kill(context, ran).await?;
                 instance::settle(context, ran).await

@@ -2,18 +2,16 @@
 
 use super::Context;
 use crate::Result;
-use lxhost_model::Network;
+use crate::ports::NetworkRecords;
+use lxhost_model::{Acl, Network};
 use std::sync::Arc;
 
 pub(super) async fn up(context: &Context<'_>, network: &Network) -> Result<()> {
-    let driver = context.core.ports.networks.driver(&network.kind)?;
-    let mut all = others(context, network);
-    all.push(Arc::new(network.clone()));
-    driver.up(network, &all).await
+    context.core.ports.networks.driver(&network.kind)?.up(network, &records(context).with(network)).await
 }
 
 pub(super) async fn down(context: &Context<'_>, network: &Network) -> Result<()> {
-    context.core.ports.networks.driver(&network.kind)?.down(network, &others(context, network)).await
+    context.core.ports.networks.driver(&network.kind)?.down(network, &records(context).without(network.id)).await
 }
 
 /// Undo of `up`: one that was being made goes, one that was being changed becomes what its record says again.
@@ -31,6 +29,19 @@ pub(super) async fn down_if_unknown(context: &Context<'_>, network: &Network) ->
     }
 }
 
-fn others(context: &Context<'_>, network: &Network) -> Vec<Arc<Network>> {
-    context.core.state().networks.values().filter(|other| other.id != network.id).cloned().collect()
+/// Writes the firewall's rules with `acl` in its place.
+pub(super) async fn filter(context: &Context<'_>, acl: &Acl) -> Result<()> {
+    let mut records = records(context);
+    records.acls.retain(|other| other.id != acl.id);
+    records.acls.push(Arc::new(acl.clone()));
+    context.core.ports.networks.firewall(&records).await
+}
+
+/// Undo of `filter`: the rules are those of the records.
+pub(super) async fn filter_as_recorded(context: &Context<'_>) -> Result<()> {
+    context.core.ports.networks.firewall(&records(context)).await
+}
+
+fn records(context: &Context<'_>) -> NetworkRecords {
+    NetworkRecords::of(&context.core.state())
 }

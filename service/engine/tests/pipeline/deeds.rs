@@ -2,11 +2,12 @@
 //! is proved of all.
 
 use crate::world::World;
-use lxhost_engine::{Result, image, instance, network, pool, profile};
+use lxhost_engine::{Result, acl, image, instance, network, pool, profile};
 use lxhost_model::instance::ExitReason;
-use lxhost_model::{ObjectId, Profile};
+use lxhost_model::{Acl, ObjectId, Profile};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 type Step<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -77,6 +78,47 @@ async fn new_network(world: &World, name: &str) -> Result<()> {
     let create =
         network::Create::new(world.engine.ports(), Default::default(), name.parse().unwrap(), "bridge", Default::default())?;
     world.perform(create).await.map(drop)
+}
+
+/// An ACL with a rule of that action.
+fn acl_of(world: &World, name: &str, action: &str) -> Acl {
+    let rule = [("action".to_owned(), action.to_owned())].into();
+    Acl {
+        id: ObjectId::from_random(world.engine.host().random()),
+        project: Default::default(),
+        name: name.parse().unwrap(),
+        description: String::new(),
+        config: Default::default(),
+        ingress: vec![rule],
+        egress: vec![],
+        created: 0,
+        generation: 0,
+    }
+}
+
+async fn new_acl(world: &World, name: &str) -> Result<()> {
+    world.perform(acl::Create::new(acl_of(world, name, "allow"))?).await.map(drop)
+}
+
+fn acl_named(world: &World, name: &str) -> Option<Arc<Acl>> {
+    world.state().acl(&Default::default(), &name.parse().unwrap()).cloned()
+}
+
+/// The ACL `a1`, and the network `n1` that carries it.
+async fn carried_acl(world: &World) {
+    new_acl(world, "a1").await.unwrap();
+    new_network(world, "n1").await.unwrap();
+    let mut config = world.state().networks[&network_named(world, "n1").unwrap()].config.clone();
+    config.insert("security.acls".into(), "a1".into());
+    let id = network_named(world, "n1").unwrap();
+    world.perform(network::Replace { id, config, description: None, expected: None }).await.unwrap();
+}
+
+async fn stricter_acl(world: &World) -> Result<()> {
+    let id = acl_named(world, "a1").unwrap().id;
+    let ingress = acl_of(world, "a1", "drop").ingress;
+    let change = acl::Replace { id, config: Default::default(), ingress, egress: vec![], description: None, expected: None };
+    world.perform(change).await.map(drop)
 }
 
 fn new_profile(world: &World) -> profile::Create {
@@ -196,6 +238,23 @@ fn on_the_rest() -> Vec<Deed> {
             |w| new_network(&w, "n1").await.unwrap(),
             |w| w.perform(network::Delete::new(network_named(&w, "n1").unwrap())),
             |w| network_named(w, "n1").is_none()
+        ),
+        deed!("create ACL", true, |w| w.rest().await, |w| new_acl(&w, "a1"), |w| acl_named(w, "a1").is_some()),
+        deed!("change ACL", true, |w| carried_acl(&w).await, |w| stricter_acl(&w), |w| acl_named(w, "a1")
+            .is_some_and(|acl| acl.ingress[0]["action"] == "drop")),
+        deed!(
+            "rename ACL",
+            true,
+            |w| new_acl(&w, "a1").await.unwrap(),
+            |w| w.perform(acl::Rename { id: acl_named(&w, "a1").unwrap().id, name: "a2".parse().unwrap() }),
+            |w| acl_named(w, "a2").is_some()
+        ),
+        deed!(
+            "delete ACL",
+            false,
+            |w| new_acl(&w, "a1").await.unwrap(),
+            |w| w.perform(acl::Delete::new(acl_named(&w, "a1").unwrap().id)),
+            |w| w.state().acls.is_empty()
         ),
         deed!("create profile", true, |w| w.rest().await, |w| w.perform(new_profile(&w)), |w| !w.state().profiles.is_empty()),
     ]

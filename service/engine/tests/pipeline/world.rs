@@ -3,9 +3,9 @@
 use lxhost_engine::ports::{Caller, ImageFiles, State};
 use lxhost_engine::{Engine, Output, Result, Verb, instance};
 use lxhost_model::instance::Exit;
-use lxhost_model::{Error, Instance, ObjectId, Status};
+use lxhost_model::{Acl, Error, Instance, ObjectId, Status};
 use lxhost_sim::Sim;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,6 +192,12 @@ impl World {
         same("live facts", state.instances.keys().copied().filter(|id| self.engine.live(*id).is_some()).collect(), of(runs));
         same("pools", sim.pools.there().into_iter().collect(), state.pools.keys().copied().collect());
         same("networks", sim.networks.are_up(), state.networks.keys().copied().collect());
+        let carried: BTreeSet<&str> = state.networks.values().flat_map(|network| network.acls()).collect();
+        let in_force = state.acls.values().filter(|acl| carried.contains(acl.name.as_str()));
+        let rules: BTreeMap<ObjectId, usize> = in_force.map(|acl| (acl.id, acl.ingress.len() + acl.egress.len())).collect();
+        if sim.networks.rules() != rules {
+            wrong.push(format!("rules in force: there are {:?}, there should be {rules:?}", sim.networks.rules()));
+        }
         let recorded: BTreeSet<_> = state.images.values().map(|image| image.fingerprint.clone()).collect();
         let kept: BTreeSet<_> = self.engine.ports().images.kept().await.unwrap().into_iter().collect();
         if kept != recorded {
@@ -236,6 +242,7 @@ impl World {
         seen.extend(state.images.values().map(|image| format!("{} {:?}", image.fingerprint, image.aliases)));
         seen.extend(state.pools.values().map(|pool| format!("{pool:?}")));
         seen.extend(state.networks.values().map(|network| format!("{network:?}")));
+        seen.extend(state.acls.values().map(|acl| format!("{:?}", Acl { generation: 0, ..Acl::clone(acl) })));
         seen.extend(state.profiles.values().map(|profile| format!("{profile:?}")));
         seen
     }

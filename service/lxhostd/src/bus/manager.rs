@@ -6,13 +6,13 @@ use super::rows::{self, InstanceFilter, object};
 use super::{Bus, invalid};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{
-    Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
+    AclRow, Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
 };
 use lxhost_engine::instance::{Bulk, BulkVerb, Create, Source, Spec};
 use lxhost_engine::ports::ImageFiles;
-use lxhost_engine::{Error, Kind, Result, image, network, pool, profile};
+use lxhost_engine::{Error, Kind, Result, acl, image, network, pool, profile};
 use lxhost_model::name::ProjectName;
-use lxhost_model::{ObjectId, Profile};
+use lxhost_model::{Acl, ObjectId, Profile};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use zbus::message::Header;
@@ -132,6 +132,15 @@ impl Manager {
         Ok(object(path::network(network.id))?)
     }
 
+    #[zbus(name = "GetACL", out_args("acl"))]
+    async fn get_acl(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
+        let project = lookup(project, Kind::NoSuchProject, "project")?;
+        let state = self.bus.engine.state();
+        let gone = || Error::new(Kind::NoSuchAcl, format!("ACL {} does not exist", lxhost_model::name::quoted(name)));
+        let acl = state.acl(&project, &lookup(name, Kind::NoSuchAcl, "ACL")?).ok_or_else(gone)?;
+        Ok(object(path::acl(acl.id))?)
+    }
+
     #[zbus(out_args("profile"))]
     async fn get_profile(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
         let project = lookup(project, Kind::NoSuchProject, "project")?;
@@ -189,6 +198,16 @@ impl Manager {
             let up = self.bus.engine.ports().networks.driver(&network.kind)?.is_up(network).await.unwrap_or(false);
             rows.push(rows::network(network, up)?);
         }
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rows::page(rows, |row| row.name.clone(), cursor, limit))
+    }
+
+    #[zbus(name = "ListACLs", out_args("acls", "next"))]
+    async fn list_acls(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<AclRow>, String), Failure> {
+        let project = project_filter(filter)?;
+        let state = self.bus.engine.state();
+        let acls = state.acls.values().filter(|acl| project.as_ref().is_none_or(|project| *project == acl.project));
+        let mut rows = acls.map(|acl| rows::acl(&state, acl)).collect::<Result<Vec<_>>>()?;
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(rows::page(rows, |row| row.name.clone(), cursor, limit))
     }
@@ -339,6 +358,40 @@ impl Manager {
         let id = verb.id();
         let job = self.bus.engine.submit(&caller, verb).await?;
         Ok((object(path::pool(id))?, self.job(job).await?))
+    }
+
+    #[zbus(name = "CreateACL", out_args("acl"))]
+    #[allow(clippy::too_many_arguments)]
+    async fn create_acl(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        name: &str,
+        config: Config,
+        ingress: Vec<Config>,
+        egress: Vec<Config>,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let description = options.text("description")?;
+        options.done()?;
+        let host = self.bus.engine.host();
+        let acl = Acl {
+            id: ObjectId::from_random(host.random()),
+            project: project.parse()?,
+            name: name.parse()?,
+            description,
+            config,
+            ingress,
+            egress,
+            created: host.now(),
+            generation: 0,
+        };
+        let id = acl.id;
+        let caller = self.bus.caller(&header).await?;
+        self.bus.engine.perform(&caller, acl::Create::new(acl)?).await?;
+        self.bus.publisher.settled().await;
+        Ok(object(path::acl(id))?)
     }
 
     #[zbus(out_args("profile"))]

@@ -1,6 +1,7 @@
 //! The D-Bus skin: objects over the engine, one file per noun. It parses arguments, asks the engine
 //! and renders answers; it decides nothing. Called by `main`; depends on the engine's API only.
 
+mod acl;
 mod arguments;
 mod caller;
 mod error;

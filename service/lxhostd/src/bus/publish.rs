@@ -5,7 +5,7 @@ use super::introspect::{Introspect, Node};
 use super::job::value;
 use super::log_control::LogControl;
 use super::manager::{Manager, ManagerSignals};
-use super::{Bus, LogLevel, exec, guest, image, instance, job, network, pool, profile};
+use super::{Bus, LogLevel, acl, exec, guest, image, instance, job, network, pool, profile};
 use lxhost_dbus::path;
 use lxhost_engine::ports::{RowKey, State};
 use lxhost_engine::{Engine, Event, Result};
@@ -41,9 +41,10 @@ pub(super) fn object_path(state: &State, id: ObjectId) -> Option<String> {
     let image = || state.images.get(&id).map(|image| path::image(&image.fingerprint));
     let instance = state.instances.contains_key(&id).then(|| path::instance(id));
     let network = state.networks.contains_key(&id).then(|| path::network(id));
+    let acl = state.acls.contains_key(&id).then(|| path::acl(id));
     let profile = state.profiles.contains_key(&id).then(|| path::profile(id));
     let pool = state.pools.contains_key(&id).then(|| path::pool(id));
-    instance.or_else(image).or(network).or(profile).or(pool)
+    instance.or_else(image).or(network).or(acl).or(profile).or(pool)
 }
 
 impl Publisher {
@@ -153,6 +154,7 @@ impl Publisher {
             }
             RowKey::Image(id) => drop(server.at(at.as_str(), image::Image { bus, id }).await?),
             RowKey::Network(id) => drop(server.at(at.as_str(), network::Network { bus, id }).await?),
+            RowKey::Acl(id) => drop(server.at(at.as_str(), acl::Acl { bus, id }).await?),
             RowKey::Profile(id) => drop(server.at(at.as_str(), profile::Profile { bus, id }).await?),
             RowKey::Pool(id) => drop(server.at(at.as_str(), pool::Pool { bus, id }).await?),
             RowKey::Job(_) => return Ok(()),
@@ -172,6 +174,7 @@ impl Publisher {
             }
             RowKey::Image(_) => drop(server.remove::<image::Image, _>(at.as_str()).await?),
             RowKey::Network(_) => drop(server.remove::<network::Network, _>(at.as_str()).await?),
+            RowKey::Acl(_) => drop(server.remove::<acl::Acl, _>(at.as_str()).await?),
             RowKey::Profile(_) => drop(server.remove::<profile::Profile, _>(at.as_str()).await?),
             RowKey::Pool(_) => drop(server.remove::<pool::Pool, _>(at.as_str()).await?),
             RowKey::Job(_) => return Ok(()),
@@ -244,6 +247,10 @@ impl Publisher {
             RowKey::Image(id) => {
                 let changed = image::changes(before, after, id).map_err(failed)?;
                 self.changed(at, "org.lxhost1.Image", changed).await
+            }
+            RowKey::Acl(id) => {
+                let changed = acl::changes(before, after, id).map_err(failed)?;
+                self.changed(at, "org.lxhost1.ACL", changed).await
             }
             RowKey::Profile(id) => {
                 let changed = profile::changes(before, after, id).map_err(failed)?;
@@ -359,6 +366,7 @@ fn interfaces(collection: &str) -> &'static [&'static str] {
         "instance" => &["org.lxhost1.Guest", "org.lxhost1.Instance"],
         "image" => &["org.lxhost1.Image"],
         "network" => &["org.lxhost1.Network"],
+        "acl" => &["org.lxhost1.ACL"],
         "profile" => &["org.lxhost1.Profile"],
         "pool" => &["org.lxhost1.Pool"],
         "job" => &["org.lxhost1.Job"],
@@ -371,9 +379,10 @@ fn keys(state: &State) -> Vec<RowKey> {
     let instances = state.instances.keys().map(|id| RowKey::Instance(*id));
     let images = state.images.keys().map(|id| RowKey::Image(*id));
     let networks = state.networks.keys().map(|id| RowKey::Network(*id));
+    let acls = state.acls.keys().map(|id| RowKey::Acl(*id));
     let profiles = state.profiles.keys().map(|id| RowKey::Profile(*id));
     let pools = state.pools.keys().map(|id| RowKey::Pool(*id));
-    instances.chain(images).chain(networks).chain(profiles).chain(pools).collect()
+    instances.chain(images).chain(networks).chain(acls).chain(profiles).chain(pools).collect()
 }
 
 /// Collection and last element of the path of a record's object, if the record is there.
@@ -382,6 +391,7 @@ fn place(state: &State, key: RowKey) -> Option<(&'static str, String)> {
         RowKey::Instance(id) => state.instances.get(&id).map(|_| ("instance", id.to_string())),
         RowKey::Image(id) => state.images.get(&id).map(|image| ("image", image.fingerprint.short().to_owned())),
         RowKey::Network(id) => state.networks.get(&id).map(|_| ("network", id.to_string())),
+        RowKey::Acl(id) => state.acls.get(&id).map(|_| ("acl", id.to_string())),
         RowKey::Profile(id) => state.profiles.get(&id).map(|_| ("profile", id.to_string())),
         RowKey::Pool(id) => state.pools.get(&id).map(|_| ("pool", id.to_string())),
         RowKey::Job(_) => None,

@@ -3,11 +3,11 @@
 use super::invalid;
 use super::options::Options;
 use lxhost_dbus::path;
-use lxhost_dbus::wire::{ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, Values};
+use lxhost_dbus::wire::{AclRow, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, Values};
 use lxhost_engine::ports::State;
 use lxhost_engine::{Engine, JobView, Live, Result};
 use lxhost_model::name::ProjectName;
-use lxhost_model::{Image, Instance, Network, Pool, Profile, Status};
+use lxhost_model::{Acl, Image, Instance, Network, Pool, Profile, Status};
 use std::net::IpAddr;
 use zbus::wire::OwnedObjectPath;
 
@@ -148,6 +148,16 @@ pub(super) fn network(network: &Network, up: bool) -> Result<NetworkRow> {
         state: if up { "up" } else { "down" }.to_owned(),
         managed: true,
         subnets: subnets(network),
+    })
+}
+
+pub(super) fn acl(state: &State, acl: &Acl) -> Result<AclRow> {
+    Ok(AclRow {
+        path: object(path::acl(acl.id))?,
+        project: acl.project.to_string(),
+        name: acl.name.to_string(),
+        description: acl.description.clone(),
+        used_by: lxhost_engine::acl::users(state, acl).count() as u32,
     })
 }
 

@@ -22,8 +22,9 @@ use super::sysctl::Sysctl;
 use super::{Surroundings, docker, firewall, from_netlink};
 use crate::device;
 use async_trait::async_trait;
-use lxhost_engine::ports::{Lease, NetworkDriver, NetworkState, NicKind, NicPlan, NicSpec, Port};
+use lxhost_engine::ports::{Lease, NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec, Port};
 use lxhost_model::config::Config;
+use lxhost_model::name::AclName;
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use note::Note;
 use std::sync::Arc;
@@ -51,28 +52,34 @@ impl BridgeNetworks {
 
     /// The firewall's table with those networks in it. One that cannot be read has no rules, rather
     /// than keeping the others from theirs.
-    async fn firewall(&self, networks: &[Arc<Network>], but: Option<ObjectId>, and: Option<&Settings>) -> Result<()> {
+    async fn write_firewall(&self, all: &NetworkRecords) -> Result<()> {
         let mut bridges: Vec<Settings> = Vec::new();
-        for network in networks.iter().filter(|n| KINDS.contains(&n.kind.as_str()) && Some(n.id) != but) {
+        for network in all.networks.iter().filter(|n| KINDS.contains(&n.kind.as_str())) {
             match Settings::read(network) {
                 Ok(settings) => bridges.push(settings),
                 Err(error) => tracing::warn!(network = %network.name, %error, "no firewall rules for a network"),
             }
         }
-        bridges.extend(and.cloned());
         bridges.sort_by(|a, b| a.interface.cmp(&b.interface));
-        firewall::apply(&firewall::render(&bridges)).await?;
+        firewall::apply(&firewall::render(&bridges, &all.acls)).await?;
         // Our own table is right; what Docker makes of its chain is its business.
         if let Err(error) = docker::cooperate(&bridges).await {
             tracing::warn!(%error, "Docker may keep instances from the network");
         }
         Ok(())
     }
+
+    /// The same, when no network changes.
+    pub(super) async fn firewall(&self, all: &NetworkRecords) -> Result<()> {
+        let _alone = self.changes.lock().await;
+        self.write_firewall(all).await
+    }
 }
 
 #[async_trait]
 impl NetworkDriver for BridgeNetworks {
-    async fn complete(&self, network: &Network, others: &[Arc<Network>]) -> Result<Config> {
+    async fn complete(&self, network: &Network, all: &NetworkRecords) -> Result<Config> {
+        let others = &all.networks;
         let named = |e: Error| e.context(format!("network {}", network.name));
         settings::check_keys(&network.config)?;
         let interface = settings::interface(network)?;
@@ -89,10 +96,14 @@ impl NetworkDriver for BridgeNetworks {
             subnet::check_given(route, &taken).map_err(named)?;
         }
         self.check_outside(network, &settings, others).await.map_err(named)?;
+        let known = |name: &AclName| all.acls.iter().any(|acl| acl.project == network.project && acl.name == *name);
+        if let Some(name) = settings.acls.names.iter().find(|name| !known(name)) {
+            return Err(Error::new(Kind::NoSuchAcl, format!("network {}: ACL {name} does not exist", network.name)));
+        }
         Ok(complete.config)
     }
 
-    async fn up(&self, network: &Network, all: &[Arc<Network>]) -> Result<()> {
+    async fn up(&self, network: &Network, all: &NetworkRecords) -> Result<()> {
         let settings = Settings::read(network)?;
         let _alone = self.changes.lock().await;
         let up = async {
@@ -101,18 +112,18 @@ impl NetworkDriver for BridgeNetworks {
             self.link_up(network, &settings, &mut note).await?;
             self.join_outside(&settings, &mut note).await?;
             self.route(&settings, &mut note).await?;
-            self.firewall(all, Some(network.id), Some(&settings)).await?;
+            self.write_firewall(all).await?;
             self.serve(&settings).await
         };
         up.await.map_err(|e| e.context(format!("bring up network {}", network.name)))
     }
 
-    async fn down(&self, network: &Network, rest: &[Arc<Network>]) -> Result<()> {
+    async fn down(&self, network: &Network, rest: &NetworkRecords) -> Result<()> {
         let _alone = self.changes.lock().await;
         let interface = settings::interface(network)?;
         let down = async {
             self.stop_serving(interface.as_str()).await?;
-            self.firewall(rest, Some(network.id), None).await?;
+            self.write_firewall(rest).await?;
             let mut note = Note::read(&self.on.run_dir, interface.as_str())?;
             self.drop_ports(&mut note, |_| false, interface.as_str()).await?;
             if self.our_link(network).await.is_ok_and(|link| link.is_some()) {

@@ -40,6 +40,11 @@ const KEYS: &[&str] = &[
     "ipv6.routing",
     "mtu",
     "parent",
+    "security.acls",
+    "security.acls.default.egress.action",
+    "security.acls.default.egress.logged",
+    "security.acls.default.ingress.action",
+    "security.acls.default.ingress.logged",
     "vlan",
 ];
 
@@ -53,7 +58,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("ipv6.ovn.", "there are no OVN networks"),
     ("maas.", "lxhost does not register with MAAS"),
     ("raw.dnsmasq", "a raw line could have dnsmasq run a program; use ipv4.dhcp.*, ipv6.dhcp.* and dns.*"),
-    ("security.acls", "there are no network ACLs yet"),
 ];
 
 /// Checks that every key is known and every value is text.

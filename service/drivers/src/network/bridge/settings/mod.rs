@@ -1,12 +1,14 @@
 //! Keys of a bridge: what a value may be, and the typed settings they make together, a file for each
 //! family of keys. Pure; everything that ends up in a file of dnsmasq or nft comes from these types.
 
+mod acls;
 mod ipv4;
 mod ipv6;
 mod keys;
 mod names;
 mod outside;
 
+pub(crate) use acls::Carried;
 pub(crate) use ipv4::Ipv4;
 pub(super) use ipv4::wanted_ipv4;
 pub(crate) use ipv6::Ipv6;
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) names: Names,
     /// What guests are told of DNS.
     pub(crate) dns: Dns,
+    /// What may go to and from them.
+    pub(crate) acls: Carried,
 }
 
 /// How packets get another source.
@@ -111,6 +115,7 @@ impl Settings {
             domain: names::domain(config)?,
             names: names::mode(config)?,
             dns: names::told(config)?,
+            acls: acls::read(network)?,
         };
         if settings.ipv6.is_some() && settings.mtu.is_some_and(|mtu| mtu < 1280) {
             return Err(bad("bridge.mtu", "IPv6 needs at least 1280; or set ipv6.address=none"));

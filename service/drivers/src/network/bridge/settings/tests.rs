@@ -176,7 +176,6 @@ fn keys_of_other_systems_are_unsupported_by_name() {
         ("raw.dnsmasq", "dhcp-script=/x"),
         ("bgp.peers.a.address", "10.0.0.1"),
         ("dns.zone.forward", "lab"),
-        ("security.acls", "web"),
         ("bridge.driver", "openvswitch"),
         ("tunnel.a.protocol", "gre"),
     ] {

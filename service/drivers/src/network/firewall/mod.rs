@@ -1,0 +1,66 @@
+//! The host's firewall, as far as it is ours: one table, `inet lxhost`, rendered whole from the
+//! networks there are (`table`, with the chains of ACLs from `acl`) and replaced in one transaction of
+//! `nft -f -`. Tables of others stay as they are; what they need to let our bridges through has a file
+//! each beside this (`docker`; ufw and firewalld to come).
+//!
+//! An `accept` ends our chain only: a `drop` in another table still wins (nft(8), "base chains").
+//! Nothing keeps instances from the host's own ports or from each other but ACLs, as with Incus.
+
+mod acl;
+mod table;
+
+pub(crate) use table::render;
+
+use lxhost_model::{Error, Kind, Result};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// Longest time for one transaction; nft waits for a lock when another program changes rules.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs a transaction; all of it takes effect, or nothing.
+///
+/// # Errors
+/// `Failed`, with what nft said; `Timeout`.
+pub(super) async fn apply(transaction: &str) -> Result<()> {
+    let output = nft(&["-f", "-"], transaction).await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said: String = String::from_utf8_lossy(&output.stderr).chars().filter(|c| !c.is_control()).take(500).collect();
+    Err(Error::failed(format!("nft refused the firewall's rules: {said}")))
+}
+
+/// What nft lists, as JSON; `None` when there is no such thing.
+///
+/// # Errors
+/// `Failed` when nft does not run; `Timeout`.
+pub(super) async fn list(what: &[&str]) -> Result<Option<String>> {
+    let output = nft(&[&["-j"], what].concat(), "").await?;
+    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+async fn nft(argv: &[&str], input: &str) -> Result<Output> {
+    let run = async {
+        let mut nft = Command::new("nft")
+            .args(argv)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| Error::io("run nft", &e))?;
+        if let Some(mut stdin) = nft.stdin.take() {
+            // When nft dies early, what it says on stderr is the better story.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+        nft.wait_with_output().await.map_err(|e| Error::io("run nft", &e))
+    };
+    match tokio::time::timeout(PATIENCE, run).await {
+        Ok(done) => done,
+        Err(_) => Err(Error::new(Kind::Timeout, format!("nft did not end in {} s", PATIENCE.as_secs()))),
+    }
+}
