@@ -23,10 +23,11 @@ fn rig(stage: &Stage) -> Result<()> {
     if stage.row("inner")?.is_some() {
         return Ok(());
     }
+    // First, so that there is no other network that it could join.
+    stage.lxctl("launch busybox outer").succeed()?;
     stage.lxctl("network acl create web --description Web").succeed()?;
     stage.lxctl("network create lab ipv4.address=10.64.1.1/24 ipv6.address=none security.acls=web").succeed()?;
     stage.lxctl("launch busybox inner --network lab").succeed()?;
-    stage.lxctl("launch busybox outer").succeed()?;
     stage.address("inner")?;
     stage.address("outer")?;
     for words in [
