@@ -13,6 +13,14 @@ pub(crate) const SUITE: Suite = suite!(
         guests_move_with_the_address_of_their_network,
         a_change_that_is_wrong_changes_nothing,
         a_description_stays_and_an_edit_reads_what_show_prints,
+        a_bridge_over_an_interface_reaches_what_is_behind_it,
+        an_interface_at_which_the_host_is_reached_is_not_taken,
+        a_vlan_is_made_for_its_bridge_and_carries_tagged_frames needs [Vlan],
+        an_overlay_is_a_bridge_with_a_tunnel needs [Vlan],
+        a_network_is_attached_renamed_and_told_of,
+        what_guests_are_told_follows_the_keys,
+        a_name_server_that_is_killed_again_and_again_comes_back,
+        who_holds_the_port_of_a_name_server_is_named,
     ]
 );
 
@@ -95,5 +103,185 @@ fn a_description_stays_and_an_edit_reads_what_show_prints(stage: &Stage) -> Resu
     ensure!(stage.lxctl("network show lxbr0").succeed()?.contains("description: Lab"));
     stage.lxctl("storage set default user.owner=web").succeed()?;
     ensure!(stage.lxctl("storage get default user.owner").succeed()? == "web\n");
+    Ok(())
+}
+
+/// An interface `lan0` of the host; at its other end is somebody with the address 198.51.100.1.
+fn lan(stage: &Stage) -> Result<()> {
+    let script = "ip link show lan0 >/dev/null 2>&1 || ip link add lan0 type veth peer name far0
+        ip address replace 198.51.100.1/24 dev far0; ip link set far0 up; ip address flush dev lan0";
+    stage.host.succeed(["sh", "-ec", script]).map(drop)
+}
+
+/// An instance whose only interface is in that network, with an address of that outside.
+fn outsider(stage: &Stage, network: &str, address: &str) -> Result<()> {
+    stage.with_busybox()?;
+    stage.lxctl("create busybox out1").succeed()?;
+    stage.lxctl(&format!("network attach {network} out1 eth0 eth0")).succeed()?;
+    stage.lxctl("start out1").succeed()?;
+    stage.exec("out1", ["ip", "address", "add", address, "dev", "eth0"]).succeed()?;
+    Ok(())
+}
+
+fn a_bridge_over_an_interface_reaches_what_is_behind_it(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    stage.lxctl("network create br-physical --type=bridge parent=lan0").succeed()?;
+    outsider(stage, "br-physical", "198.51.100.7/24")?;
+    stage.exec("out1", ["ping", "-c", "1", "-W", "5", "198.51.100.1"]).succeed()?;
+    let info = stage.lxctl("network info br-physical").succeed()?;
+    ensure!(info.contains("lan0") && info.contains("instance out1"), "{info}");
+    let used = stage.lxctl("network delete br-physical").fail()?;
+    ensure!(used.code == Some(5) && used.stderr_text().contains("instance out1"), "{}", used.describe());
+    stage.delete("out1")?;
+    stage.lxctl("network delete br-physical").succeed()?;
+    let port = stage.host.succeed(["ip", "-o", "link", "show", "lan0"])?;
+    ensure!(!port.contains("master"), "the interface is the host's again: {port}");
+    Ok(())
+}
+
+fn an_interface_at_which_the_host_is_reached_is_not_taken(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    stage.host.succeed(["ip", "address", "add", "198.51.100.2/24", "dev", "lan0"])?;
+    nothing_changes(&stage.host, || {
+        for (words, code, said) in [
+            ("network create taken parent=lan0", 5, "198.51.100.2/24"),
+            ("network create gone parent=lan7", 2, "lan7"),
+            ("network create none parent=lan0.0", 2, "not a VLAN"),
+            ("network create none parent=lan0.4095", 2, "not a VLAN"),
+            ("network create far0 ipv4.address=none ipv6.address=none", 5, "far0"),
+            ("network create small ipv4.address=10.77.0.1/24 bridge.mtu=60", 2, "bridge.mtu"),
+            ("network create raw raw.dnsmasq=port=0", 8, "raw.dnsmasq"),
+        ] {
+            let output = stage.lxctl(words).fail()?;
+            ensure!(output.code == Some(code) && output.stderr_text().contains(said), "{words}: {}", output.describe());
+        }
+        Ok(())
+    })?;
+    stage.host.succeed(["ip", "address", "flush", "dev", "lan0"])?;
+    Ok(())
+}
+
+fn a_vlan_is_made_for_its_bridge_and_carries_tagged_frames(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    let far = "ip link add link far0 name far0.100 type vlan id 100
+        ip address add 198.51.101.1/24 dev far0.100; ip link set far0.100 up";
+    stage.host.succeed(["sh", "-ec", far])?;
+    stage.lxctl("network create vlan100 --type=bridge parent=lan0.100").succeed()?;
+    let link = stage.host.succeed(["ip", "-d", "link", "show", "lan0.100"])?;
+    ensure!(link.contains("vlan protocol 802.1Q id 100") && link.contains("master vlan100"), "{link}");
+    outsider(stage, "vlan100", "198.51.101.7/24")?;
+    stage.exec("out1", ["ping", "-c", "1", "-W", "10", "198.51.101.1"]).succeed()?;
+    stage.delete("out1")?;
+    stage.lxctl("network delete vlan100").succeed()?;
+    ensure!(stage.host.command(["ip", "link", "show", "lan0.100"]).output()?.code != Some(0), "the VLAN went with its network");
+    stage.lxctl("network create office --type=vlan parent=lan0 vlan=200").succeed()?;
+    stage.host.succeed(["ip", "link", "show", "lan0.200"])?;
+    stage.lxctl("network delete office").succeed()?;
+    stage.host.succeed(["ip", "link", "delete", "far0.100"])?;
+    Ok(())
+}
+
+fn an_overlay_is_a_bridge_with_a_tunnel(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    let create = "network create overlay-network --type=overlay --config tunnel.protocol=vxlan --config tunnel.id=1000";
+    stage.lxctl(&format!("{create} --config tunnel.interface=lan0")).succeed()?;
+    let tunnels = stage.host.succeed(["ip", "-d", "link", "show", "type", "vxlan"])?;
+    ensure!(tunnels.contains("vxlan id 1000 group 239.0.0.1 dev lan0"), "{tunnels}");
+    stage.with_busybox()?;
+    stage.lxctl("launch busybox over1 --network overlay-network").succeed()?;
+    stage.address("over1")?;
+    stage.delete("over1")?;
+    stage.lxctl("network delete overlay-network").succeed()?;
+    ensure!(stage.host.succeed(["ip", "-d", "link", "show", "type", "vxlan"])?.is_empty(), "the tunnel went with its network");
+    Ok(())
+}
+
+fn a_network_is_attached_renamed_and_told_of(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.lxctl("network create internal-network ipv4.address=172.16.1.1/24 ipv4.nat=false ipv6.address=none").succeed()?;
+    stage.lxctl("network rename internal-network inside").succeed()?;
+    let bridge = stage.host.succeed(["ip", "-4", "-oneline", "address", "show", "inside"])?;
+    ensure!(bridge.contains("172.16.1.1/24"), "{bridge}");
+    stage.lxctl("network attach inside n1").succeed()?;
+    stage.exec("n1", ["udhcpc", "-i", "eth1", "-n", "-q", "-f", "-t", "10", "-T", "1"]).succeed()?;
+    stage.eventually("the lease", || {
+        let leases = stage.lxctl("network list-leases inside --format csv").succeed()?;
+        Ok(leases.contains("n1,").then_some(()))
+    })?;
+    let rows = stage.lxctl("network list-allocations --format csv,noheader").succeed()?;
+    ensure!(rows.contains("inside,172.16.1.1/24,network,NO,") && rows.contains("n1,172.16.1."), "{rows}");
+    stage.lxctl("network detach inside n1").succeed()?;
+    stage.lxctl("network delete inside").succeed()?;
+    Ok(())
+}
+
+fn what_guests_are_told_follows_the_keys(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.lxctl("network create told ipv4.address=10.123.50.1/24 ipv6.address=none").succeed()?;
+    for keys in [
+        "ipv4.dhcp true",
+        "ipv4.dhcp.ranges 10.123.50.50-10.123.50.60",
+        "ipv4.dhcp.gateway=10.123.50.9 ipv4.dhcp.expiry=12h dns.search=lab.test,test dns.nameservers=10.123.50.53",
+        "ipv4.dhcp.routes=10.200.0.0/16,10.123.50.7 ipv4.routes=10.201.0.0/16 ipv4.routing=false",
+    ] {
+        stage.lxctl(&format!("network set told {keys}")).succeed()?;
+    }
+    stage.host.succeed(["ip", "route", "get", "10.201.0.1"]).and_then(|route| {
+        ensure!(route.contains("dev told"), "{route}");
+        Ok(())
+    })?;
+    let rules = stage.host.succeed(["nft", "list", "chain", "inet", "lxhost", "forward"])?;
+    ensure!(rules.contains("\"told\" meta nfproto ipv4 reject"), "{rules}");
+    stage.lxctl("network attach told n1").succeed()?;
+    let script = "printf '#!/bin/sh\\nenv\\n' >/tmp/told; chmod +x /tmp/told; udhcpc -i eth1 -n -q -f -t 10 -T 1 -s /tmp/told -O search -O staticroutes";
+    let said = stage.exec("n1", ["sh", "-c", script]).succeed()?;
+    for part in [
+        "ip=10.123.50.",
+        "router=10.123.50.9",
+        "dns=10.123.50.53",
+        "lease=43200",
+        "search=lab.test test",
+        "10.200.0.0/16 10.123.50.7",
+    ] {
+        ensure!(said.contains(part), "{part}: {said}");
+    }
+    stage.lxctl("network unset told ipv4.routes").succeed()?;
+    ensure!(!stage.host.succeed(["ip", "route"])?.contains("10.201.0.0/16"));
+    stage.lxctl("network detach told n1").succeed()?;
+    stage.lxctl("network delete told").succeed()?;
+    Ok(())
+}
+
+fn a_name_server_that_is_killed_again_and_again_comes_back(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    let unit = "lxhost-dnsmasq@lxbr0.service";
+    let pid = || stage.host.succeed(["systemctl", "show", "-P", "MainPID", unit]).map(|pid| pid.trim().to_owned());
+    for round in 0..20 {
+        let before = pid()?;
+        ensure!(before != "0", "round {round}: it does not run");
+        stage.host.succeed(["kill", "-KILL", &before])?;
+        stage.eventually("another process", || Ok(Some(pid()?).filter(|now| *now != "0" && *now != before)))?;
+    }
+    stage.lxctl("restart --force n1").succeed()?;
+    stage.address("n1")?;
+    Ok(())
+}
+
+fn who_holds_the_port_of_a_name_server_is_named(stage: &Stage) -> Result<()> {
+    stage.lxctl("network create crowded ipv4.address=10.123.51.1/24 ipv6.address=none").succeed()?;
+    stage.host.succeed(["systemctl", "stop", "lxhost-dnsmasq@crowded.service"])?;
+    let holder = "systemd-run --quiet --unit holder --service-type=exec dnsmasq --keep-in-foreground --conf-file=/dev/null --no-daemon \
+        --port=53 --bind-interfaces --listen-address=10.123.51.1 --no-resolv --pid-file=";
+    stage.host.succeed(["sh", "-ec", holder])?;
+    stage.eventually("the holder of the port", || {
+        let open = stage.host.succeed(["cat", "/proc/net/udp"])?;
+        Ok(open.contains(":0035").then_some(()))
+    })?;
+    let refused = stage.lxctl("network set crowded dns.domain=other").fail()?;
+    let said = refused.stderr_text();
+    ensure!(said.contains("port 53") && said.contains("dnsmasq (process "), "{}", refused.describe());
+    stage.host.succeed(["systemctl", "stop", "holder.service"])?;
+    stage.lxctl("network set crowded dns.domain=other").succeed()?;
+    stage.lxctl("network delete crowded").succeed()?;
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod choose;
 pub(crate) mod dnsmasq;
 pub(crate) mod entry;
+mod holder;
 pub(crate) mod leases;
 mod link;
 mod note;

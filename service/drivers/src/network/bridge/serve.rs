@@ -4,7 +4,7 @@
 use super::dnsmasq::{self, Files};
 use super::entry::Entry;
 use super::settings::Settings;
-use super::{BridgeNetworks, leases, release};
+use super::{BridgeNetworks, holder, leases, release};
 use lxhost_engine::ports::Lease;
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -35,11 +35,11 @@ impl BridgeNetworks {
         }
         let config = dnsmasq::render(settings, &files);
         if read_small(&files.applied(), MAX_LEASES)?.as_deref() == Some(config.as_str()) {
-            return self.on.units.start_service(&files.unit).await;
+            return self.on.units.start_service(&files.unit).await.map_err(|error| why(settings, error));
         }
         // A crash before `applied` is written makes the next `up` restart it once more.
         write_file(&files.config(), &config)?;
-        self.on.units.restart_service(&files.unit).await?;
+        self.on.units.restart_service(&files.unit).await.map_err(|error| why(settings, error))?;
         write_file(&files.applied(), &config)
     }
 
@@ -136,6 +136,16 @@ impl BridgeNetworks {
         }
         leases.sort_by_key(|lease| lease.address);
         Ok(leases)
+    }
+}
+
+/// The error of a server that did not start, with who has its port, if that is why.
+fn why(settings: &Settings, error: Error) -> Error {
+    let ipv4 = settings.ipv4.iter().map(|v| IpAddr::V4(v.address.addr()));
+    let addresses: Vec<IpAddr> = ipv4.chain(settings.ipv6.iter().map(|v| IpAddr::V6(v.address.addr()))).collect();
+    match holder::holders(Path::new("/proc"), &addresses) {
+        holders if holders.is_empty() => error,
+        holders => Error::new(Kind::Conflict, format!("{}: {}", error.message, holders.join("; "))),
     }
 }
 
