@@ -19,6 +19,8 @@ pub(crate) const SUITE: Suite = suite!(
         an_overlay_is_a_bridge_with_a_tunnel needs [Vlan],
         a_network_is_attached_renamed_and_told_of,
         what_guests_are_told_follows_the_keys,
+        this_host_resolves_names_of_instances,
+        an_interface_is_shared_or_given_away,
         a_name_server_that_is_killed_again_and_again_comes_back,
         who_holds_the_port_of_a_name_server_is_named,
     ]
@@ -230,8 +232,8 @@ fn what_guests_are_told_follows_the_keys(stage: &Stage) -> Result<()> {
         ensure!(route.contains("dev told"), "{route}");
         Ok(())
     })?;
-    let rules = stage.host.succeed(["nft", "list", "chain", "inet", "lxhost", "forward"])?;
-    ensure!(rules.contains("\"told\" meta nfproto ipv4 reject"), "{rules}");
+    let rules = stage.host.succeed(["nft", "list", "chain", "inet", "lxhost", "isolated"])?;
+    ensure!(rules.contains("iifname \"told\" oifname != \"told\""), "{rules}");
     stage.lxctl("network attach told n1").succeed()?;
     let script = "printf '#!/bin/sh\\nenv\\n' >/tmp/told; chmod +x /tmp/told; udhcpc -i eth1 -n -q -f -t 10 -T 1 -s /tmp/told -O search -O staticroutes";
     let said = stage.exec("n1", ["sh", "-c", script]).succeed()?;
@@ -249,6 +251,49 @@ fn what_guests_are_told_follows_the_keys(stage: &Stage) -> Result<()> {
     ensure!(!stage.host.succeed(["ip", "route"])?.contains("10.201.0.0/16"));
     stage.lxctl("network detach told n1").succeed()?;
     stage.lxctl("network delete told").succeed()?;
+    Ok(())
+}
+
+fn this_host_resolves_names_of_instances(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.host.succeed(["systemctl", "start", "systemd-resolved"])?;
+    stage.lxctl("network set lxbr0 dns.domain=resolved.test").succeed()?;
+    stage.lxctl("restart --force n1").succeed()?;
+    let address = stage.address("n1")?;
+    let asked = || {
+        stage.eventually("the name on the host", || {
+            let found = stage.host.command(["resolvectl", "query", "-4", "n1.resolved.test"]).output()?;
+            Ok(found.stdout_text().contains(&address).then_some(()))
+        })
+    };
+    asked()?;
+    let domains = stage.host.succeed(["resolvectl", "domain", "lxbr0"])?;
+    ensure!(domains.contains("~resolved.test"), "{domains}");
+    // Even when it has forgotten everything.
+    stage.host.succeed(["systemctl", "stop", "systemd-resolved"])?;
+    stage.host.succeed(["sh", "-c", "rm -rf /run/systemd/resolve/netif/*"])?;
+    stage.host.succeed(["systemctl", "start", "systemd-resolved"])?;
+    asked()?;
+    stage.lxctl("network unset lxbr0 dns.domain").succeed()?;
+    Ok(())
+}
+
+fn an_interface_is_shared_or_given_away(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    for words in ["network create shared --type=macvlan parent=lan0", "network create given --type=physical parent=lan0"] {
+        stage.lxctl(words).succeed()?;
+    }
+    let info = stage.lxctl("network info shared").succeed()?;
+    ensure!(info.contains("Interface: lan0") && info.contains("State: up"), "{info}");
+    let second = stage.lxctl("network create again --type=physical parent=lan0").fail()?;
+    ensure!(second.code == Some(5) && second.stderr_text().contains("network given"), "{}", second.describe());
+    outsider(stage, "given", "198.51.100.7/24")?;
+    stage.exec("out1", ["ping", "-c", "1", "-W", "5", "198.51.100.1"]).succeed()?;
+    ensure!(stage.host.command(["ip", "link", "show", "lan0"]).output()?.code != Some(0), "the instance has it");
+    ensure!(stage.lxctl("network info given").succeed()?.contains("not on this host now"));
+    stage.delete("out1")?;
+    stage.host.succeed(["ip", "link", "show", "lan0"])?;
+    stage.lxctl("network delete shared given").succeed()?;
     Ok(())
 }
 

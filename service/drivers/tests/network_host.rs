@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NicKind, NicPlan, Units};
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NicKind, NicPlan, Resolver, Units};
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use lxhost_netlink::{Bridge, Handle};
 use std::io::{Read, Write};
@@ -64,6 +64,17 @@ impl Units for Systemctl {
     async fn is_active(&self, unit: &str) -> Result<bool> {
         Ok(output("systemctl", &["is-active", "--", unit]).0)
     }
+}
+
+/// A host without a resolver that can be told.
+struct Nobody;
+
+#[async_trait]
+impl Resolver for Nobody {
+    async fn ask_for(&self, _link: u32, _servers: &[std::net::IpAddr], _domain: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn forget(&self, _link: u32) {}
 }
 
 /// A network namespace with a process in it.
@@ -151,7 +162,13 @@ struct Host {
 fn host() -> Host {
     let links = Handle::open().unwrap();
     let (run_dir, state_dir) = ("/run/lxhost".into(), "/var/lib/lxhost".into());
-    let kinds = Networks::new(Surroundings { links: links.clone(), units: Arc::new(Systemctl), run_dir, state_dir });
+    let kinds = Networks::new(Surroundings {
+        links: links.clone(),
+        units: Arc::new(Systemctl),
+        resolver: Arc::new(Nobody),
+        run_dir,
+        state_dir,
+    });
     Host { driver: kinds.driver("bridge").unwrap(), links }
 }
 

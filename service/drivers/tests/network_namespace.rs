@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, Units};
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, Resolver, Units};
 use lxhost_model::{Kind, Network, ObjectId, Result};
 use lxhost_netlink::Handle;
 use std::process::Command;
@@ -33,6 +33,17 @@ impl Units for Idle {
     }
 }
 
+/// A host without a resolver that can be told.
+struct Nobody;
+
+#[async_trait]
+impl Resolver for Nobody {
+    async fn ask_for(&self, _link: u32, _servers: &[std::net::IpAddr], _domain: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn forget(&self, _link: u32) {}
+}
+
 struct World {
     links: Handle,
     driver: Arc<dyn NetworkDriver>,
@@ -56,7 +67,13 @@ async fn world() -> Option<World> {
     }
     let dir = tempfile::tempdir().unwrap();
     let (run_dir, state_dir) = (dir.path().join("run"), dir.path().join("state"));
-    let kinds = Networks::new(Surroundings { links: links.clone(), units: Arc::new(Idle), run_dir, state_dir });
+    let kinds = Networks::new(Surroundings {
+        links: links.clone(),
+        units: Arc::new(Idle),
+        resolver: Arc::new(Nobody),
+        run_dir,
+        state_dir,
+    });
     Some(World { driver: kinds.driver("bridge").unwrap(), links, _dir: dir })
 }
 

@@ -4,10 +4,13 @@
 pub mod bridge;
 pub(crate) mod docker;
 pub(crate) mod firewall;
+mod macvlan;
+mod physical;
 pub(crate) mod sysctl;
+mod uplink;
 
 use async_trait::async_trait;
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Units};
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units};
 use lxhost_model::{Error, Kind, Result};
 use lxhost_netlink::{Address, Handle, Link, Mac};
 use rustix::io::Errno;
@@ -21,6 +24,8 @@ pub struct Surroundings {
     pub links: Handle,
     /// PID 1.
     pub units: Arc<dyn Units>,
+    /// The host's resolver.
+    pub resolver: Arc<dyn Resolver>,
     /// `/run/lxhost`.
     pub run_dir: PathBuf,
     /// `/var/lib/lxhost`.
@@ -60,12 +65,18 @@ const WORDS: &[(&str, &str)] = &[("overlay", bridge::VXLAN)];
 /// All types of network there are.
 pub struct Networks {
     bridge: Arc<bridge::BridgeNetworks>,
+    macvlan: Arc<macvlan::MacvlanNetworks>,
+    physical: Arc<physical::PhysicalNetworks>,
 }
 
 impl Networks {
     /// The types, working in `surroundings`.
     pub fn new(surroundings: Surroundings) -> Self {
-        Networks { bridge: Arc::new(bridge::BridgeNetworks::new(surroundings)) }
+        Networks {
+            bridge: Arc::new(bridge::BridgeNetworks::new(surroundings.clone())),
+            macvlan: Arc::new(macvlan::MacvlanNetworks::new(surroundings.clone())),
+            physical: Arc::new(physical::PhysicalNetworks::new(surroundings)),
+        }
     }
 }
 
@@ -74,6 +85,8 @@ impl NetworkKinds for Networks {
     fn driver(&self, name: &str) -> Result<Arc<dyn NetworkDriver>> {
         match name {
             kind if bridge::KINDS.contains(&kind) => Ok(self.bridge.clone()),
+            "macvlan" => Ok(self.macvlan.clone()),
+            physical::KIND => Ok(self.physical.clone()),
             other => Err(Error::new(
                 Kind::Unsupported,
                 format!("network type {} is unknown; one of {}", lxhost_model::name::quoted(other), self.names().join(", ")),
@@ -88,7 +101,7 @@ impl NetworkKinds for Networks {
     }
 
     fn names(&self) -> Vec<&'static str> {
-        bridge::KINDS.to_vec()
+        bridge::KINDS.into_iter().chain(["macvlan", physical::KIND]).collect()
     }
 
     async fn firewall(&self, all: &NetworkRecords) -> Result<()> {

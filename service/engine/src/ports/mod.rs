@@ -10,6 +10,7 @@ pub mod image;
 pub mod launcher;
 pub mod network;
 pub mod nic;
+pub mod resolver;
 pub mod sandbox;
 pub mod storage;
 pub mod store;
@@ -24,6 +25,7 @@ pub use launcher::{
 };
 pub use network::{Lease, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState};
 pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, Port};
+pub use resolver::Resolver;
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
 pub use storage::{PoolDriver, PoolKinds, Usage};
 pub(crate) use store::same;

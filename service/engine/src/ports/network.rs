@@ -80,6 +80,11 @@ impl NetworkRecords {
 /// Networks of one type. Methods are idempotent.
 #[async_trait]
 pub trait NetworkDriver: Send + Sync {
+    /// Name of the host's interface that the network is.
+    fn interface(&self, network: &Network) -> String {
+        network.interface()
+    }
+
     /// Checks keys and fills in what was left to the host (a free subnet), against `others`, the
     /// networks there are, and the ACLs. Nothing is changed on the host.
     ///

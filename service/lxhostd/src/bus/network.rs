@@ -8,7 +8,7 @@ use super::rows;
 use lxhost_dbus::wire::{Config, LeaseRow, Values};
 use lxhost_engine::network::{Delete, Rename, Replace, users};
 use lxhost_engine::ports::{NetworkState, State};
-use lxhost_engine::{Error, Kind, Question, Result};
+use lxhost_engine::{Engine, Error, Kind, Question, Result};
 use lxhost_model::config::is_on;
 use lxhost_model::{Action, Network as Record, ObjectId};
 use std::collections::HashMap;
@@ -22,12 +22,20 @@ pub(super) struct Network {
 }
 
 /// Properties that changed with a commit.
-pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
+pub(super) fn changes(
+    engine: &Engine,
+    before: &State,
+    after: &State,
+    id: ObjectId,
+) -> Result<HashMap<&'static str, OwnedVariant>> {
     let (Some(old), Some(new)) = (before.networks.get(&id), after.networks.get(&id)) else { return Ok(HashMap::new()) };
     let mut changed = described((&old.description, old.generation), (&new.description, new.generation))?;
     if old.name != new.name {
         changed.insert("Name", value(new.name.as_str())?);
-        changed.insert("Interface", value(new.interface())?);
+    }
+    let driver = engine.ports().networks.driver(&new.kind)?;
+    if driver.interface(old) != driver.interface(new) {
+        changed.insert("Interface", value(driver.interface(new))?);
     }
     if old.config != new.config {
         changed.insert("Subnets", value(rows::subnets(new))?);
@@ -160,7 +168,8 @@ impl Network {
 
     #[zbus(property)]
     fn interface(&self) -> Result<String, Failure> {
-        Ok(self.record()?.interface())
+        let record = self.record()?;
+        Ok(self.bus.engine.ports().networks.driver(&record.kind)?.interface(&record))
     }
 
     #[zbus(property)]

@@ -257,7 +257,7 @@ impl Publisher {
                 self.changed(at, "org.lxhost1.Profile", changed).await
             }
             RowKey::Network(id) => {
-                let changed = network::changes(before, after, id).map_err(failed)?;
+                let changed = network::changes(&self.engine, before, after, id).map_err(failed)?;
                 self.changed(at, "org.lxhost1.Network", changed).await
             }
             RowKey::Pool(id) => {

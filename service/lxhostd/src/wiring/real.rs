@@ -8,6 +8,7 @@ use lxhost_engine::{Error, Ports, Result, ports};
 use lxhost_host::facts::Facts;
 use lxhost_host::launcher::HostLauncher;
 use lxhost_host::polkit::Polkit;
+use lxhost_host::resolved::Resolved;
 use lxhost_host::sandbox::SystemdSandbox;
 use lxhost_host::units::Units;
 use lxhost_store::SqliteStore;
@@ -26,8 +27,14 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
     let links = lxhost_netlink::Handle::open().map_err(|e| Error::failed(format!("netlink: {e}")))?;
     let sandbox: Arc<dyn ports::Sandbox> = Arc::new(SystemdSandbox::new(units.clone(), &client, runtime).await?);
     let services: Arc<dyn ports::Units> = Arc::new(units.clone());
-    let surroundings =
-        Surroundings { links: links.clone(), units: services, run_dir: runtime.to_owned(), state_dir: state.to_owned() };
+    let resolver = Arc::new(Resolved::new(&client).await.map_err(|e| Error::failed(format!("D-Bus: {e}")))?);
+    let surroundings = Surroundings {
+        links: links.clone(),
+        units: services,
+        resolver,
+        run_dir: runtime.to_owned(),
+        state_dir: state.to_owned(),
+    };
     let monitor = libexec.join("lxhost-runtime");
     let launcher = HostLauncher::new(&client, units, links, monitor, runtime.join("instances")).await;
     Ok(Ports {

@@ -114,9 +114,11 @@ impl NetworkDriver for BridgeNetworks {
             self.join_outside(&settings, &mut note).await?;
             self.route(&settings, &mut note).await?;
             self.write_firewall(all).await?;
-            self.serve(&settings).await
+            self.serve(&settings).await?;
+            self.be_asked(&settings).await;
+            Ok(())
         };
-        up.await.map_err(|e| e.context(format!("bring up network {}", network.name)))
+        up.await.map_err(|e: Error| e.context(format!("bring up network {}", network.name)))
     }
 
     async fn down(&self, network: &Network, rest: &NetworkRecords) -> Result<()> {
@@ -127,7 +129,8 @@ impl NetworkDriver for BridgeNetworks {
             self.write_firewall(rest).await?;
             let mut note = Note::read(&self.on.run_dir, interface.as_str())?;
             self.drop_ports(&mut note, |_| false, interface.as_str()).await?;
-            if self.our_link(network).await.is_ok_and(|link| link.is_some()) {
+            if let Ok(Some(link)) = self.our_link(network).await {
+                self.on.resolver.forget(link.index).await;
                 let _ = self.on.links.delete_bridge(interface.as_str()).await.map_err(from_netlink)?;
             }
             Note::remove(&self.on.run_dir, interface.as_str())

@@ -3,7 +3,7 @@
 
 use super::dnsmasq::{self, Files};
 use super::entry::Entry;
-use super::settings::Settings;
+use super::settings::{Names, Settings};
 use super::{BridgeNetworks, holder, leases, release};
 use lxhost_engine::ports::Lease;
 use lxhost_model::{Error, Kind, ObjectId, Result};
@@ -41,6 +41,17 @@ impl BridgeNetworks {
         write_file(&files.config(), &config)?;
         self.on.units.restart_service(&files.unit).await.map_err(|error| why(settings, error))?;
         write_file(&files.applied(), &config)
+    }
+
+    /// Has this host ask the network for names in its domain, or no longer. Without that, it works for guests.
+    pub(super) async fn be_asked(&self, settings: &Settings) {
+        let Ok(Some(link)) = self.on.links.link(settings.interface.as_str()).await else { return };
+        if settings.names == Names::None || !settings.serves() {
+            return self.on.resolver.forget(link.index).await;
+        }
+        if let Err(error) = self.on.resolver.ask_for(link.index, &addresses(settings), &settings.domain).await {
+            tracing::warn!(interface = %settings.interface, "this host does not resolve names in {}: {error}", settings.domain);
+        }
     }
 
     /// Whether dnsmasq runs, with that configuration.
@@ -139,11 +150,15 @@ impl BridgeNetworks {
     }
 }
 
+/// Addresses at which the server answers.
+fn addresses(settings: &Settings) -> Vec<IpAddr> {
+    let ipv4 = settings.ipv4.iter().map(|v| IpAddr::V4(v.address.addr()));
+    ipv4.chain(settings.ipv6.iter().map(|v| IpAddr::V6(v.address.addr()))).collect()
+}
+
 /// The error of a server that did not start, with who has its port, if that is why.
 fn why(settings: &Settings, error: Error) -> Error {
-    let ipv4 = settings.ipv4.iter().map(|v| IpAddr::V4(v.address.addr()));
-    let addresses: Vec<IpAddr> = ipv4.chain(settings.ipv6.iter().map(|v| IpAddr::V6(v.address.addr()))).collect();
-    match holder::holders(Path::new("/proc"), &addresses) {
+    match holder::holders(Path::new("/proc"), &addresses(settings)) {
         holders if holders.is_empty() => error,
         holders => Error::new(Kind::Conflict, format!("{}: {}", error.message, holders.join("; "))),
     }

@@ -12,8 +12,9 @@ type Rules = fn(&Settings) -> Vec<String>;
 /// A chain: its name, where it hooks in, and its rules; the first kind for every bridge, then the next.
 type Chain = (&'static str, &'static str, &'static [Rules]);
 
-const CHAINS: [Chain; 5] = [
+const CHAINS: [Chain; 6] = [
     ("input", "type filter hook input priority filter; policy accept;", &[input]),
+    ("isolated", "type filter hook forward priority filter - 1; policy accept;", &[isolated]),
     ("forward", "type filter hook forward priority filter; policy accept;", &[judge, forward]),
     ("output", "type filter hook output priority filter; policy accept;", &[output]),
     ("postrouting", "type nat hook postrouting priority srcnat; policy accept;", &[|bridge| postrouting(bridge, false)]),
@@ -37,7 +38,7 @@ pub(crate) fn render(bridges: &[Settings], acls: &[Arc<Acl>]) -> String {
     }
     for (name, hook, rules) in CHAINS {
         let rules: Vec<String> = rules.iter().flat_map(|rules| bridges.iter().flat_map(rules)).collect();
-        if !rules.is_empty() || !matches!(name, "output" | "last") {
+        if !rules.is_empty() || !matches!(name, "isolated" | "output" | "last") {
             chain(&mut text, name, Some(hook), &rules);
         }
     }
@@ -116,21 +117,31 @@ fn judge(bridge: &Settings) -> Vec<String> {
     ]
 }
 
-/// Packets pass, or, where the bridge does not route, are refused.
+/// Packets pass.
 fn forward(bridge: &Settings) -> Vec<String> {
     let name = &bridge.interface;
     let families = [
-        bridge.ipv4.as_ref().filter(|v| v.firewall).map(|v| ("ipv4", v.routing)),
-        bridge.ipv6.as_ref().filter(|v| v.firewall).map(|v| ("ipv6", v.routing)),
+        bridge.ipv4.as_ref().filter(|v| v.firewall && v.routing).map(|_| "ipv4"),
+        bridge.ipv6.as_ref().filter(|v| v.firewall && v.routing).map(|_| "ipv6"),
     ];
-    let both = |(family, routing)| {
-        let verdict = if routing { "accept" } else { "reject" };
-        // What stays on the bridge comes by here where bridges are filtered (br_netfilter).
-        let inside = (!routing).then(|| format!("iifname \"{name}\" oifname \"{name}\" meta nfproto {family} accept"));
-        let sides = ["iifname", "oifname"].map(|side| format!("{side} \"{name}\" meta nfproto {family} {verdict}"));
-        inside.into_iter().chain(sides)
-    };
+    let both = |family| ["iifname", "oifname"].map(|side| format!("{side} \"{name}\" meta nfproto {family} accept"));
     families.into_iter().flatten().flat_map(both).collect()
+}
+
+/// Nothing passes a bridge that does not route, whatever the other side's bridge would let through: a chain before
+/// the others.
+fn isolated(bridge: &Settings) -> Vec<String> {
+    let name = &bridge.interface;
+    let families = [
+        bridge.ipv4.as_ref().filter(|v| v.firewall && !v.routing).map(|_| "ipv4"),
+        bridge.ipv6.as_ref().filter(|v| v.firewall && !v.routing).map(|_| "ipv6"),
+    ];
+    // What stays on the bridge comes by here where bridges are filtered (br_netfilter).
+    let sides = |family| {
+        [("iifname", "oifname"), ("oifname", "iifname")]
+            .map(|(side, other)| format!("{side} \"{name}\" {other} != \"{name}\" meta nfproto {family} reject"))
+    };
+    families.into_iter().flatten().flat_map(sides).collect()
 }
 
 /// Another source for what leaves the subnet, in the chain before or after those of others.
@@ -225,6 +236,7 @@ mod tests {
     #[test]
     fn a_bridge_that_does_not_route_lets_nothing_through() {
         let text = render(&[settings_of(&[("ipv4.routing", "false"), ("ipv6.address", "none")])], &[]);
-        assert!(text.contains("oifname \"lxbr0\" meta nfproto ipv4 reject") && !text.contains("ipv6"), "{text}");
+        assert!(text.contains("oifname \"lxbr0\" iifname != \"lxbr0\" meta nfproto ipv4 reject"), "{text}");
+        assert!(text.contains("priority filter - 1") && !text.contains("nfproto ipv4 accept\n\t}\n\tchain post"), "{text}");
     }
 }

@@ -80,7 +80,7 @@ pub(in super::super) fn check_keys(config: &Config) -> Result<()> {
 }
 
 /// Whether a key is the user's own (`user.*`).
-fn is_users(key: &str) -> bool {
+pub(in super::super::super) fn is_users(key: &str) -> bool {
     key.strip_prefix("user.").is_some_and(|rest| {
         (1..=255).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     })

@@ -14,10 +14,12 @@ pub(super) use ipv4::wanted_ipv4;
 pub(crate) use ipv6::Ipv6;
 pub(super) use ipv6::wanted_ipv6;
 pub(super) use keys::check_keys;
+pub(in super::super) use keys::is_users;
 pub(crate) use names::{Dns, Names};
 pub(crate) use outside::External;
 pub(super) use outside::externals;
 use outside::has_outside;
+pub(in super::super) use outside::vlan_name;
 
 use ipnet::IpNet;
 use lxhost_model::config::{Config, parse_bool};
@@ -78,7 +80,7 @@ pub(super) enum Wanted<N> {
     Given(N),
 }
 
-pub(super) fn bad(key: &str, why: impl std::fmt::Display) -> Error {
+pub(in super::super) fn bad(key: &str, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::InvalidConfig, format!("network key {}: {why}", quoted(key)))
 }
 
@@ -165,13 +167,18 @@ fn switch(config: &Config, key: &str, default: bool) -> Result<bool> {
     config.get(key).map_or(Ok(default), |value| parse_bool(value).ok_or_else(|| bad(key, "expected true or false")))
 }
 
+/// The size of packets that a key gives.
+///
+/// # Errors
+/// `InvalidConfig`.
+pub(in super::super) fn number_of_bytes(config: &Config, key: &str) -> Result<Option<u32>> {
+    let Some(value) = config.get(key) else { return Ok(None) };
+    let mtu = value.parse().ok().filter(|mtu| (68..=65535).contains(mtu));
+    mtu.map(Some).ok_or_else(|| bad(key, "expected a number of bytes from 68 to 65535"))
+}
+
 fn mtu(config: &Config) -> Result<Option<u32>> {
-    let read = |key: &str| -> Result<Option<u32>> {
-        let Some(value) = config.get(key) else { return Ok(None) };
-        let mtu = value.parse().ok().filter(|mtu| (68..=65535).contains(mtu));
-        mtu.map(Some).ok_or_else(|| bad(key, "expected a number of bytes from 68 to 65535"))
-    };
-    match (read("bridge.mtu")?, read("mtu")?) {
+    match (number_of_bytes(config, "bridge.mtu")?, number_of_bytes(config, "mtu")?) {
         (Some(a), Some(b)) if a != b => Err(bad("mtu", "it contradicts bridge.mtu")),
         (a, b) => Ok(a.or(b)),
     }
