@@ -80,7 +80,9 @@ else
     if test $code = 0; then
         (eval "$DONE") >>$log 2>&1 || wrong "it was acknowledged and is not done"
     elif ! (eval "$DONE") >>$log 2>&1; then
-        (eval "$AGAIN") >>$log 2>&1 || wrong "it cannot be done again"
+        # An end of the guest that comes in between is another operation, and may be what was wanted.
+        (eval "$AGAIN") >>$log 2>&1 || { within 100 at_rest && { (eval "$DONE") || (eval "$AGAIN"); } >>$log 2>&1; } ||
+            wrong "it cannot be done again"
         within 100 at_rest || wrong "it does not come to rest, again: $(tr '\n' ' ' </tmp/statuses)"
         (eval "$DONE") >>$log 2>&1 || wrong "it was done again and is not done"
     fi

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Error, Result, bail};
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host;
 
@@ -57,7 +57,7 @@ fn run(words: &[String]) -> Result<()> {
     let cache = Cache::open()?;
     host::sweep(&cache)?;
     let next = || works.lock().ok().and_then(|mut works| works.pop());
-    let work = || -> Result<Vec<(&str, Sum)>> {
+    let work = || -> Vec<(&str, Sum)> {
         let mut sums = vec![];
         while let Some((kind, place)) = next() {
             let sum = match kind {
@@ -66,22 +66,29 @@ fn run(words: &[String]) -> Result<()> {
                 "calls" => calls::run(&cache, whole),
                 _ => fetch::run(&cache),
             };
-            sums.push((kind, sum.with_context(|| format!("{kind} {place}"))?));
+            sums.push((kind, sum.unwrap_or_else(|error| given_up(kind, place, &error))));
         }
-        Ok(sums)
+        sums
     };
     // Two hosts at a time, as many as a small machine has processors.
     let ended = thread::scope(|scope| [scope.spawn(work), scope.spawn(work)].map(thread::ScopedJoinHandle::join));
     let mut all: BTreeMap<&str, Sum> = BTreeMap::new();
     for sums in ended {
         let Ok(sums) = sums else { bail!("a thread of the tests panicked") };
-        sums?.into_iter().for_each(|(kind, sum)| all.entry(kind).or_default().add(sum));
+        sums.into_iter().for_each(|(kind, sum)| all.entry(kind).or_default().add(sum));
     }
     all.iter().for_each(|(kind, sum)| println!("{kind}: {} cases, {} wrong", sum.cases, sum.wrong.len()));
     match all.values().map(|sum| sum.wrong.len()).sum::<usize>() {
         0 => Ok(()),
         wrong => bail!("{wrong} cases are wrong"),
     }
+}
+
+/// A host that was given up is wrong too; the others go on.
+fn given_up(kind: &str, place: &str, error: &Error) -> Sum {
+    let text = format!("{kind} {place}: given up: {error:#}");
+    println!("{text}");
+    Sum { cases: 0, wrong: vec![text] }
 }
 
 /// Everything there is, the longest last, for it is taken first.

@@ -78,10 +78,11 @@ impl Stage {
     /// Waits until another process than `before` is the init of an instance.
     ///
     /// # Errors
-    /// When that takes longer than half a minute.
+    /// When that takes too long.
     pub fn restarted(&self, name: &str, before: u32) -> Result<()> {
         let running = || Ok(self.init_of(name).ok().filter(|init| *init != before));
-        self.eventually("another init", running).map(drop)
+        // What goes down in order first takes its time.
+        self.within(Duration::from_secs(90), "another init", running).map(drop)
     }
 
     /// Asks until there is an answer; for what the host tells by no event.
