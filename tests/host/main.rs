@@ -18,6 +18,7 @@ mod load;
 mod machine;
 mod misfortune;
 mod networks;
+mod nics;
 mod outliving;
 mod package;
 mod parts;
@@ -43,6 +44,7 @@ const SUITES: &[Suite] = &[
     parts::SUITE,
     networks::SUITE,
     acls::SUITE,
+    nics::SUITE,
     outliving::SUITE,
     polkit::SUITE,
     bus::SUITE,

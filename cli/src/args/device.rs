@@ -9,7 +9,7 @@ use clap::Subcommand;
 pub(crate) enum Device {
     /// Add a device
     #[command(
-        after_help = "Examples:\n  lxctl config device add c1 eth1 nic network=lxbr0\n  lxctl config device add c1 data disk source=/srv/data path=/data"
+        after_help = "Examples:\n  lxctl config device add c1 eth1 nic network=lxbr0\n  lxctl config device add c1 eth1 nic network=lxbr0 ipv4.address=10.1.2.9\n  lxctl config device add c1 lan nic nictype=bridged parent=br0\n  lxctl config device add c1 wan nic nictype=macvlan parent=eth0\n  lxctl config device add c1 pub nic nictype=routed parent=eth0 ipv4.address=192.0.2.9\n  lxctl config device add c1 data disk source=/srv/data path=/data"
     )]
     Add {
         /// Instance or profile
@@ -60,7 +60,7 @@ pub(crate) enum Device {
     },
     /// Set keys
     #[command(
-        after_help = "Examples:\n  lxctl config device set c1 root size=20GiB\n  lxctl config device set c1 root size 20GiB"
+        after_help = "Examples:\n  lxctl config device set c1 eth0 limits.max=100Mbit\n  lxctl config device set c1 eth0 attached=false\n  lxctl config device set c1 root size=20GiB\n  lxctl config device set c1 root size 20GiB"
     )]
     Set {
         /// Instance or profile
@@ -82,7 +82,9 @@ pub(crate) enum Device {
         key: String,
     },
     /// Copy a device of a profile to the instance and change keys of it
-    #[command(after_help = "Examples:\n  lxctl config device override c1 root size=20GiB")]
+    #[command(
+        after_help = "Examples:\n  lxctl config device override c1 eth0 security.mac_filtering=false\n  lxctl config device override c1 root size=20GiB"
+    )]
     Override {
         /// Instance
         holder: String,

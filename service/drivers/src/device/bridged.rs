@@ -1,20 +1,23 @@
 //! `bridged`: a pair of which the host's end is a port of any bridge of the host.
 
 use super::{from_netlink, host_end, parent};
+use crate::network::spoof::{Guard, Guards, Senders};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use lxhost_engine::ports::{Inside, NicDriver, NicKind, NicPlan, NicSpec, Port};
+use lxhost_model::device::nic::Family;
 use lxhost_model::{Error, Kind, Result};
 use lxhost_netlink::{Handle, Link};
 
 /// Interfaces on bridges that are not managed here.
 pub(super) struct Bridged {
     links: Handle,
+    guards: Guards,
 }
 
 impl Bridged {
-    pub(super) fn new(links: Handle) -> Self {
-        Bridged { links }
+    pub(super) fn new(links: Handle, guards: Guards) -> Self {
+        Bridged { links, guards }
     }
 
     /// Fixed addresses with the prefix that the key gives, else that of the bridge's own net. No DHCP server of ours is
@@ -55,8 +58,36 @@ impl NicDriver for Bridged {
         Ok(NicSpec { inside: Inside { addresses, ..Inside::default() }, ..NicSpec::new(plan, NicKind::Bridged(port)) })
     }
 
-    async fn detach(&self, _plan: &NicPlan) -> Result<()> {
-        Ok(())
+    async fn guard(&self, plan: &NicPlan) -> Result<()> {
+        self.guards.put(&file_name(plan), &guard(plan)).await
+    }
+
+    async fn detach(&self, plan: &NicPlan) -> Result<()> {
+        self.guards.remove(&file_name(plan)).await
+    }
+}
+
+fn file_name(plan: &NicPlan) -> String {
+    format!("{}.{}", plan.instance, plan.name)
+}
+
+/// Nothing is known of this bridge: a guest is kept from what is asked for, and has the addresses that its keys give.
+fn guard(plan: &NicPlan) -> Guard {
+    let filter = plan.nic.filter;
+    let senders = |wanted: Option<bool>, family: &Family| match wanted {
+        Some(true) => {
+            let own = family.addresses.iter().map(|net| IpNet::from(net.addr())).chain(family.routes.iter().copied());
+            Senders::Only(own.collect())
+        }
+        _ => Senders::Any,
+    };
+    let mac = filter.mac.unwrap_or(filter.ipv4 == Some(true) || filter.ipv6 == Some(true));
+    Guard {
+        port: host_end(plan).name,
+        mac: mac.then(|| plan.mac.clone()),
+        tagged: !plan.nic.vlans.tagged.is_empty(),
+        ipv4: senders(filter.ipv4, &plan.nic.ipv4),
+        ipv6: senders(filter.ipv6, &plan.nic.ipv6),
     }
 }
 

@@ -9,6 +9,7 @@ mod parent;
 mod physical;
 mod routed;
 
+use crate::network::spoof::Guards;
 use crate::network::{Surroundings, from_netlink};
 use lxhost_engine::ports::{HostEnd, NicDriver, NicKinds, NicPlan};
 use lxhost_model::device::NicType;
@@ -33,7 +34,7 @@ impl NicKinds for Nics {
     fn driver(&self, kind: NicType) -> Result<Arc<dyn NicDriver>> {
         let links = self.on.links.clone();
         Ok(match kind {
-            NicType::Bridged => Arc::new(bridged::Bridged::new(links)),
+            NicType::Bridged => Arc::new(bridged::Bridged::new(links, Guards::new(&self.on.run_dir))),
             NicType::Macvlan => Arc::new(macvlan::Macvlan::new(links)),
             NicType::Ipvlan => Arc::new(ipvlan::Ipvlan::new(links)),
             NicType::P2p => Arc::new(p2p::P2p),

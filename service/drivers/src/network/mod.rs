@@ -6,6 +6,7 @@ pub(crate) mod docker;
 pub(crate) mod firewall;
 mod macvlan;
 mod physical;
+pub(crate) mod spoof;
 pub(crate) mod sysctl;
 mod uplink;
 

@@ -177,15 +177,18 @@ pub struct Counters {
     pub processes: Option<u64>,
 }
 
+/// What a guest waits for that is done meanwhile.
+pub type Ready = futures_util::future::BoxFuture<'static, Result<()>>;
+
 /// Starts containers and handles them while they run.
 #[async_trait]
 pub trait Launcher: Send + Sync {
-    /// Starts a container and returns when its init runs and its isolation was verified from /proc.
-    /// On failure nothing of it is left.
+    /// Starts a container and returns when its init runs and its isolation was verified from /proc. The init is not
+    /// let go before `ready` is. On failure nothing of it is left.
     ///
     /// # Errors
     /// `AlreadyExists` when a unit of that name is there and not ours; `Failed` naming the step.
-    async fn launch(&self, spec: LaunchSpec) -> Result<Running>;
+    async fn launch(&self, spec: LaunchSpec, ready: Ready) -> Result<Running>;
 
     /// Finds a container that an earlier daemon started and takes it over; `None` when it does not
     /// run. If it ended in the meantime, its recorded exit comes as an `Exited` event.

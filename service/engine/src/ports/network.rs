@@ -105,6 +105,11 @@ pub trait NetworkDriver: Send + Sync {
     /// Announces an interface (name for DNS, fixed address) and says how to attach it. Undone by `leave`.
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec>;
 
+    /// Keeps an interface that has joined from pretending to be another. Done when it holds. Undone by `leave`.
+    async fn guard(&self, _network: &Network, _nic: &NicPlan) -> Result<()> {
+        Ok(())
+    }
+
     /// Forgets an instance's interface of that name inside; all of its interfaces without a name.
     async fn leave(&self, network: &Network, instance: ObjectId, nic: Option<&str>) -> Result<()>;
 

@@ -135,6 +135,11 @@ pub trait NicDriver: Send + Sync {
     /// `Conflict` for a parent that is not there, or somebody else's.
     async fn attach(&self, plan: &NicPlan) -> Result<NicSpec>;
 
+    /// Keeps an attached interface from pretending to be another. Undone by `detach`.
+    async fn guard(&self, _plan: &NicPlan) -> Result<()> {
+        Ok(())
+    }
+
     /// Forgets it.
     async fn detach(&self, plan: &NicPlan) -> Result<()>;
 }

@@ -23,7 +23,8 @@ pub(super) async fn launch(context: &mut Context<'_>, ran: &Ran) -> Result<()> {
     core.live.expect(instance.id);
     context.at("launch", "joined").await?;
     // The disk works while the guest starts; who is told of the start may rely on both.
-    let (running, kept) = tokio::join!(core.ports.launcher.launch(spec), keep(core, &instance));
+    let ready = super::nic::guarded(core, crate::instance::nics(&core.state(), &instance)?);
+    let (running, kept) = tokio::join!(core.ports.launcher.launch(spec, ready), keep(core, &instance));
     let running = running?;
     core.live.insert(instance.id, &running);
     core.emit(crate::Event::Live(instance.id));

@@ -4,7 +4,7 @@
 use super::{Context, Ran};
 use crate::core::Core;
 use crate::instance::Wired;
-use crate::ports::NicSpec;
+use crate::ports::{NicSpec, Ready};
 use crate::{Error, Kind, Result};
 use lxhost_model::{Network, ObjectId};
 use std::sync::Arc;
@@ -19,6 +19,27 @@ pub(super) async fn attach(core: &Core, wired: &Wired) -> Result<NicSpec> {
         None => core.ports.nics.driver(wired.kind()?)?.attach(&wired.plan).await,
     }
     .map_err(|e| e.context(format!("device {}", wired.device)))
+}
+
+/// Has its network or kind keep it from pretending to be another.
+async fn guard(core: &Core, wired: &Wired) -> Result<()> {
+    match network(core, wired)? {
+        Some(network) => core.ports.networks.driver(&network.kind)?.guard(&network, &wired.plan).await,
+        None => core.ports.nics.driver(wired.kind()?)?.guard(&wired.plan).await,
+    }
+    .map_err(|e| e.context(format!("device {}", wired.device)))
+}
+
+/// Guards all of them from now on, beside whatever else is done.
+pub(super) fn guarded(core: &Arc<Core>, nics: Vec<Wired>) -> Ready {
+    let core = core.clone();
+    let guards = tokio::spawn(async move {
+        for wired in &nics {
+            guard(&core, wired).await?;
+        }
+        Ok(())
+    });
+    Box::pin(async { guards.await.unwrap_or_else(|lost| Err(Error::failed(format!("guard interfaces: {lost}")))) })
 }
 
 async fn detach(core: &Core, wired: &Wired) -> Result<()> {
@@ -54,6 +75,7 @@ pub(super) async fn rewire(context: &Context<'_>, id: ObjectId, from: Option<&Wi
     let Some(to) = to.filter(|_| runs) else { return Ok(()) };
     let spec = attach(core, to).await?;
     context.at("rewire", "attached").await?;
+    guard(core, to).await?;
     core.ports.launcher.plug(id, &spec).await.map_err(|e| e.context(format!("device {}", to.device)))
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lxhost_engine::ports::launcher::{LaunchSpec, Running};
+use lxhost_engine::ports::launcher::{LaunchSpec, Ready, Running};
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use tokio::time::timeout;
 
@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const REMAINS: Duration = Duration::from_secs(2);
 
 impl HostLauncher {
-    pub(super) async fn start(&self, spec: LaunchSpec) -> Result<Running> {
-        let result = self.try_start(&spec).await;
+    pub(super) async fn start(&self, spec: LaunchSpec, ready: Ready) -> Result<Running> {
+        let result = self.try_start(&spec, ready).await;
         if result.is_err() {
             // Dropping the launch has ended the monitor; what it and PID 1 leave is waited for.
             let own = !matches!(&result, Err(error) if error.kind == Kind::AlreadyExists);
@@ -39,7 +39,7 @@ impl HostLauncher {
         result
     }
 
-    async fn try_start(&self, spec: &LaunchSpec) -> Result<Running> {
+    async fn try_start(&self, spec: &LaunchSpec, ready: Ready) -> Result<Running> {
         let unit = scope_of(&spec.machine);
         let dir = self.runtime_dir(spec.id);
         make_runtime_dir(&dir)?;
@@ -54,6 +54,7 @@ impl HostLauncher {
         let cgroup = cgroup_of_scope(&unit);
         let created = patiently(launching.scope_ready(&cgroup)).await.map_err(failed)?;
         self.make_links(spec, &created).await?;
+        ready.await?;
         let (monitor, events, started) = patiently(launching.go()).await.map_err(failed)?;
         match verify(started.pid, &spec::expectation(spec)) {
             // An init that has ended already has nothing to isolate; its end is reported as any other.

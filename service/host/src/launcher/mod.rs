@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lxhost_engine::ports::NicSpec;
-use lxhost_engine::ports::launcher::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, Running, Streams, Whom};
+use lxhost_engine::ports::launcher::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, Ready, Running, Streams, Whom};
 use lxhost_model::{Error, ObjectId, Result};
 use lxhost_netlink::Handle;
 
@@ -89,8 +89,8 @@ impl HostLauncher {
 
 #[async_trait]
 impl Launcher for HostLauncher {
-    async fn launch(&self, spec: LaunchSpec) -> Result<Running> {
-        self.start(spec).await
+    async fn launch(&self, spec: LaunchSpec, ready: Ready) -> Result<Running> {
+        self.start(spec, ready).await
     }
 
     async fn adopt(&self, id: ObjectId, machine: &str) -> Result<Option<Running>> {

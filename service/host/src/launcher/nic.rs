@@ -233,15 +233,25 @@ async fn remove_route(netlink: &Handle, (bridge, net, table): (String, ipnet::Ip
 /// that is still there.
 pub(super) async fn cut_one(netlink: &Handle, made: &Made, guest: Option<&Handle>) -> Result<()> {
     match &made.what {
-        What::Pair { host, .. } => {
+        What::Pair { host, mac, .. } => {
             for route in record::routes_by_bridge(made) {
                 remove_route(netlink, route).await?;
             }
-            netlink.delete_link(host).await.map(drop).map_err(link_error)
+            delete_end(netlink, host, mac).await
         }
         What::Inside => Ok(()),
         What::Physical(lent) => bring_back(netlink, &made.name, lent, guest).await,
     }
+}
+
+/// Removes the host's end of a pair. A link of that name that is something else was there before.
+async fn delete_end(netlink: &Handle, host: &str, mac: &str) -> Result<()> {
+    let Some(link) = netlink.link(host).await.map_err(link_error)? else { return Ok(()) };
+    let ours = mac.parse::<Mac>().map_or(mac == "-", |mac| link.has_mac(mac.host_end()));
+    if link.kind.as_deref() != Some("veth") || !ours {
+        return Ok(());
+    }
+    netlink.delete_link(host).await.map(drop).map_err(link_error)
 }
 
 /// A link of the host is the host's again, under its name and as it was.

@@ -25,7 +25,13 @@ pub(super) struct Made {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
     /// A pair, with its end here, and routes by the bridge that it is a port of.
-    Pair { host: String, bridge: String, routes: Vec<(IpNet, Option<u32>)> },
+    Pair {
+        host: String,
+        /// Hardware address inside; `-` where an older daemon has not noted it.
+        mac: String,
+        bridge: String,
+        routes: Vec<(IpNet, Option<u32>)>,
+    },
     /// A link inside that goes with its namespace.
     Inside,
     /// A link of the host's, as it was.
@@ -49,6 +55,7 @@ impl Made {
     pub(super) fn of(nic: &NicSpec, parent: Option<&Link>) -> Self {
         let pair = |end: &lxhost_engine::ports::HostEnd, bridge: &str| What::Pair {
             host: end.name.clone(),
+            mac: nic.mac.clone().unwrap_or_else(|| "-".to_owned()),
             bridge: bridge.to_owned(),
             routes: end.routes.clone(),
         };
@@ -73,9 +80,9 @@ impl Made {
 
     fn line(&self) -> String {
         match &self.what {
-            What::Pair { host, bridge, routes } => {
+            What::Pair { host, mac, bridge, routes } => {
                 let routes: Vec<String> = routes.iter().map(|(net, table)| format!(" {net}@{}", table.unwrap_or(0))).collect();
-                format!("pair {host} {} {bridge}{}", self.name, routes.concat())
+                format!("pair {host} {} {mac} {bridge}{}", self.name, routes.concat())
             }
             What::Inside => format!("inside {}", self.name),
             What::Physical(Lent { host, mac, own_mac, mtu, up }) => {
@@ -89,13 +96,13 @@ impl Made {
         let made = |name: &str, what| Some(Made { name: name.to_owned(), what });
         let text = |word: &str| word.to_owned();
         match words.as_slice() {
-            [host] => made("", What::Pair { host: text(host), bridge: text("-"), routes: vec![] }),
-            ["pair", host, name, bridge, routes @ ..] => {
+            [host] => made("", What::Pair { host: text(host), mac: text("-"), bridge: text("-"), routes: vec![] }),
+            ["pair", host, name, mac, bridge, routes @ ..] => {
                 let routes = routes.iter().filter_map(|route| {
                     let (net, table) = route.split_once('@')?;
                     Some((net.parse().ok()?, table.parse().ok().filter(|table| *table > 0)))
                 });
-                made(name, What::Pair { host: text(host), bridge: text(bridge), routes: routes.collect() })
+                made(name, What::Pair { host: text(host), mac: text(mac), bridge: text(bridge), routes: routes.collect() })
             }
             ["inside", name] => made(name, What::Inside),
             ["physical", host, name, mac, own_mac, mtu, up] => {
@@ -147,7 +154,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let route = ("10.9.0.0/24".parse().unwrap(), Some(100));
         let made = [
-            ("eth0", What::Pair { host: "vetha".into(), bridge: "lxbr0".into(), routes: vec![route] }),
+            (
+                "eth0",
+                What::Pair { host: "vetha".into(), mac: "02:00:00:00:00:07".into(), bridge: "lxbr0".into(), routes: vec![route] },
+            ),
             ("eth1", What::Inside),
             (
                 "wan",

@@ -112,11 +112,11 @@ async fn a_launch_that_fails_names_the_step_and_leaves_nothing() {
     let (mut spec, dir) = Guest::plan(&["/bin/no-such-init"]);
     make_tree(&dir);
     let scope = format!("/sys/fs/cgroup/machine.slice/lxhost-{}.scope", spec.machine);
-    let error = launcher.launch(spec.clone()).await.unwrap_err();
+    let error = launcher.launch(spec.clone(), Box::pin(async { Ok(()) })).await.unwrap_err();
     assert!(error.message.contains("/bin/no-such-init"), "{}", error.message);
     assert!(!std::path::Path::new(&scope).exists());
     spec.root = lxhost_engine::ports::launcher::RootSpec::Tree { path: "/no/such/root".into() };
-    let error = launcher.launch(spec.clone()).await.unwrap_err();
+    let error = launcher.launch(spec.clone(), Box::pin(async { Ok(()) })).await.unwrap_err();
     assert!(error.message.contains("/no/such/root"), "{}", error.message);
     let end = HostEnd { name: "lxtest0".into(), ..HostEnd::default() };
     spec.nics = vec![NicSpec {
@@ -128,7 +128,7 @@ async fn a_launch_that_fails_names_the_step_and_leaves_nothing() {
     }];
     spec.root = lxhost_engine::ports::launcher::RootSpec::Tree { path: dir.clone() };
     spec.init = vec!["/bin/sleep".into(), "1000".into()];
-    let error = launcher.launch(spec).await.unwrap_err();
+    let error = launcher.launch(spec, Box::pin(async { Ok(()) })).await.unwrap_err();
     assert!(error.message.contains("no-such-br"), "{}", error.message);
     assert!(!std::path::Path::new(&scope).exists());
     std::fs::remove_dir_all(dir).unwrap();

@@ -92,7 +92,7 @@ impl Guest {
     pub(crate) async fn start_from(program: &Path, spec: LaunchSpec, dir: PathBuf) -> Self {
         let launcher = Self::launcher(program).await;
         let (id, machine) = (spec.id, spec.machine.clone());
-        let running = launcher.launch(spec).await.unwrap();
+        let running = launcher.launch(spec, Box::pin(async { Ok(()) })).await.unwrap();
         Self { launcher, id, machine, running, dir, program: program.to_owned() }
     }
 

@@ -8,7 +8,7 @@ mod session;
 use crate::{Faults, SimNetworks, locked};
 use async_trait::async_trait;
 use guest::{Guest, Guests};
-use lxhost_engine::ports::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, NicSpec, Running, Streams, Whom};
+use lxhost_engine::ports::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, NicSpec, Ready, Running, Streams, Whom};
 use lxhost_model::instance::{Exit, ExitReason};
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use std::os::fd::OwnedFd;
@@ -161,8 +161,9 @@ fn not_running(id: ObjectId) -> Error {
 
 #[async_trait]
 impl Launcher for SimLauncher {
-    async fn launch(&self, spec: LaunchSpec) -> Result<Running> {
+    async fn launch(&self, spec: LaunchSpec, ready: Ready) -> Result<Running> {
         self.faults.pass("launcher.launch")?;
+        ready.await?;
         let id = spec.id;
         let mut guests = locked(&self.guests);
         if guests.values().any(|guest| guest.spec.machine == spec.machine || guest.spec.id == id) {

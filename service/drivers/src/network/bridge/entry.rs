@@ -24,8 +24,12 @@ pub(crate) struct Entry {
     pub(crate) ipv4: Option<Ipv4Addr>,
     /// Fixed IPv6 address.
     pub(crate) ipv6: Option<Ipv6Addr>,
+    /// The IPv4 address was chosen here for the time of a run, so that no other can be used.
+    pub(crate) chosen: bool,
 }
 
+/// Marks an address that was chosen here; to dnsmasq, a tag that no option asks for.
+const CHOSEN: &str = "set:chosen";
 /// Words that mean something else than a name in `dhcp-host=`.
 const RESERVED: &[&str] = &["ignore", "infinite"];
 
@@ -46,6 +50,7 @@ impl Entry {
             hostname: label(&nic.hostname).ok_or_else(|| bad("the host name is not a DNS label".into()))?,
             ipv4: nic.ipv4,
             ipv6: nic.ipv6,
+            chosen: false,
         };
         if let Some(address) = entry.ipv4 {
             let ipv4 =
@@ -76,6 +81,9 @@ impl Entry {
     /// instance keeps its address when its machine id or DHCP client changes.
     pub(crate) fn dhcp_line(&self, settings: &Settings) -> String {
         let mut line = format!("{},id:*", self.mac);
+        if self.chosen {
+            line.push_str(&format!(",{CHOSEN}"));
+        }
         if let Some(address) = self.ipv4 {
             line.push_str(&format!(",{address}"));
         }
@@ -113,8 +121,13 @@ impl Entry {
             hostname: String::new(),
             ipv4: None,
             ipv6: None,
+            chosen: false,
         };
         for field in fields.filter(|f| *f != "id:*") {
+            if field == CHOSEN {
+                entry.chosen = true;
+                continue;
+            }
             let inner = field.strip_prefix('[').and_then(|f| f.strip_suffix(']')).unwrap_or(field);
             match inner.parse() {
                 Ok(IpAddr::V4(address)) => entry.ipv4 = Some(address),
@@ -170,7 +183,10 @@ mod tests {
         let entry = Entry::new(&nic, &settings).unwrap();
         let line = entry.dhcp_line(&settings);
         assert_eq!(line, "00:16:3e:01:02:03,id:*,10.1.2.9,[fd42:1:2:3::9],c1\n");
-        assert_eq!(Entry::read(&entry.file_name(), &line), Some(entry));
+        assert_eq!(Entry::read(&entry.file_name(), &line), Some(entry.clone()));
+        let chosen = Entry { chosen: true, ipv6: None, ..entry };
+        assert_eq!(chosen.dhcp_line(&settings), "00:16:3e:01:02:03,id:*,set:chosen,10.1.2.9,c1\n");
+        assert_eq!(Entry::read(&chosen.file_name(), &chosen.dhcp_line(&settings)), Some(chosen));
         assert_eq!(Entry::read("x", "y"), None);
     }
 

@@ -6,19 +6,21 @@
 mod choose;
 pub(crate) mod dnsmasq;
 pub(crate) mod entry;
+mod guard;
 mod holder;
 pub(crate) mod leases;
 mod link;
 mod note;
 mod outside;
 pub(crate) mod release;
-mod serve;
+pub(super) mod serve;
 pub(super) mod settings;
 mod state;
 mod subnet;
 
 pub(crate) use settings::Settings;
 
+use super::spoof::Guards;
 use super::sysctl::Sysctl;
 use super::{Surroundings, docker, firewall, from_netlink};
 use crate::device;
@@ -44,11 +46,15 @@ pub struct BridgeNetworks {
     sysctl: Sysctl,
     /// Held while the host is changed: the firewall's table is one for all networks.
     changes: Mutex<()>,
+    /// Addresses that are kept for somebody.
+    kept: Mutex<guard::Kept>,
+    guards: Guards,
 }
 
 impl BridgeNetworks {
     pub(super) fn new(on: Surroundings) -> Self {
-        BridgeNetworks { on, sysctl: Sysctl::new(), changes: Mutex::new(()) }
+        let guards = Guards::new(&on.run_dir);
+        BridgeNetworks { on, sysctl: Sysctl::new(), changes: Mutex::new(()), kept: Mutex::default(), guards }
     }
 
     /// The firewall's table with those networks in it. One that cannot be read has no rules, rather
@@ -114,6 +120,7 @@ impl NetworkDriver for BridgeNetworks {
             self.join_outside(&settings, &mut note).await?;
             self.route(&settings, &mut note).await?;
             self.write_firewall(all).await?;
+            self.guards.restore().await?;
             self.serve(&settings).await?;
             self.be_asked(&settings).await;
             Ok(())
@@ -127,6 +134,8 @@ impl NetworkDriver for BridgeNetworks {
         let down = async {
             self.stop_serving(interface.as_str()).await?;
             self.write_firewall(rest).await?;
+            self.kept.lock().await.remove(interface.as_str());
+            self.guards.restore().await?;
             let mut note = Note::read(&self.on.run_dir, interface.as_str())?;
             self.drop_ports(&mut note, |_| false, interface.as_str()).await?;
             if let Ok(Some(link)) = self.our_link(network).await {
@@ -148,8 +157,8 @@ impl NetworkDriver for BridgeNetworks {
 
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec> {
         let settings = Settings::read(network)?;
-        let entry = entry::Entry::new(nic, &settings).map_err(|e| e.context(format!("network {}", network.name)))?;
-        self.announce(&settings, &entry).await.map_err(|e| e.context(format!("network {}", network.name)))?;
+        let mut entry = entry::Entry::new(nic, &settings).map_err(|e| e.context(format!("network {}", network.name)))?;
+        self.announce_guarded(&settings, &mut entry, nic).await.map_err(|e| e.context(format!("network {}", network.name)))?;
         let port = Port {
             end: device::host_end(nic),
             bridge: settings.interface.to_string(),
@@ -157,6 +166,11 @@ impl NetworkDriver for BridgeNetworks {
             vlans: nic.nic.vlans.clone(),
         };
         Ok(NicSpec { mtu: nic.mtu.or(settings.mtu), ..NicSpec::new(nic, NicKind::Bridged(port)) })
+    }
+
+    async fn guard(&self, network: &Network, nic: &NicPlan) -> Result<()> {
+        let settings = Settings::read(network)?;
+        self.put_guard(&settings, nic).await.map_err(|e| e.context(format!("network {}", network.name)))
     }
 
     async fn leave(&self, network: &Network, instance: ObjectId, nic: Option<&str>) -> Result<()> {

@@ -14,12 +14,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Most bytes read of a file that dnsmasq wrote.
-const MAX_LEASES: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_LEASES: u64 = 16 * 1024 * 1024;
 /// Most bytes of a file with one entry.
-const MAX_ENTRY: u64 = 4096;
+pub(super) const MAX_ENTRY: u64 = 4096;
 
 impl BridgeNetworks {
-    fn files(&self, interface: &str) -> Files {
+    pub(super) fn files(&self, interface: &str) -> Files {
         Files::new(&self.on.run_dir, &self.on.state_dir, interface)
     }
 
@@ -76,7 +76,7 @@ impl BridgeNetworks {
         for dir in [&files.dir, &files.dhcp_hosts(), &files.dns_hosts()] {
             make_dir(dir)?;
         }
-        if entry.ipv4.is_some() || entry.ipv6.is_some() {
+        if (entry.ipv4.is_some() && !entry.chosen) || entry.ipv6.is_some() {
             check_addresses(entry, &entries(&files)?)?;
         }
         let name = entry.file_name();
@@ -112,7 +112,9 @@ impl BridgeNetworks {
         for name in gone.iter().map(Entry::file_name) {
             stale |= remove_file(&files.dhcp_hosts().join(&name))?;
             stale |= remove_file(&files.dns_hosts().join(&name))?;
+            self.guards.remove(&name).await?;
         }
+        self.give_back(interface, &gone).await;
         if !stale {
             return Ok(());
         }
@@ -141,6 +143,10 @@ impl BridgeNetworks {
         for entry in &kept {
             let fixed = [entry.ipv4.map(IpAddr::V4), entry.ipv6.map(IpAddr::V6)];
             for address in fixed.into_iter().flatten() {
+                if entry.chosen && address.is_ipv4() {
+                    // It is a lease like any other once the guest has asked for it.
+                    continue;
+                }
                 leases.retain(|lease| lease.address != address);
                 leases.push(Lease { mac: entry.mac.to_string(), address, hostname: entry.hostname.clone(), expires: 0 });
             }
@@ -165,7 +171,7 @@ fn why(settings: &Settings, error: Error) -> Error {
 }
 
 /// What dnsmasq was told about all instances.
-fn entries(files: &Files) -> Result<Vec<Entry>> {
+pub(super) fn entries(files: &Files) -> Result<Vec<Entry>> {
     let dir = files.dhcp_hosts();
     let listing = match std::fs::read_dir(&dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -195,12 +201,12 @@ fn check_addresses(new: &Entry, others: &[Entry]) -> Result<()> {
     }
 }
 
-pub(super) fn make_dir(path: &Path) -> Result<()> {
+pub(in crate::network) fn make_dir(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|e| Error::io(format!("make {}", path.display()), &e))
 }
 
 /// Writes a file in one step. dnsmasq skips names that begin with a dot.
-pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
+pub(in crate::network) fn write_file(path: &Path, text: &str) -> Result<()> {
     let write = || {
         let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
         let staged = path.with_file_name(format!(".{name}.new"));
@@ -213,7 +219,7 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
 
 /// The text of a file of at most `most` bytes; `None` when it is not there. Links are not followed:
 /// some of these directories are dnsmasq's, which talks to guests.
-pub(super) fn read_small(path: &Path, most: u64) -> Result<Option<String>> {
+pub(in crate::network) fn read_small(path: &Path, most: u64) -> Result<Option<String>> {
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
     let read = |file: File| {
         let mut bytes = Vec::new();
@@ -227,7 +233,7 @@ pub(super) fn read_small(path: &Path, most: u64) -> Result<Option<String>> {
 }
 
 /// Removes a file; says whether it was there.
-pub(super) fn remove_file(path: &Path) -> Result<bool> {
+pub(in crate::network) fn remove_file(path: &Path) -> Result<bool> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),

@@ -1,0 +1,236 @@
+//! Interfaces of instances: of every kind, plugged in and out while the instance runs, and what a guest may not
+//! pretend to be.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use lxhost_tests::runner::{Base, Stage, Suite};
+use lxhost_tests::suite;
+use lxhost_tests::unchanged::nothing_changes;
+
+pub(crate) const SUITE: Suite = suite!(
+    "nics",
+    Base::Packaged,
+    [
+        an_interface_comes_and_goes_while_the_instance_runs,
+        a_change_that_fails_leaves_the_interfaces_as_they_were,
+        a_macvlan_is_plugged_in_and_out,
+        a_routed_guest_is_reached_from_the_hosts_side,
+        a_physical_link_comes_back_however_the_guest_ends,
+        a_guest_cannot_pretend_to_be_another,
+        a_limit_holds_what_goes_to_the_guest,
+        an_older_daemons_death_leaves_no_half_interface,
+    ]
+);
+
+fn n1(stage: &Stage) -> Result<()> {
+    stage.with_busybox()?;
+    if stage.row("n1")?.is_none() {
+        stage.lxctl("launch busybox n1").succeed()?;
+    }
+    stage.address("n1").map(drop)
+}
+
+fn link(stage: &Stage, instance: &str, name: &str) -> Result<String> {
+    stage.exec(instance, ["ip", "addr", "show", "dev", name]).succeed()
+}
+
+fn has(stage: &Stage, instance: &str, name: &str) -> Result<bool> {
+    Ok(stage.exec(instance, ["ip", "link", "show", "dev", name]).output()?.code == Some(0))
+}
+
+fn an_interface_comes_and_goes_while_the_instance_runs(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    let links = || stage.host.succeed(["ip", "-brief", "link", "show", "type", "veth"]);
+    let before = links()?;
+    let begin = Instant::now();
+    stage.lxctl("config device add n1 eth1 nic network=lxbr0 name=eth1 hwaddr=02:00:00:00:11:01").succeed()?;
+    eprintln!("      plugged in within {} ms", begin.elapsed().as_millis());
+    let inside = link(stage, "n1", "eth1")?;
+    ensure!(inside.contains("02:00:00:00:11:01") && inside.contains("UP"), "{inside}");
+    stage.exec("n1", ["udhcpc", "-i", "eth1", "-n", "-q", "-s", "/bin/true"]).succeed()?;
+    ensure!(links()?.lines().count() == before.lines().count() + 1, "{}", links()?);
+    // In place: what is not the link itself does not take it away.
+    stage.exec("n1", ["ip", "addr", "add", "192.0.2.77/24", "dev", "eth1"]).succeed()?;
+    stage.lxctl("config device set n1 eth1 security.port_isolation=true").succeed()?;
+    ensure!(link(stage, "n1", "eth1")?.contains("192.0.2.77"));
+    stage.lxctl("config device set n1 eth1 name=lan").succeed()?;
+    ensure!(has(stage, "n1", "lan")? && !has(stage, "n1", "eth1")?);
+    stage.lxctl("config device set n1 eth1 attached=false").succeed()?;
+    ensure!(!has(stage, "n1", "lan")?);
+    stage.lxctl("config device set n1 eth1 attached=true").succeed()?;
+    stage.lxctl("config device remove n1 eth1").succeed()?;
+    ensure!(!has(stage, "n1", "lan")? && links()? == before, "{}", links()?);
+    Ok(())
+}
+
+fn a_change_that_fails_leaves_the_interfaces_as_they_were(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.lxctl("create busybox n2").succeed()?;
+    stage.lxctl("config device add n2 eth5 nic network=lxbr0 ipv4.address=none hwaddr=02:00:00:00:11:99").succeed()?;
+    let identity = || stage.exec("n1", ["sh", "-c", "cat /sys/class/net/eth0/address /sys/class/net/eth0/ifindex"]).succeed();
+    let before = identity()?;
+    nothing_changes(&stage.host, || {
+        for (words, code, said) in [
+            ("config device add n1 eth1 nic nictype=macvlan parent=eth9", 5, "eth9"),
+            ("config device add n1 eth1 nic nictype=bridged parent=host0 vlan=0", 2, "vlan"),
+            ("config device add n1 eth1 nic nictype=bridged parent=lxbr0 vlan=4095", 2, "vlan"),
+            ("config device add n1 eth1 nic network=lxbr0 mtu=50", 2, "mtu"),
+            ("config device add n1 eth1 nic network=lxbr0 name=eth0", 2, "eth0"),
+            ("config device add n1 eth1 nic network=lxbr0 host_name=lxbr0", 5, "lxbr0"),
+            ("config device add n1 eth1 nic network=lxbr0 name=a/b", 2, "name"),
+            ("config device add n1 eth1 nic network=lxbr0 hwaddr=02:00:00:00:11:99", 5, "n2"),
+            ("config device add n1 eth1 nic network=lxbr0 ipv4.address=203.0.113.9", 2, "203.0.113.9"),
+            ("config device add n1 eth1 nic network=lxbr0 io.bus=usb", 8, "io.bus"),
+            ("config device add n1 eth1 nic network=nobody", 3, "nobody"),
+            ("config device add n1 eth1 nic nictype=sriov parent=lxbr0", 8, "sriov"),
+        ] {
+            let output = stage.lxctl(words).fail()?;
+            ensure!(output.code == Some(code) && output.stderr_text().contains(said), "{words}: {}", output.describe());
+        }
+        Ok(())
+    })?;
+    ensure!(identity()? == before && !has(stage, "n1", "eth1")?);
+    stage.delete("n2")
+}
+
+fn a_macvlan_is_plugged_in_and_out(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.host.succeed([
+        "sh",
+        "-ec",
+        "ip link add mvp type veth peer name mvo; ip link set mvp up; ip addr add 192.0.2.1/24 dev mvo; ip link set mvo up",
+    ])?;
+    stage.lxctl("config device add n1 wan nic nictype=macvlan parent=mvp").succeed()?;
+    stage.exec("n1", ["ip", "addr", "add", "192.0.2.9/24", "dev", "wan"]).succeed()?;
+    stage.eventually("an answer by the macvlan", || {
+        let answer = stage.exec("n1", ["ping", "-c", "1", "-W", "1", "192.0.2.1"]).output()?;
+        Ok((answer.code == Some(0)).then_some(()))
+    })?;
+    stage.lxctl("restart --force n1").succeed()?;
+    ensure!(has(stage, "n1", "wan")?);
+    stage.lxctl("config device remove n1 wan").succeed()?;
+    ensure!(!has(stage, "n1", "wan")?);
+    stage.host.succeed(["ip", "link", "del", "mvp"]).map(drop)
+}
+
+fn a_routed_guest_is_reached_from_the_hosts_side(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    let outside = "ip netns add out; ip link add rtp type veth peer name rto netns out; ip addr add 198.51.100.1/24 dev rtp; \
+                   ip link set rtp up; ip -n out addr add 198.51.100.2/24 dev rto; ip -n out link set rto up";
+    stage.host.succeed(["sh", "-ec", outside])?;
+    stage
+        .lxctl("config device add n1 pub nic nictype=routed parent=rtp ipv4.address=198.51.100.9 ipv4.gateway=none")
+        .succeed()?;
+    ensure!(link(stage, "n1", "pub")?.contains("198.51.100.9/32"));
+    let back = "ip route add 169.254.0.1 dev pub; ip route add 198.51.100.0/24 via 169.254.0.1";
+    stage.exec("n1", ["sh", "-ec", back]).succeed()?;
+    stage.host.succeed(["ping", "-c", "1", "-W", "5", "-I", "198.51.100.1", "198.51.100.9"])?;
+    // Nobody outside knows a route: the host answers for the guest.
+    stage.eventually("an answer through the host", || {
+        let answer = stage.host.command(["ip", "netns", "exec", "out", "ping", "-c", "1", "-W", "1", "198.51.100.9"]).output()?;
+        Ok((answer.code == Some(0)).then_some(()))
+    })?;
+    stage.lxctl("config device remove n1 pub").succeed()?;
+    let left = stage.host.succeed(["sh", "-c", "ip route; ip neigh show proxy"])?;
+    ensure!(!left.contains("198.51.100.9"), "{left}");
+    stage.host.succeed(["ip", "netns", "del", "out"]).map(drop)
+}
+
+fn a_physical_link_comes_back_however_the_guest_ends(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.host.succeed([
+        "sh",
+        "-ec",
+        "ip link add phy0 address 02:00:00:00:22:01 type veth peer name phy1; ip link set phy0 up mtu 1400",
+    ])?;
+    let home = || -> Result<bool> {
+        let said = stage.host.command(["ip", "link", "show", "dev", "phy0"]).output()?;
+        Ok(said.code == Some(0) && said.stdout_text().contains("02:00:00:00:22:01") && said.stdout_text().contains("mtu 1400"))
+    };
+    let comes_home = || stage.eventually("the link at home", || Ok(home()?.then_some(())));
+    stage.lxctl("config device add n1 wan nic nictype=physical parent=phy0 hwaddr=02:00:00:00:22:02 mtu=1300").succeed()?;
+    ensure!(!home()? && link(stage, "n1", "wan")?.contains("02:00:00:00:22:02"));
+    stage.lxctl("config device set n1 wan attached=false").succeed()?;
+    ensure!(home()?);
+    stage.lxctl("config device set n1 wan attached=true").succeed()?;
+    stage.lxctl("stop --force n1").succeed()?;
+    comes_home()?;
+    stage.lxctl("start n1").succeed()?;
+    ensure!(!home()?);
+    stage.host.succeed(["kill", "-9", &stage.init_of("n1")?.to_string()])?;
+    comes_home()?;
+    stage.eventually("the end of n1", || Ok((stage.status("n1")? == "stopped").then_some(())))?;
+    stage.lxctl("start n1").succeed()?;
+    stage.host.succeed(["systemctl", "kill", "--signal=KILL", "lxhost-n1.scope"])?;
+    comes_home()?;
+    stage.eventually("the end of n1", || Ok((stage.status("n1")? == "stopped").then_some(())))?;
+    stage.lxctl("config device remove n1 wan").succeed()?;
+    stage.lxctl("start n1").succeed()?;
+    stage.host.succeed(["ip", "link", "del", "phy0"]).map(drop)
+}
+
+fn a_guest_cannot_pretend_to_be_another(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    if stage.row("n3")?.is_none() {
+        stage.lxctl("launch busybox n3").succeed()?;
+    }
+    let (own, other) = (stage.address("n1")?, stage.address("n3")?);
+    let reaches = |from: &str| -> Result<bool> {
+        let answer = stage.exec("n1", ["ping", "-c", "1", "-W", "2", from]).output()?;
+        Ok(answer.code == Some(0))
+    };
+    ensure!(reaches(&other)?, "n1 does not reach n3 as itself");
+    let seen = "ip neigh flush dev eth0; ping -c 1 -W 1 192.0.2.250 >/dev/null 2>&1; ip neigh";
+    let neighbours = || stage.exec("n3", ["sh", "-c", seen]).output().map(|output| output.stdout_text());
+    // Another IPv4 address, by ARP and by packets.
+    stage.exec("n1", ["ip", "addr", "add", "10.255.255.9/8", "dev", "eth0"]).succeed()?;
+    stage.exec("n1", ["arping", "-c", "2", "-w", "2", "-U", "-s", "10.255.255.9", "-I", "eth0", "10.255.255.9"]).output()?;
+    let spoofed = stage.exec("n1", ["ping", "-c", "2", "-W", "1", "-I", "10.255.255.9", &other]).output()?;
+    ensure!(spoofed.code != Some(0), "{}", spoofed.describe());
+    ensure!(!neighbours()?.contains("10.255.255.9"));
+    stage.exec("n1", ["ip", "addr", "del", "10.255.255.9/8", "dev", "eth0"]).succeed()?;
+    // Another hardware address.
+    let before = stage.exec("n1", ["cat", "/sys/class/net/eth0/address"]).succeed()?;
+    stage.exec("n1", ["ip", "link", "set", "eth0", "address", "02:00:00:00:66:66"]).succeed()?;
+    ensure!(!reaches(&other)?, "n1 reaches n3 as somebody else");
+    let known = stage.host.succeed(["bridge", "fdb", "show", "br", "lxbr0"])?;
+    ensure!(!known.contains("02:00:00:00:66:66"), "{known}");
+    stage.exec("n1", ["ip", "link", "set", "eth0", "address", before.trim()]).succeed()?;
+    stage.eventually("n3 again", || Ok(reaches(&other)?.then_some(())))?;
+    // Somebody flushes everything: the next look at the networks puts it back.
+    stage.host.succeed(["nft", "flush", "ruleset"])?;
+    stage.host.succeed(["systemctl", "reload-or-restart", "lxhostd.service"])?;
+    let table = || stage.host.command(["nft", "list", "table", "bridge", "lxhost"]).output();
+    stage.eventually("the guards", || Ok(table()?.stdout_text().contains(&own).then_some(())))?;
+    // Whoever asks for it may.
+    stage.lxctl("config device override n1 eth0 security.mac_filtering=false").succeed()?;
+    stage.exec("n1", ["ip", "link", "set", "eth0", "address", "02:00:00:00:66:66"]).succeed()?;
+    stage.eventually("n3 as somebody else", || Ok(reaches(&other)?.then_some(())))?;
+    stage.delete("n1 n3")
+}
+
+fn a_limit_holds_what_goes_to_the_guest(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage
+        .lxctl("config device add n1 lim nic nictype=p2p host_name=lim0 limits.ingress=1Mbit ipv4.routes=203.0.113.0/24")
+        .succeed()?;
+    let held = stage.host.succeed(["tc", "qdisc", "show", "dev", "lim0"])?;
+    ensure!(held.contains("tbf") && held.contains("1Mbit"), "{held}");
+    ensure!(stage.host.succeed(["ip", "route", "show", "203.0.113.0/24"])?.contains("lim0"));
+    stage.lxctl("config device unset n1 lim limits.ingress").succeed()?;
+    ensure!(!stage.host.succeed(["tc", "qdisc", "show", "dev", "lim0"])?.contains("tbf"));
+    stage.lxctl("config device remove n1 lim").succeed().map(drop)
+}
+
+fn an_older_daemons_death_leaves_no_half_interface(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.lxctl("config device add n1 eth7 nic network=lxbr0").succeed()?;
+    let pid = stage.host.succeed(["systemctl", "show", "--value", "-p", "MainPID", "lxhostd.service"])?;
+    stage.host.succeed(["kill", "-9", pid.trim()])?;
+    stage.lxctl("config device remove n1 eth7").succeed()?;
+    ensure!(!has(stage, "n1", "eth7")?);
+    let row = stage.row("n1")?.context("n1")?;
+    ensure!(row["status"] == "running");
+    stage.delete("n1")
+}
