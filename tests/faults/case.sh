@@ -72,7 +72,7 @@ else
     # Definitions are written behind everybody's back, several at once where they come together.
     case $ARMED in
     definition/*) within 5 fired ;;
-    *) within 30 fired || wrong "not everything happened: $(cat $faults/armed)" ;;
+    *) within 100 fired || wrong "not everything happened: $(cat $faults/armed)" ;;
     esac
     rm -f $faults/armed
     sleep 0.02

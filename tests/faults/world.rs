@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) stage: Stage,
     pub(crate) driver: &'static str,
     pool: &'static str,
+    /// Every point there is, a line for each.
+    pub(crate) points: String,
     /// What there is when nothing of a deed is there.
     empty: Picture,
 }
@@ -39,6 +41,9 @@ impl World {
         stage.host.put("/usr/libexec/lxhost/lxhostd", 0o755, daemon)?;
         stage.host.put("/etc/systemd/system/lxhostd.service.d/back.conf", 0o644, BACK)?;
         stage.host.succeed(["sh", "-ec", "systemctl daemon-reload; systemctl restart lxhostd.service"])?;
+        // A whole life of the daemon in the simulation.
+        let points =
+            stage.host.command(["/usr/libexec/lxhost/lxhostd", "--faults"]).timeout(Duration::from_secs(300)).succeed()?;
         let fresh = Archive::image().file("rootfs/etc/fresh", b"fresh\n").whole();
         std::fs::write(stage.host.share().join("fresh.tar"), fresh)?;
         stage.with_busybox()?;
@@ -56,7 +61,7 @@ impl World {
         while let Err(_moving) = empty.same_but(&stage.host, SINCE) {
             empty = Picture::take(&stage.host)?.without(SINCE);
         }
-        Ok(Self { stage, driver, pool, empty })
+        Ok(Self { stage, driver, pool, points, empty })
     }
 
     /// The points that a deed passes when nothing goes wrong, each once.

@@ -44,7 +44,11 @@ pub(super) async fn shut_down(context: &mut Context<'_>, id: ObjectId, seconds: 
     if core.live.get(id).is_none_or(|live| live.exit.is_some()) {
         return Ok(());
     }
-    core.ports.launcher.shut_down(id).await?;
+    match core.ports.launcher.shut_down(id).await {
+        // It went down by itself a moment before; that is told as an event.
+        Err(gone) if gone.kind == Kind::NotRunning => {}
+        told => told?,
+    }
     match core.live.ended(id, (seconds > 0).then(|| Duration::from_secs(seconds))).await {
         Err(late) if late.kind == Kind::Timeout => {
             tracing::warn!("{late}; it is killed");

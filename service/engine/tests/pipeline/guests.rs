@@ -1,7 +1,7 @@
 //! What guests do by themselves, and what PID 1 of the host asks for.
 
 use crate::world::{Machine, World};
-use lxhost_engine::{SubState, instance};
+use lxhost_engine::{Error, Kind, SubState, instance};
 use lxhost_model::instance::ExitReason;
 use lxhost_model::{ObjectId, Status};
 
@@ -41,6 +41,25 @@ fn a_reboot_does_not_end_an_ephemeral_instance_and_a_poweroff_does() {
         world.sim.launcher.end(id, ExitReason::Poweroff, 0).unwrap();
         world.rest().await;
         assert_eq!(world.id("c1"), None);
+        world.is_whole("after its end").await;
+    });
+}
+
+#[test]
+fn a_guest_that_goes_down_by_itself_while_it_is_stopped_is_stopped() {
+    Machine::new().daemon(async |world| {
+        let id = world.launch("c1").await;
+        world.rest().await;
+        world.sim.faults.take_calls();
+        world.sim.faults.fail("launcher.shut_down", Error::new(Kind::NotRunning, "it does not run"));
+        let end = async {
+            world.until(|w| w.sim.faults.take_calls().iter().any(|call| call == "launcher.shut_down")).await;
+            world.sim.launcher.end(id, ExitReason::Poweroff, 0).unwrap();
+        };
+        let (stopped, ()) = tokio::join!(world.perform(instance::Stop::new(id, false, None)), end);
+        stopped.unwrap();
+        assert_eq!(world.status("c1"), Some(Status::Stopped));
+        assert_eq!(last_exit(&world, id), Some((ExitReason::Poweroff, 0)));
         world.is_whole("after its end").await;
     });
 }
