@@ -36,6 +36,7 @@ pub(crate) const TIDY: &[(&str, &str)] = &[
     ("f1", "for name in $(lxctl list -q); do lxctl delete --force $name; done"),
     ("fresh", "! lxctl image info fresh >/dev/null 2>&1 || lxctl image delete fresh"),
     ("fnet", "for name in $(lxctl network list -q | grep '^fnet'); do lxctl network delete $name; done"),
+    ("facl", "for name in $(lxctl network acl list -q); do lxctl network acl delete $name; done"),
     ("fpool", "! lxctl storage list -q | grep -qx fpool || lxctl storage delete fpool"),
 ];
 
@@ -98,6 +99,12 @@ pub(crate) const DEEDS: &[Deed] = &[
         "lxctl network create fnet",
         "lxctl network rename fnet fnet2",
         "lxctl network list -q | grep -qx fnet2 && ip link show dev fnet2 >/dev/null && ! ip link show dev fnet 2>/dev/null",
+    ),
+    deed(
+        "network acl change",
+        "lxctl network acl create facl && lxctl network create fnet security.acls=facl",
+        "lxctl network acl rule add facl egress action=drop destination=192.0.2.7",
+        "lxctl network acl show facl | grep -q 192.0.2.7 && nft list table inet lxhost | grep -q 192.0.2.7",
     ),
     deed("network delete", "lxctl network create fnet", "lxctl network delete fnet", "! lxctl network list -q | grep -qx fnet"),
     deed(

@@ -40,7 +40,13 @@ pub(crate) async fn run(
     let mut next = Some(verb);
     // Its last writes go into the first transaction of the verb that follows.
     let mut acted: Option<Acted> = None;
+    let mut turns = Vec::new();
     while let Some(verb) = next {
+        let turn = core.jobs.turn(verb.writes_whole().map(str::to_owned));
+        turns.extend(tokio::select! {
+            turn = turn => turn,
+            () = job.canceled() => None,
+        });
         let plan = match enter(core, job, verb.as_ref(), acted.as_ref(), granted.take()).await {
             Ok((plan, before)) => {
                 output.merge(before);

@@ -124,6 +124,12 @@ pub trait Verb: Send + Sync + 'static {
         None
     }
 
+    /// What it writes whole, from all records: verbs with the same answer come one after the other, from plan to end,
+    /// lest one writes what another has just changed. Such a verb needs none of its kind.
+    fn writes_whole(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What is going to happen.
     ///
     /// # Errors

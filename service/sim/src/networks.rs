@@ -132,6 +132,8 @@ impl NetworkDriver for SimNetworks {
 
     async fn up(&self, network: &Network, all: &NetworkRecords) -> Result<()> {
         self.faults.pass("network.up")?;
+        // Links take their time; others go on meanwhile.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         let mut cables = locked(&self.cables);
         cables.up.insert(network.id);
         cables.rules = rules(all);

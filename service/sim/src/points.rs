@@ -3,9 +3,9 @@
 
 use crate::{Sim, images, locked};
 use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
-use lxhost_engine::{Engine, Verb, image, instance, network, pool, profile};
+use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile};
 use lxhost_model::instance::ExitReason;
-use lxhost_model::{Error, ObjectId, Profile, Result};
+use lxhost_model::{Acl, Error, ObjectId, Profile, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;
@@ -133,6 +133,7 @@ async fn life(sim: Sim, engine: Engine) {
     }
     images(&engine, id).await;
     rooms(&engine).await;
+    acls(&engine).await;
     profiles(&engine).await;
 }
 
@@ -184,8 +185,32 @@ async fn rooms(engine: &Engine) {
         act(engine, create).await;
         let config = engine.state().networks.get(&id).map(|network| network.config.clone()).unwrap_or_default();
         act(engine, network::Replace { id, config, description: None, expected: None }).await;
+        if let Ok(other) = "n3".parse() {
+            act(engine, network::Rename::new(id, other)).await;
+        }
         act(engine, network::Delete::new(id)).await;
     }
+}
+
+/// An ACL comes, gets another name, changes while a network carries it, and goes.
+async fn acls(engine: &Engine) {
+    let (Ok(name), Ok(second), Ok(carrier)) = ("a1".parse(), "a2".parse(), "n2".parse()) else { return };
+    let (id, project) = (ObjectId::from_random(engine.host().random()), Default::default());
+    let (ingress, egress) = (vec![], vec![]);
+    let (description, config) = (String::new(), Default::default());
+    let acl = Acl { id, project, name, description, config, ingress, egress, created: 0, generation: 0 };
+    let Ok(create) = acl::Create::new(acl) else { return };
+    act(engine, create).await;
+    act(engine, acl::Rename { id, name: second }).await;
+    let keys = [("security.acls".to_owned(), "a2".to_owned())].into();
+    if let Ok(create) = network::Create::new(engine.ports(), Default::default(), carrier, "bridge", keys) {
+        let network = create.id();
+        act(engine, create).await;
+        let (config, ingress, egress) = (Default::default(), vec![], vec![]);
+        act(engine, acl::Replace { id, config, ingress, egress, description: None, expected: None }).await;
+        act(engine, network::Delete::new(network)).await;
+    }
+    act(engine, acl::Delete::new(id)).await;
 }
 
 /// A profile comes, changes and goes.

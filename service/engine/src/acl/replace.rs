@@ -59,6 +59,10 @@ impl Verb for Replace {
         self.changed(state).map(drop)
     }
 
+    fn writes_whole(&self) -> Option<&'static str> {
+        Some(crate::network::FIREWALL)
+    }
+
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let acl = self.changed(&view.state)?;
         let write = Write::Update(Row::Acl(acl.clone()));

@@ -90,6 +90,10 @@ impl Verb for Create {
         }
     }
 
+    fn writes_whole(&self) -> Option<&'static str> {
+        Some(super::FIREWALL)
+    }
+
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let mut network = self.network.clone();
         let others = NetworkRecords::of(&view.state);

@@ -39,6 +39,10 @@ impl Verb for Delete {
         unused(state, by_id(state, self.id)?.as_ref())
     }
 
+    fn writes_whole(&self) -> Option<&'static str> {
+        Some(super::FIREWALL)
+    }
+
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         self.check(&view.state)?;
         let network = by_id(&view.state, self.id)?;

@@ -19,6 +19,9 @@ use lxhost_model::device::Devices;
 use lxhost_model::{Action, Network, ObjectId};
 use std::sync::Arc;
 
+/// The host's rules are one table of all networks and ACLs.
+pub(crate) const FIREWALL: &str = "firewall";
+
 /// A question about a network.
 fn question(name: &str, verb: &str) -> Question {
     Question { action: Action::NetworkManage, details: vec![("network", name.to_owned()), ("verb", verb.to_owned())] }

@@ -52,6 +52,10 @@ impl Verb for Rename {
         unused(state, &network)
     }
 
+    fn writes_whole(&self) -> Option<&'static str> {
+        Some(super::FIREWALL)
+    }
+
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         self.check(&view.state)?;
         let before = by_id(&view.state, self.id)?;

@@ -55,6 +55,10 @@ impl Verb for Replace {
         self.changed(state).map(drop)
     }
 
+    fn writes_whole(&self) -> Option<&'static str> {
+        Some(super::FIREWALL)
+    }
+
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let mut network = self.changed(&view.state)?;
         let others = NetworkRecords::of(&view.state).without(network.id);

@@ -34,6 +34,10 @@ impl Verb for Up {
         Some("network.create".to_owned())
     }
 
+    fn writes_whole(&self) -> Option<&'static str> {
+        Some(super::FIREWALL)
+    }
+
     async fn plan(&self, _view: &View<'_>) -> Result<Plan> {
         let steps = vec![Step::NetworkUp(Network::clone(&self.network))];
         Ok(Plan { writes: vec![], steps, finish: vec![], failed: vec![], recovery: Recovery::Resume })

@@ -96,7 +96,7 @@ fn acl_of(world: &World, name: &str, action: &str) -> Acl {
     }
 }
 
-async fn new_acl(world: &World, name: &str) -> Result<()> {
+pub(crate) async fn new_acl(world: &World, name: &str) -> Result<()> {
     world.perform(acl::Create::new(acl_of(world, name, "allow"))?).await.map(drop)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::world::{World, mia, root};
 use futures_util::future::join_all;
-use lxhost_engine::{Engine, Kind, image, instance};
+use lxhost_engine::{Engine, Kind, image, instance, network};
 use lxhost_model::Status;
 use lxhost_sim::Sim;
 use std::collections::BTreeSet;
@@ -33,6 +33,29 @@ async fn concurrent_launches_make_what_they_need_once() {
     let bases: BTreeSet<u32> = world.state().instances.values().map(|instance| instance.ids.base).collect();
     assert_eq!(bases.len(), 40, "nobody shares user ids");
     world.is_whole("after all launches").await;
+}
+
+/// Every network writes the rules of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn networks_changed_side_by_side_keep_each_others_rules() {
+    let (_dir, world) = world().await;
+    for name in 0..12 {
+        crate::deeds::new_acl(&world, &format!("a{name}")).await.unwrap();
+    }
+    let creates = (0..12).map(|name| {
+        let world = world.clone();
+        tokio::spawn(async move {
+            let keys = [("security.acls".to_owned(), format!("a{name}"))].into();
+            let name = format!("n{name}").parse().unwrap();
+            let create = network::Create::new(world.engine.ports(), Default::default(), name, "bridge", keys).unwrap();
+            world.perform(create).await
+        })
+    });
+    for create in join_all(creates).await {
+        create.unwrap().unwrap();
+    }
+    world.is_whole("after all networks").await;
+    assert_eq!(world.sim.networks.rules().len(), 12);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
