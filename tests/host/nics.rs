@@ -14,6 +14,7 @@ pub(crate) const SUITE: Suite = suite!(
     [
         an_interface_comes_and_goes_while_the_instance_runs,
         a_change_that_fails_leaves_the_interfaces_as_they_were,
+        without_dhcp_a_fixed_address_is_given_inside,
         a_macvlan_is_plugged_in_and_out,
         a_routed_guest_is_reached_from_the_hosts_side,
         a_physical_link_comes_back_however_the_guest_ends,
@@ -92,6 +93,18 @@ fn a_change_that_fails_leaves_the_interfaces_as_they_were(stage: &Stage) -> Resu
     })?;
     ensure!(identity()? == before && !has(stage, "n1", "eth1")?);
     stage.delete("n2")
+}
+
+fn without_dhcp_a_fixed_address_is_given_inside(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.lxctl("network create quiet ipv4.address=10.123.47.1/24 ipv4.dhcp=false ipv6.address=none").succeed()?;
+    stage.lxctl("config device add n1 quiet nic network=quiet ipv4.address=10.123.47.9").succeed()?;
+    ensure!(link(stage, "n1", "quiet")?.contains("10.123.47.9/24"));
+    stage.host.succeed(["ping", "-c", "1", "-W", "5", "10.123.47.9"])?;
+    let before = stage.exec("n1", ["ip", "route", "show", "default"]).succeed()?;
+    ensure!(!before.contains("quiet"), "{before}");
+    stage.lxctl("config device remove n1 quiet").succeed()?;
+    stage.lxctl("network delete quiet").succeed().map(drop)
 }
 
 fn a_macvlan_is_plugged_in_and_out(stage: &Stage) -> Result<()> {

@@ -9,6 +9,8 @@ mod parent;
 mod physical;
 mod routed;
 
+pub(crate) use bridged::refuse_vlans;
+
 use crate::network::spoof::Guards;
 use crate::network::{Surroundings, from_netlink};
 use lxhost_engine::ports::{HostEnd, NicDriver, NicKinds, NicPlan};

@@ -146,6 +146,24 @@ fn set(world: &World) -> instance::Configure {
     instance::Configure::new(id(world), change).unwrap()
 }
 
+/// Interfaces beside that of the default profile: one in the network, one on a link of the host.
+fn nics(world: &World, plugged: bool) -> instance::Configure {
+    let device = |name: &str, keys: &[(&str, &str)]| {
+        let name = name.parse().unwrap();
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let device = lxhost_model::device::Device::new(&name, keys).unwrap();
+        (name, device)
+    };
+    let lan = device("lan", &[("type", "nic"), ("network", "lxbr0")]);
+    let wan = device("wan", &[("type", "nic"), ("nictype", "macvlan"), ("parent", "eth0")]);
+    let devices = if plugged { [lan, wan].into() } else { Default::default() };
+    instance::Configure::new(id(world), instance::Change { devices: Some(devices), ..Default::default() }).unwrap()
+}
+
+fn interfaces(world: &World) -> usize {
+    world.sim.launcher.spec(id(world)).map_or(0, |spec| spec.nics.len())
+}
+
 fn pool_named(world: &World, name: &str) -> Option<ObjectId> {
     world.state().pool(&name.parse().unwrap()).map(|pool| pool.id)
 }
@@ -189,6 +207,17 @@ fn on_instances() -> Vec<Deed> {
             },
             |w| w.perform(instance::Thaw::new(id(&w))),
             |w| is(w, "c1", "running")
+        ),
+        deed!("plug in", true, |w| w.launch("c1").await, |w| w.perform(nics(&w, true)), |w| interfaces(w) == 3),
+        deed!(
+            "unplug",
+            true,
+            |w| {
+                w.launch("c1").await;
+                w.perform(nics(&w, true)).await.unwrap();
+            },
+            |w| w.perform(nics(&w, false)),
+            |w| interfaces(w) == 1
         ),
         deed!("delete", false, |w| stopped(&w, "c1").await, |w| w.perform(instance::Delete::new(id(&w), false)), |w| w
             .id("c1")

@@ -198,6 +198,20 @@ impl World {
         if sim.networks.rules() != rules {
             wrong.push(format!("rules in force: there are {:?}, there should be {rules:?}", sim.networks.rules()));
         }
+        for instance in state.instances.values().filter(|instance| runs(instance)) {
+            let devices = instance::expand(&state, instance).devices;
+            let wanted: BTreeSet<String> =
+                devices.iter().filter(|(_, device)| device.kind() == "nic").map(|(name, _)| name.to_string()).collect();
+            let spec = sim.launcher.spec(instance.id);
+            let has: BTreeSet<String> = spec.iter().flat_map(|spec| &spec.nics).map(|nic| nic.name.clone()).collect();
+            if has != wanted {
+                wrong.push(format!("interfaces of {}: there are {has:?}, there should be {wanted:?}", instance.name));
+            }
+        }
+        let attached: BTreeSet<ObjectId> = sim.nics.attached().into_iter().map(|(id, _)| id).collect();
+        if let Some(id) = attached.difference(&of(runs)).next() {
+            wrong.push(format!("an interface of {id} is still attached"));
+        }
         let recorded: BTreeSet<_> = state.images.values().map(|image| image.fingerprint.clone()).collect();
         let kept: BTreeSet<_> = self.engine.ports().images.kept().await.unwrap().into_iter().collect();
         if kept != recorded {

@@ -21,8 +21,15 @@ pub(super) async fn configure(live: &Live, nic: &NicSpec) -> Result<()> {
     let _ = guest.ensure_addresses(&nic.name, &inside.addresses).await.map_err(link_error)?;
     let _ = guest.set_up(&nic.name).await.map_err(link_error)?;
     let link: lxhost_netlink::LinkName = nic.name.parse().map_err(link_error)?;
+    let own = guest.link(&nic.name).await.map_err(link_error)?.map(|link| link.index);
+    let known = guest.routes().await.map_err(link_error)?;
+    // A default route by another interface is the guest's choice.
+    let has_default = |ipv6: bool| {
+        let is_default = |net: &IpNet| net.prefix_len() == 0 && net.addr().is_ipv6() == ipv6;
+        known.iter().any(|route| route.link.is_some() && route.link != own && is_default(&route.destination))
+    };
     let mut routes = Vec::new();
-    for gateway in &inside.gateways {
+    for gateway in inside.gateways.iter().filter(|gateway| !has_default(gateway.is_ipv6())) {
         let near = inside.addresses.iter().any(|net| net.contains(gateway) && net.addr() != *gateway);
         if !near && !is_link_local_v6(gateway) {
             routes.push(StaticRoute::new(IpNet::from(*gateway), link.clone()));
@@ -32,7 +39,7 @@ pub(super) async fn configure(live: &Live, nic: &NicSpec) -> Result<()> {
     }
     if inside.default_by_link {
         for ipv6 in [false, true] {
-            if inside.addresses.iter().any(|net| net.addr().is_ipv6() == ipv6) {
+            if inside.addresses.iter().any(|net| net.addr().is_ipv6() == ipv6) && !has_default(ipv6) {
                 routes.push(StaticRoute::new(everywhere(ipv6)?, link.clone()));
             }
         }

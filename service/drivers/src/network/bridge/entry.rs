@@ -3,7 +3,8 @@
 //! dnsmasq sees new files by inotify. Pure; every part is checked again before it is written.
 
 use super::settings::{Names, Settings};
-use lxhost_engine::ports::NicPlan;
+use ipnet::IpNet;
+use lxhost_engine::ports::{Inside, NicPlan};
 use lxhost_model::name::quoted;
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use lxhost_netlink::{LinkName, Mac};
@@ -53,8 +54,7 @@ impl Entry {
             chosen: false,
         };
         if let Some(address) = entry.ipv4 {
-            let ipv4 =
-                settings.ipv4.as_ref().filter(|v| v.dhcp).ok_or_else(|| bad("the network gives out no IPv4 addresses".into()))?;
+            let ipv4 = settings.ipv4.as_ref().ok_or_else(|| bad("the network has no IPv4".into()))?;
             let net = ipv4.address;
             let special = [net.network(), net.broadcast(), net.addr()].contains(&address);
             if !net.contains(&address) || special {
@@ -70,6 +70,13 @@ impl Entry {
             }
         }
         Ok(entry)
+    }
+
+    /// What it is given inside, because nobody there could ask for it: a fixed IPv4 address without DHCP.
+    pub(crate) fn inside(&self, settings: &Settings) -> Inside {
+        let Some((ipv4, address)) = settings.ipv4.as_ref().filter(|v| !v.dhcp).zip(self.ipv4) else { return Inside::default() };
+        let net = IpNet::new(address.into(), ipv4.address.prefix_len()).into_iter().collect();
+        Inside { addresses: net, gateways: vec![ipv4.address.addr().into()], ..Inside::default() }
     }
 
     /// Name of its file in either directory.
@@ -242,6 +249,13 @@ mod tests {
         let slaac_only = NicPlan { ipv6: Some("fd42:1:2:3::9".parse().unwrap()), ..plan() };
         assert!(Entry::new(&slaac_only, &settings_of(&[])).unwrap_err().message.contains("stateful"));
         let v4 = NicPlan { ipv4: Some([10, 1, 2, 9].into()), ..plan() };
-        assert!(Entry::new(&v4, &settings_of(&[("ipv4.dhcp", "false")])).is_err());
+        assert!(Entry::new(&v4, &settings_of(&[("ipv4.address", "none")])).is_err());
+        let without_dhcp = settings_of(&[("ipv4.dhcp", "false")]);
+        let inside = Entry::new(&v4, &without_dhcp).unwrap().inside(&without_dhcp);
+        assert_eq!(
+            (inside.addresses[0].to_string().as_str(), inside.gateways[0].to_string().as_str()),
+            ("10.1.2.9/24", "10.1.2.1")
+        );
+        assert_eq!(Entry::new(&v4, &settings).unwrap().inside(&settings), Inside::default());
     }
 }

@@ -27,6 +27,7 @@ use crate::device;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Lease, NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec, Port};
 use lxhost_model::config::Config;
+use lxhost_model::device::nic::Vlans;
 use lxhost_model::name::AclName;
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use note::Note;
@@ -157,6 +158,11 @@ impl NetworkDriver for BridgeNetworks {
 
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec> {
         let settings = Settings::read(network)?;
+        if nic.nic.vlans != Vlans::default()
+            && let Some(link) = self.our_link(network).await?
+        {
+            device::refuse_vlans(nic, &link)?;
+        }
         let mut entry = entry::Entry::new(nic, &settings).map_err(|e| e.context(format!("network {}", network.name)))?;
         self.announce_guarded(&settings, &mut entry, nic).await.map_err(|e| e.context(format!("network {}", network.name)))?;
         let port = Port {
@@ -165,7 +171,8 @@ impl NetworkDriver for BridgeNetworks {
             isolated: nic.nic.isolated,
             vlans: nic.nic.vlans.clone(),
         };
-        Ok(NicSpec { mtu: nic.mtu.or(settings.mtu), ..NicSpec::new(nic, NicKind::Bridged(port)) })
+        let inside = entry.inside(&settings);
+        Ok(NicSpec { mtu: nic.mtu.or(settings.mtu), inside, ..NicSpec::new(nic, NicKind::Bridged(port)) })
     }
 
     async fn guard(&self, network: &Network, nic: &NicPlan) -> Result<()> {
