@@ -52,6 +52,30 @@ fn what_equals_root_is_asked_about_even_when_the_image_is_not_here_yet() {
     });
 }
 
+#[test]
+fn what_reaches_links_of_the_host_is_asked_about_by_name() {
+    let with = |id, kind: &str| {
+        let name = "wan".parse().unwrap();
+        let keys = [("type", "nic"), ("nictype", kind), ("parent", "eth0")];
+        let keys = keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let devices = [(name, Device::new(&"wan".parse().unwrap(), keys).unwrap())].into();
+        instance::Configure::new(id, instance::Change { devices: Some(devices), ..Default::default() }).unwrap()
+    };
+    Machine::new().daemon(async |world| {
+        world.perform(world.create("c1", false)).await.unwrap();
+        let id = world.id("c1").unwrap();
+        world.sim.authority.rule(1000, Action::NetworkAttachPhysical, Ruling::No);
+        let error = world.engine.perform(&mia(), with(id, "macvlan")).await.unwrap_err();
+        assert_eq!(error.kind, Kind::AccessDenied);
+        world.sim.authority.rule(1000, Action::NetworkAttachPhysical, Ruling::Yes);
+        world.sim.authority.rule(1000, Action::InstanceConfigurePrivileged, Ruling::No);
+        // A link that the guest has to itself equals root on the host.
+        let error = world.engine.perform(&mia(), with(id, "physical")).await.unwrap_err();
+        assert_eq!(error.kind, Kind::AccessDenied);
+        world.engine.perform(&mia(), with(id, "macvlan")).await.unwrap();
+    });
+}
+
 /// Lets Mia ask for `verb`, does `meanwhile` while she looks for her password, and says what came of it.
 async fn meanwhile(world: &World, verb: impl lxhost_engine::Verb, meanwhile: impl AsyncFnOnce()) -> Result<Output> {
     world.sim.authority.take_asked();
