@@ -21,6 +21,8 @@ pub(crate) const SUITE: Suite = suite!(
         what_guests_are_told_follows_the_keys,
         this_host_resolves_names_of_instances,
         an_interface_is_shared_or_given_away,
+        a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests,
+        a_route_that_overlaps_later_is_told_of,
         a_name_server_that_is_killed_again_and_again_comes_back,
         who_holds_the_port_of_a_name_server_is_named,
     ]
@@ -294,6 +296,36 @@ fn an_interface_is_shared_or_given_away(stage: &Stage) -> Result<()> {
     stage.delete("out1")?;
     stage.host.succeed(["ip", "link", "show", "lan0"])?;
     stage.lxctl("network delete shared given").succeed()?;
+    Ok(())
+}
+
+fn a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    let address = stage.address("n1")?;
+    for deed in ["ip link delete lxbr0", "ip address flush dev lxbr0", "ip link set lxbr0 name lost"] {
+        stage.host.succeed(["sh", "-ec", deed])?;
+        stage.eventually(&format!("n1 after {deed}"), || {
+            let reached = stage.host.command(["ping", "-c", "1", "-W", "1", &address]).output()?;
+            Ok((reached.code == Some(0)).then_some(()))
+        })?;
+        let bridges = stage.host.succeed(["ip", "-o", "link", "show", "type", "bridge"])?;
+        ensure!(!bridges.contains("lost"), "{bridges}");
+    }
+    Ok(())
+}
+
+fn a_route_that_overlaps_later_is_told_of(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    stage.lxctl("network create vpnlike ipv4.address=10.123.60.1/24 ipv6.address=none").succeed()?;
+    stage.host.succeed(["sh", "-ec", "ip link set lan0 up; ip route add 10.123.60.128/25 dev lan0"])?;
+    let info = stage.lxctl("network info vpnlike").succeed()?;
+    ensure!(info.contains("10.123.60.0/24 overlaps 10.123.60.128/25") && info.contains("lan0"), "{info}");
+    stage.eventually("a warning in the journal", || {
+        let said = stage.host.succeed(["journalctl", "-u", "lxhostd", "-b", "--no-pager"])?;
+        Ok(said.contains("overlaps 10.123.60.128/25").then_some(()))
+    })?;
+    stage.host.succeed(["ip", "route", "delete", "10.123.60.128/25", "dev", "lan0"])?;
+    stage.lxctl("network delete vpnlike").succeed()?;
     Ok(())
 }
 

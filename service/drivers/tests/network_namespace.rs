@@ -187,3 +187,21 @@ async fn a_bridge_keeps_being_ours_when_its_hardware_address_is_chosen_and_chang
     world.driver.down(&network, &NetworkRecords::default()).await.unwrap();
     assert!(!world.links.link_exists("outer").await.unwrap());
 }
+
+#[tokio::test]
+async fn a_bridge_that_was_flushed_or_renamed_is_seen_and_made_right_again() {
+    let Some(world) = world().await else { return };
+    let network = world.made("outer", &[("ipv4.address", "10.77.5.1/24"), ("ipv6.address", "none")]).await;
+    // Forwarding cannot be turned on everywhere.
+    let Ok(network) = network else { return println!("skipped: {}", network.unwrap_err()) };
+    let ip = |argv: &[&str]| assert!(Command::new("ip").args(argv).status().unwrap().success(), "{argv:?}");
+    for argv in
+        [&["address", "flush", "dev", "outer"][..], &["link", "set", "outer", "down"], &["link", "set", "outer", "name", "other"]]
+    {
+        ip(argv);
+        assert!(!world.driver.is_up(&network).await.unwrap(), "{argv:?}");
+        world.driver.up(&network, &NetworkRecords::default()).await.unwrap();
+        assert!(world.driver.is_up(&network).await.unwrap(), "{argv:?}");
+    }
+    assert!(!world.links.link_exists("other").await.unwrap(), "it has its own name again");
+}

@@ -28,6 +28,7 @@ mod run;
 pub mod step;
 mod supervise;
 mod verb;
+mod watch;
 
 pub use crate::core::{Engine, Ports};
 pub use event::Event;

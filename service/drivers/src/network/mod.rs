@@ -9,9 +9,10 @@ mod physical;
 pub(crate) mod spoof;
 pub(crate) mod sysctl;
 mod uplink;
+mod watch;
 
 use async_trait::async_trait;
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units};
+use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units};
 use lxhost_model::{Error, Kind, Result};
 use lxhost_netlink::{Address, Handle, Link, Mac};
 use rustix::io::Errno;
@@ -68,12 +69,16 @@ pub struct Networks {
     bridge: Arc<bridge::BridgeNetworks>,
     macvlan: Arc<macvlan::MacvlanNetworks>,
     physical: Arc<physical::PhysicalNetworks>,
+    links: Handle,
+    seen: tokio::sync::Mutex<watch::Seen>,
 }
 
 impl Networks {
     /// The types, working in `surroundings`.
     pub fn new(surroundings: Surroundings) -> Self {
         Networks {
+            links: surroundings.links.clone(),
+            seen: Default::default(),
             bridge: Arc::new(bridge::BridgeNetworks::new(surroundings.clone())),
             macvlan: Arc::new(macvlan::MacvlanNetworks::new(surroundings.clone())),
             physical: Arc::new(physical::PhysicalNetworks::new(surroundings)),
@@ -99,6 +104,10 @@ impl NetworkKinds for Networks {
         let word = WORDS.iter().find(|(other, _)| *other == word).map_or(word, |(_, kind)| kind);
         self.driver(word)?;
         self.names().into_iter().find(|name| *name == word).ok_or_else(|| Error::failed("the registry of networks lacks a name"))
+    }
+
+    async fn next_change(&self) -> Option<NetworkChange> {
+        Some(self.seen.lock().await.next(&self.links).await)
     }
 
     fn names(&self) -> Vec<&'static str> {

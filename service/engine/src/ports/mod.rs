@@ -23,7 +23,7 @@ pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progres
 pub use launcher::{
     Counters, Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, MountSpec, Ready, RootSpec, Running, Streams, Whom,
 };
-pub use network::{Lease, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState};
+pub use network::{Lease, NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState};
 pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, Port};
 pub use resolver::Resolver;
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};

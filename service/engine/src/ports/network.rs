@@ -77,6 +77,15 @@ impl NetworkRecords {
     }
 }
 
+/// Something that changed on this host and may concern networks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkChange {
+    /// The interface of that name is gone, down, renamed or without an address it had.
+    Link(String),
+    /// Routes.
+    Routes,
+}
+
 /// Networks of one type. Methods are idempotent.
 #[async_trait]
 pub trait NetworkDriver: Send + Sync {
@@ -137,6 +146,12 @@ pub trait NetworkKinds: Send + Sync {
         self.driver(word)?;
         let unnamed = || lxhost_model::Error::failed("the registry of networks lacks a name");
         self.names().into_iter().find(|name| *name == word).ok_or_else(unnamed)
+    }
+
+    /// The next change on this host that may concern a network; `None` where nobody looks. Dropping the future loses
+    /// nothing.
+    async fn next_change(&self) -> Option<NetworkChange> {
+        None
     }
 
     /// Names of all drivers.

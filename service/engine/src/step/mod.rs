@@ -18,6 +18,7 @@ use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool};
 use std::sync::Arc;
 
 pub use instance::memory_limit;
+pub(crate) use nic::replug;
 
 /// One step of a plan. It carries what its undo needs, for the records may be gone by then.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

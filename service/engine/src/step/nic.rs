@@ -79,6 +79,22 @@ pub(super) async fn rewire(context: &Context<'_>, id: ObjectId, from: Option<&Wi
     core.ports.launcher.plug(id, &spec).await.map_err(|e| e.context(format!("device {}", to.device)))
 }
 
+/// Has running instances have their interfaces in a network that was made anew: their ends on the host were left
+/// without it.
+pub(crate) async fn replug(core: &Core, of: &Network) {
+    let state = core.state();
+    let running = state.instances.values().filter(|i| i.project == of.project && !core.jobs.holds(i.id));
+    for instance in running.filter(|i| core.live.get(i.id).is_some_and(|live| live.leader != 0 && live.exit.is_none())) {
+        let wired = crate::instance::nics(&state, instance).unwrap_or_default();
+        for wired in wired.iter().filter(|wired| wired.network.as_ref() == Some(&of.name)) {
+            let plugged = async { core.ports.launcher.plug(instance.id, &attach(core, wired).await?).await };
+            if let Err(error) = plugged.await {
+                tracing::warn!(LXHOST_INSTANCE = %instance.name, "device {} is without its network: {error}", wired.device);
+            }
+        }
+    }
+}
+
 /// Leaves everything that a run has joined. What cannot be left, not even at a second try, does not keep a dead guest
 /// alive in the records: its next start or the network's removal makes up for it.
 pub(super) async fn leave_all(core: &Core, ran: &Ran) {

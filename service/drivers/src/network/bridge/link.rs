@@ -30,6 +30,22 @@ impl BridgeNetworks {
         Err(Error::new(Kind::Conflict, what))
     }
 
+    /// Gives the bridge its name back when somebody has renamed it.
+    pub(super) async fn take_back(&self, network: &Network) -> Result<()> {
+        let (interface, mac) = (settings::interface(network)?, settings::own_mac(network)?);
+        let links = self.on.links.links().await.map_err(from_netlink)?;
+        if links.iter().any(|link| link.name == interface.as_str()) {
+            return Ok(());
+        }
+        let Some(renamed) = links.iter().find(|link| link.kind.as_deref() == Some("bridge") && link.has_mac(mac)) else {
+            return Ok(());
+        };
+        // Before Linux 6.2 a link that is up keeps its name.
+        let _ = self.on.links.set_down(&renamed.name).await.map_err(from_netlink)?;
+        let _ = self.on.links.rename_link(&renamed.name, &interface).await.map_err(from_netlink)?;
+        Ok(())
+    }
+
     /// The link with its addresses, up, and forwarding.
     pub(super) async fn link_up(&self, network: &Network, settings: &Settings, note: &mut Note) -> Result<()> {
         let (links, name) = (&self.on.links, settings.interface.as_str());

@@ -115,6 +115,7 @@ impl NetworkDriver for BridgeNetworks {
         let settings = Settings::read(network)?;
         let _alone = self.changes.lock().await;
         let up = async {
+            self.take_back(network).await?;
             self.our_link(network).await?;
             let mut note = Note::read(&self.on.run_dir, settings.interface.as_str())?;
             self.link_up(network, &settings, &mut note).await?;

@@ -39,7 +39,11 @@ impl BridgeNetworks {
     /// Whether the link and what belongs to it are as the record says.
     pub(super) async fn is_up_as(&self, settings: &Settings, link: &Link) -> Result<bool> {
         let served = !settings.serves() || self.is_serving(settings).await?;
-        Ok(link.up && served && self.has_outside(settings, link).await?)
+        let addresses = self.on.links.addresses().await.map_err(from_netlink)?;
+        let has = |net: IpNet| addresses.iter().any(|address| address.link == link.index && address.net == net);
+        let ipv4 = settings.ipv4.iter().map(|v| IpNet::V4(v.address));
+        let whole = ipv4.chain(settings.ipv6.iter().map(|v| IpNet::V6(v.address))).all(has);
+        Ok(link.up && whole && served && self.has_outside(settings, link).await?)
     }
 
     /// Subnets of the network that somebody else uses by now, such as a VPN that came later.
