@@ -110,8 +110,10 @@ fn a_description_stays_and_an_edit_reads_what_show_prints(stage: &Stage) -> Resu
     Ok(())
 }
 
-/// An interface `lan0` of the host; at its other end is somebody with the address 198.51.100.1.
+/// An interface `lan0` of the host; at its other end is somebody with the address 198.51.100.1. The default network
+/// is there before, or the first launch would take another for it.
 fn lan(stage: &Stage) -> Result<()> {
+    n1(stage)?;
     let script = "ip link show lan0 >/dev/null 2>&1 || ip link add lan0 type veth peer name far0
         ip address replace 198.51.100.1/24 dev far0; ip link set far0 up; ip address flush dev lan0";
     stage.host.succeed(["sh", "-ec", script]).map(drop)
