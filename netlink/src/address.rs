@@ -44,6 +44,7 @@ impl Handle {
     }
 
     async fn address_messages(&self) -> Result<Vec<AddressMessage>> {
+        let _alone = self.alone().await;
         let answer = self.requests()?.address().get().execute();
         answer.try_collect().await.map_err(|e| Error::from_request("list addresses", e))
     }

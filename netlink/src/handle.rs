@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 #[derive(Clone)]
 pub struct Handle {
     connection: Arc<Mutex<Connection>>,
+    lists: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Connection {
@@ -32,7 +33,7 @@ impl Handle {
     /// # Errors
     /// `Open`.
     pub fn open() -> Result<Self> {
-        Ok(Handle { connection: Arc::new(Mutex::new(Connection::open()?)) })
+        Ok(Handle { connection: Arc::new(Mutex::new(Connection::open()?)), lists: Arc::default() })
     }
 
     /// A connection through a route socket that was opened in another network namespace.
@@ -43,7 +44,12 @@ impl Handle {
         let socket = Elsewhere::new(socket).map_err(Error::Open)?;
         let (connection, requests, _) = rtnetlink::from_socket(socket);
         let connection = Connection { requests, pump: tokio::spawn(connection), elsewhere: true };
-        Ok(Handle { connection: Arc::new(Mutex::new(connection)) })
+        Ok(Handle { connection: Arc::new(Mutex::new(connection)), lists: Arc::default() })
+    }
+
+    /// Waits until no list is under way: the kernel gives one socket one list at a time, and refuses a second (`EBUSY`).
+    pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.lists.lock().await
     }
 
     /// The request side; a connection whose task has ended is opened anew.

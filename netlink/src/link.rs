@@ -128,6 +128,7 @@ impl Handle {
     /// # Errors
     /// `Kernel`.
     pub async fn links(&self) -> Result<Vec<Link>> {
+        let _alone = self.alone().await;
         let answer = self.requests()?.link().get().execute();
         answer.map_ok(Link::read).try_collect().await.map_err(|e| Error::from_request("list network interfaces", e))
     }

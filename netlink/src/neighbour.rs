@@ -50,6 +50,7 @@ impl Handle {
     }
 
     async fn neighbour_messages(&self, flags: NeighbourFlags) -> Result<Vec<NeighbourMessage>> {
+        let _alone = self.alone().await;
         let mut all = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let answer = self.requests()?.neighbours().get().set_address_family(family).set_flags(flags).execute();

@@ -109,6 +109,7 @@ impl Handle {
     async fn vlan_message(&self, name: &str) -> Result<LinkMessage> {
         let index = self.existing(name).await?.index;
         let what = || format!("look at port {name}");
+        let _alone = self.alone().await;
         let answer = self.requests()?.link().get().set_filter_mask(AddressFamily::Bridge, vec![LinkExtentMask::Brvlan]).execute();
         let messages: Vec<LinkMessage> = answer.try_collect().await.map_err(|e| Error::from_request(what(), e))?;
         let found = messages.into_iter().find(|message| message.header.index == index);

@@ -109,6 +109,7 @@ impl Handle {
     /// # Errors
     /// `Kernel`.
     pub async fn routes(&self) -> Result<Vec<Route>> {
+        let _alone = self.alone().await;
         let mut routes = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut question = RouteMessage::default();

@@ -103,6 +103,7 @@ impl Handle {
     pub async fn ensure_flood_targets(&self, name: &str, hosts: &[IpAddr]) -> Result<Done> {
         let index = self.existing(name).await?.index;
         let what = || format!("tell {name} which hosts get what is for everybody");
+        let _alone = self.alone().await;
         let entries = self.requests()?.neighbours().get().set_address_family(AddressFamily::Bridge).execute();
         let entries: Vec<NeighbourMessage> = entries.try_collect().await.map_err(|e| Error::from_request(what(), e))?;
         let of_this = entries.into_iter().filter(|entry| {

@@ -151,6 +151,16 @@ async fn a_pair_is_refused_without_its_bridge_or_its_process() {
 }
 
 #[tokio::test]
+async fn lists_that_are_asked_for_at_once_are_all_answered() {
+    let Some(handle) = own_namespace() else { return };
+    let _ = handle.ensure_bridge(&bridge("nltest-br9")).await.unwrap();
+    for _ in 0..50 {
+        let (links, addresses, routes, again) = tokio::join!(handle.links(), handle.addresses(), handle.routes(), handle.links());
+        assert!(links.is_ok() && addresses.is_ok() && routes.is_ok() && again.is_ok(), "{links:?} {addresses:?} {routes:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_is_no_name_names_no_link() {
     let Ok(handle) = Handle::open() else {
         println!("skipped: no netlink socket here");

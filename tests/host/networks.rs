@@ -310,8 +310,10 @@ fn a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests(
             let reached = stage.host.command(["ping", "-c", "1", "-W", "1", &address]).output()?;
             Ok((reached.code == Some(0)).then_some(()))
         })?;
-        let bridges = stage.host.succeed(["ip", "-o", "link", "show", "type", "bridge"])?;
-        ensure!(!bridges.contains("lost"), "{bridges}");
+        stage.eventually("its own name", || {
+            let bridges = stage.host.succeed(["ip", "-o", "link", "show", "type", "bridge"])?;
+            Ok((bridges.contains("lxbr0:") && !bridges.contains("lost:")).then_some(()))
+        })?;
     }
     Ok(())
 }
