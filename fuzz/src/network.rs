@@ -111,6 +111,42 @@ pub fn nic(data: &[u8]) {
     }
 }
 
+/// Rules of an ACL are refused in a line, or make lines of nft in which every word is one of ours: keys of a rule are
+/// between NULs, and a lone `-` ends a rule.
+pub fn network_acl(data: &[u8]) {
+    let mut rules = vec![lxhost_model::acl::RuleKeys::new()];
+    for part in crate::parts(data) {
+        match (part.split_once('='), rules.last_mut()) {
+            (Some((key, value)), Some(rule)) => drop(rule.insert(key.to_owned(), value.to_owned())),
+            _ => rules.push(Default::default()),
+        }
+    }
+    let middle = rules.len() / 2;
+    let acl = lxhost_model::Acl {
+        id: ObjectId::from_random([8; 16]),
+        project: Default::default(),
+        name: "web".parse().unwrap(),
+        description: String::new(),
+        config: Default::default(),
+        egress: rules.split_off(middle),
+        ingress: rules,
+        created: 0,
+        generation: 1,
+    };
+    match hostile::acl(&network(b"security.acls=web"), &acl) {
+        Err(error) => {
+            assert!(matches!(error.kind, Kind::InvalidConfig | Kind::Unsupported), "{error:?}");
+            crate::is_a_line(&error.message);
+        }
+        Ok(nft) => {
+            let words = |c: char| c.is_ascii_alphanumeric() || "\n\t \"{}.:;,/-_=!+".contains(c);
+            assert!(nft.chars().all(words), "{nft:?}");
+            assert!(nft.matches('"').count() % 2 == 0 && nft.matches('{').count() == nft.matches('}').count(), "{nft:?}");
+            assert!(nft.len() < 8 << 20, "{} bytes", nft.len());
+        }
+    }
+}
+
 /// What `nft -j` lists.
 pub fn rules(data: &[u8]) {
     let text = String::from_utf8_lossy(data);

@@ -7,9 +7,10 @@ use crate::network::{docker, firewall};
 use crate::storage::prepare;
 use lxhost_engine::ports::{Lease, NicPlan};
 use lxhost_model::config::Config;
-use lxhost_model::{Network, Result};
+use lxhost_model::{Acl, Network, Result};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Reads dnsmasq's leases; with each, the message that would give it back.
 pub fn leases(text: &str) -> Vec<(Lease, Option<Vec<u8>>)> {
@@ -25,6 +26,16 @@ pub fn bridge(network: &Network) -> Result<(String, String)> {
     let settings = Settings::read(network)?;
     let files = dnsmasq::Files::new(Path::new("/run/lxhost"), Path::new("/var/lib/lxhost"), settings.interface.as_str());
     Ok((dnsmasq::render(&settings, &files), firewall::render(std::slice::from_ref(&settings), &[])))
+}
+
+/// The text of the firewall's table for this network, which carries that ACL.
+///
+/// # Errors
+/// `InvalidConfig`, `Unsupported`, `InvalidName`.
+pub fn acl(network: &Network, acl: &Acl) -> Result<String> {
+    acl.check()?;
+    let settings = Settings::read(network)?;
+    Ok(firewall::render(std::slice::from_ref(&settings), &[Arc::new(acl.clone())]))
 }
 
 /// Name and line of the file that tells dnsmasq about an interface, and whether it is read back as it was.

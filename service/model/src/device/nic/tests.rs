@@ -1,3 +1,5 @@
+//! What keys of interfaces mean, and which are refused.
+
 use super::*;
 
 fn read(keys: &[(&str, &str)]) -> Result<Nic, Error> {
