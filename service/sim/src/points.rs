@@ -4,6 +4,7 @@
 use crate::{Sim, images, locked};
 use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
 use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile};
+use lxhost_model::device::{Device, Devices};
 use lxhost_model::instance::ExitReason;
 use lxhost_model::{Acl, Error, ObjectId, Profile, Result};
 use std::collections::BTreeSet;
@@ -115,6 +116,7 @@ async fn life(sim: Sim, engine: Engine) {
     exec(&engine, id).await;
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Thaw::new(id)).await;
+    interfaces(&engine, id).await;
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Stop::new(id, false, Some(5))).await;
     act(&engine, instance::Start::new(id)).await;
@@ -135,6 +137,24 @@ async fn life(sim: Sim, engine: Engine) {
     rooms(&engine).await;
     acls(&engine).await;
     profiles(&engine).await;
+}
+
+/// An interface comes, becomes another and goes while the instance runs.
+async fn interfaces(engine: &Engine, id: ObjectId) {
+    let nic = |kind: Option<&str>| -> Option<Devices> {
+        let Some(kind) = kind else { return Some(Devices::new()) };
+        let name = "eth1".parse().ok()?;
+        let keys = [("type", "nic"), ("name", "eth1"), ("nictype", kind), ("parent", "eth0")];
+        let keys = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let device = Device::new(&name, keys).ok()?;
+        Some([(name, device)].into())
+    };
+    for kind in [Some("bridged"), Some("macvlan"), None] {
+        let change = instance::Change { devices: nic(kind), ..Default::default() };
+        if let Ok(change) = instance::Configure::new(id, change) {
+            act(engine, change).await;
+        }
+    }
 }
 
 async fn act(engine: &Engine, verb: impl Verb) {
