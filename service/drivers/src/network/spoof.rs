@@ -209,19 +209,16 @@ impl Guards {
         }
     }
 
-    /// Writes the table anew from what was kept; removes it when nothing was.
+    /// Writes the table anew from what was kept. One that nobody needs stays as it is between two guests, empty.
     ///
     /// # Errors
     /// `Failed`, with what nft said.
     pub(crate) async fn restore(&self) -> Result<()> {
         let guards = self.kept()?;
-        if !guards.is_empty() {
-            return firewall::apply(&render(guards.values())?).await;
+        if guards.is_empty() && firewall::list(&["list", "table", "bridge", "lxhost"]).await?.is_none() {
+            return Ok(());
         }
-        match firewall::list(&["list", "table", "bridge", "lxhost"]).await? {
-            Some(_) => firewall::apply(NO_TABLE).await,
-            None => Ok(()),
-        }
+        firewall::apply(&render(guards.values())?).await
     }
 
     fn kept(&self) -> Result<BTreeMap<PathBuf, Guard>> {
