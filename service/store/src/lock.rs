@@ -6,6 +6,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a lock may be in other hands before somebody else has it.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The lock; dropping it lets another daemon in.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, StoreError> {
         .mode(0o600)
         .open(&lock_path)
         .map_err(|e| io("open", e))?;
-    match file.try_lock() {
+    match patiently(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
@@ -45,6 +49,18 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, StoreError> {
     };
     write_pid(&mut file).map_err(|e| io("write", e))?;
     Ok(Lock { _file: file })
+}
+
+/// Locks at once, or within [`PATIENCE`]: what the last holder was just starting has a copy of the lock until it is
+/// another program.
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
+            other => return other,
+        }
+    }
 }
 
 /// `path` with `suffix` behind its name.
