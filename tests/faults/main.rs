@@ -77,6 +77,7 @@ fn run(words: &[String]) -> Result<()> {
         let Ok(sums) = sums else { bail!("a thread of the tests panicked") };
         sums.into_iter().for_each(|(kind, sum)| all.entry(kind).or_default().add(sum));
     }
+    all.values().flat_map(|sum| &sum.wrong).take(20).for_each(|wrong| println!("wrong: {wrong}"));
     all.iter().for_each(|(kind, sum)| println!("{kind}: {} cases, {} wrong", sum.cases, sum.wrong.len()));
     match all.values().map(|sum| sum.wrong.len()).sum::<usize>() {
         0 => Ok(()),

@@ -14,15 +14,20 @@ use super::{Places, Report, Stage, Suite, Test, journal};
 use crate::cache::Cache;
 use crate::host::Kind;
 
+/// More failures than this are no accident.
+const FEW: usize = 5;
+
 /// Runs the tests whose `suite: sentence` contains one of `wanted` (all, if that is empty), in `places`:
 /// `jobs` suites at a time in native hosts, then one after the other in full ones, which are as many
-/// processors as the machine has.
+/// processors as the machine has. A few that failed run once more, each by itself: a defect and a machine
+/// that was too busy are told apart, and the report names both.
 pub fn run(cache: &Cache, suites: &[Suite], wanted: &[String], places: Places, jobs: usize) -> Report {
     let report = Report::default();
     let (groups, nowhere) = plan(cache, suites, wanted, places);
     for (suite, test, error) in nowhere {
         report.add(suite.name, test.name, Duration::ZERO, &Err(error));
     }
+    let failed = Mutex::new(Vec::new());
     for (kind, jobs) in [(Kind::Native, jobs.max(1)), (Kind::Full, 1)] {
         let queue = Mutex::new(groups.iter().filter(|group| group.kind == kind));
         thread::scope(|scope| {
@@ -31,18 +36,27 @@ pub fn run(cache: &Cache, suites: &[Suite], wanted: &[String], places: Places, j
                     loop {
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                         let Some(group) = next else { return };
-                        run_group(cache, group, &report);
+                        let again = run_group(cache, group, &report);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).extend(again);
                     }
                 });
             }
         });
     }
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if failed.len() <= FEW {
+        for group in &failed {
+            run_group(cache, group, &report);
+        }
+    }
     report
 }
 
-fn run_group(cache: &Cache, group: &Group<'_>, report: &Report) {
+/// Runs the tests of a group; gives those that failed, each as a group of its own.
+fn run_group<'suites>(cache: &Cache, group: &Group<'suites>, report: &Report) -> Vec<Group<'suites>> {
     let Group { kind, suite, tests } = group;
     let mut stage: Option<Stage> = None;
+    let mut failed = Vec::new();
     for test in tests {
         let start = Instant::now();
         let ready = stage.take().map_or_else(|| Stage::boot(cache, *kind, suite.base).context("preparing the host"), Ok);
@@ -56,11 +70,14 @@ fn run_group(cache: &Cache, group: &Group<'_>, report: &Report) {
                 }
             },
         };
-        report.add(suite.name, test.name, start.elapsed(), &result);
+        if report.add(suite.name, test.name, start.elapsed(), &result) {
+            failed.push(Group { kind: *kind, suite, tests: vec![test] });
+        }
         if let Some(stage) = failed_stage {
             keep(&stage, suite, test);
         }
     }
+    failed
 }
 
 /// The longest a test may take; then its host is crashed, which ends what it waits for. A whole load
