@@ -1,6 +1,7 @@
 //! The link of the host that an interface lies on, and the VLAN on it that is made where one is wanted.
 
 use super::{from_netlink, link_name};
+use crate::network::release_vlan;
 use lxhost_engine::ports::NicPlan;
 use lxhost_model::device::nic::Untagged;
 use lxhost_model::{Error, Kind, Result};
@@ -34,15 +35,10 @@ pub(super) async fn used(links: &Handle, plan: &NicPlan) -> Result<String> {
     Ok(name)
 }
 
-/// Removes the VLAN that was made, when nothing lies on it any more. A VLAN with addresses is somebody else's.
+/// Removes the VLAN that was made, when nothing lies on it any more.
 pub(super) async fn release(links: &Handle, plan: &NicPlan) -> Result<()> {
-    let (Untagged::Is(number), Some(parent)) = (plan.nic.vlans.untagged, &plan.nic.parent) else { return Ok(()) };
-    let Some(link) = links.link(&format!("{parent}.{number}")).await.map_err(from_netlink)? else { return Ok(()) };
-    let addresses = links.addresses().await.map_err(from_netlink)?;
-    let used = link.controller.is_some() || addresses.iter().any(|address| address.link == link.index && !address.link_local);
-    let below = links.links().await.map_err(from_netlink)?.iter().any(|other| other.parent == Some(link.index));
-    if used || below || link.kind.as_deref() != Some("vlan") {
-        return Ok(());
+    match (plan.nic.vlans.untagged, &plan.nic.parent) {
+        (Untagged::Is(number), Some(parent)) => release_vlan(links, &format!("{parent}.{number}")).await,
+        _ => Ok(()),
     }
-    links.delete_vlan(&link.name).await.map(drop).map_err(from_netlink)
 }

@@ -4,9 +4,9 @@
 use super::Surroundings;
 use super::uplink::{Uplink, without_addresses};
 use async_trait::async_trait;
-use lxhost_engine::ports::{Lease, NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec};
+use lxhost_engine::ports::{NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec};
 use lxhost_model::config::Config;
-use lxhost_model::{Error, Network, ObjectId, Result};
+use lxhost_model::{Error, Network, Result};
 use std::sync::Arc;
 
 /// Networks of type `macvlan`.
@@ -53,15 +53,7 @@ impl NetworkDriver for MacvlanNetworks {
         Ok(NicSpec { mtu: nic.mtu.or(uplink.mtu), ..NicSpec::new(nic, NicKind::Macvlan { parent, mode }) })
     }
 
-    async fn leave(&self, _network: &Network, _instance: ObjectId, _nic: Option<&str>) -> Result<()> {
-        Ok(())
-    }
-
     async fn state(&self, network: &Network, _others: &[Arc<Network>]) -> Result<NetworkState> {
         Uplink::read(network)?.state(&self.on.links).await
-    }
-
-    async fn leases(&self, _network: &Network) -> Result<Vec<Lease>> {
-        Ok(vec![])
     }
 }

@@ -11,6 +11,8 @@ pub(crate) mod sysctl;
 mod uplink;
 mod watch;
 
+pub(crate) use uplink::release_vlan;
+
 use async_trait::async_trait;
 use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units};
 use lxhost_model::{Error, Kind, Result};

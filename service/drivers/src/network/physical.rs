@@ -4,9 +4,9 @@
 use super::uplink::{Uplink, without_addresses};
 use super::{Surroundings, from_netlink};
 use async_trait::async_trait;
-use lxhost_engine::ports::{Lease, NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec};
+use lxhost_engine::ports::{NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec};
 use lxhost_model::config::Config;
-use lxhost_model::{Error, Kind, Network, ObjectId, Result};
+use lxhost_model::{Error, Kind, Network, Result};
 use std::sync::Arc;
 
 /// Networks of type `physical`.
@@ -93,15 +93,7 @@ impl NetworkDriver for PhysicalNetworks {
         Ok(NicSpec { mac: nic.nic.hwaddr.clone(), mtu: nic.mtu.or(uplink.mtu), ..spec })
     }
 
-    async fn leave(&self, _network: &Network, _instance: ObjectId, _nic: Option<&str>) -> Result<()> {
-        Ok(())
-    }
-
     async fn state(&self, network: &Network, _others: &[Arc<Network>]) -> Result<NetworkState> {
         Uplink::read(network)?.state(&self.on.links).await
-    }
-
-    async fn leases(&self, _network: &Network) -> Result<Vec<Lease>> {
-        Ok(vec![])
     }
 }

@@ -94,14 +94,7 @@ impl Uplink {
 
     /// Removes the VLAN, unless somebody else uses it by now.
     pub(super) async fn down(&self, links: &Handle) -> Result<()> {
-        let Some(link) = self.found(links).await?.filter(|_| self.vlan.is_some()) else { return Ok(()) };
-        let addresses = links.addresses().await.map_err(from_netlink)?;
-        let used = link.controller.is_some() || addresses.iter().any(|a| a.link == link.index && !a.link_local);
-        let below = links.links().await.map_err(from_netlink)?.iter().any(|other| other.parent == Some(link.index));
-        if used || below || link.kind.as_deref() != Some("vlan") {
-            return Ok(());
-        }
-        links.delete_vlan(&link.name).await.map(drop).map_err(from_netlink)
+        if self.vlan.is_some() { release_vlan(links, self.link()?.as_str()).await } else { Ok(()) }
     }
 
     /// The link that is used, if it is here.
@@ -121,6 +114,18 @@ impl Uplink {
         let ports = all.iter().filter(|other| other.parent == Some(link.index) && other.kind.as_deref() == Some("macvlan"));
         Ok(NetworkState { ports: ports.map(|port| port.name.clone()).collect(), ..described(&link, &addresses) })
     }
+}
+
+/// Removes a VLAN that was made, when nothing lies on it any more. One with addresses is somebody else's.
+pub(crate) async fn release_vlan(links: &Handle, name: &str) -> Result<()> {
+    let Some(link) = links.link(name).await.map_err(from_netlink)? else { return Ok(()) };
+    let addresses = links.addresses().await.map_err(from_netlink)?;
+    let used = link.controller.is_some() || addresses.iter().any(|address| address.link == link.index && !address.link_local);
+    let below = links.links().await.map_err(from_netlink)?.iter().any(|other| other.parent == Some(link.index));
+    if used || below || link.kind.as_deref() != Some("vlan") {
+        return Ok(());
+    }
+    links.delete_vlan(name).await.map(drop).map_err(from_netlink)
 }
 
 /// Refuses an address that is wanted of the network, which gives out none.

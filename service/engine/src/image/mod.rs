@@ -99,7 +99,10 @@ fn question(action: Action, image: &str, project: &ProjectName, verb: &str) -> Q
 }
 
 /// The image behind an id.
-fn by_id(state: &State, id: ObjectId) -> Result<Arc<Image>> {
+///
+/// # Errors
+/// `NoSuchImage`.
+pub fn by_id(state: &State, id: ObjectId) -> Result<Arc<Image>> {
     state.images.get(&id).cloned().ok_or_else(|| Error::new(Kind::NoSuchImage, "the image does not exist any more"))
 }
 

@@ -28,7 +28,10 @@ fn question(name: &str, verb: &str) -> Question {
 }
 
 /// The network behind an id.
-fn by_id(state: &State, id: ObjectId) -> Result<Arc<Network>> {
+///
+/// # Errors
+/// `NoSuchNetwork`.
+pub fn by_id(state: &State, id: ObjectId) -> Result<Arc<Network>> {
     state.networks.get(&id).cloned().ok_or_else(|| Error::new(Kind::NoSuchNetwork, "the network does not exist any more"))
 }
 

@@ -40,10 +40,6 @@ impl Verb for Rename {
         Some(self.id)
     }
 
-    fn key(&self) -> Option<String> {
-        Some("network.create".to_owned())
-    }
-
     fn check(&self, state: &State) -> Result<()> {
         let network = by_id(state, self.id)?;
         if state.network(&network.project, &self.name).is_some() {

@@ -1,10 +1,10 @@
 //! `network.replace`: other keys and description for a network, on the host at once.
 
-use super::question;
+use super::{by_id, question};
+use crate::Result;
 use crate::ports::{NetworkRecords, Row, State, Write, same};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result};
 use async_trait::async_trait;
 use lxhost_model::config::{Config, check_text};
 use lxhost_model::{Network, ObjectId};
@@ -23,8 +23,7 @@ pub struct Replace {
 
 impl Replace {
     fn changed(&self, state: &State) -> Result<Network> {
-        let gone = || Error::new(Kind::NoSuchNetwork, "the network does not exist any more");
-        let mut network = Network::clone(state.networks.get(&self.id).ok_or_else(gone)?);
+        let mut network = Network::clone(by_id(state, self.id)?.as_ref());
         same(network.generation, self.expected.unwrap_or(network.generation), format_args!("network {}", network.name))?;
         self.config.iter().try_for_each(|(key, value)| check_text(key, value))?;
         network.config.clone_from(&self.config);

@@ -1,6 +1,6 @@
 //! `pool.delete`: a pool without instances is gone, with the images unpacked in it.
 
-use super::question;
+use super::{by_id, question};
 use crate::ports::{RowKey, State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
@@ -19,10 +19,6 @@ impl Delete {
     pub fn new(id: ObjectId) -> Self {
         Delete { id }
     }
-
-    fn pool(&self, state: &State) -> Result<Arc<Pool>> {
-        state.pools.get(&self.id).cloned().ok_or_else(|| Error::new(Kind::NoSuchPool, "the pool does not exist any more"))
-    }
 }
 
 #[async_trait]
@@ -32,7 +28,7 @@ impl Verb for Delete {
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {
-        let name = self.pool(state).map(|pool| pool.name.to_string()).unwrap_or_default();
+        let name = by_id(state, self.id).map(|pool| pool.name.to_string()).unwrap_or_default();
         vec![question(&name, self.name())]
     }
 
@@ -41,7 +37,7 @@ impl Verb for Delete {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        let pool = self.pool(state)?;
+        let pool = by_id(state, self.id)?;
         if let Some(instance) = state.instances.values().find(|instance| instance.pool == pool.name) {
             return Err(Error::new(Kind::InUse, format!("pool {} holds instance {}", pool.name, instance.name)));
         }
@@ -55,7 +51,7 @@ impl Verb for Delete {
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         self.check(&view.state)?;
-        let pool = Pool::clone(self.pool(&view.state)?.as_ref());
+        let pool = Pool::clone(by_id(&view.state, self.id)?.as_ref());
         let images = view.state.images.values().map(|image| image.fingerprint.clone());
         let mut steps: Vec<Step> = images.map(|image| Step::RemoveImageTree { pool: pool.clone(), image, used: false }).collect();
         steps.push(Step::TearDownPool(pool));

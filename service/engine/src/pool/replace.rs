@@ -1,6 +1,6 @@
 //! `pool.replace`: other keys and description for a pool. Where it lies cannot change.
 
-use super::question;
+use super::{by_id, question};
 use crate::ports::{Row, State, Write, same};
 use crate::verb::{Plan, Question, Verb, View};
 use crate::{Error, Kind, Result};
@@ -23,8 +23,7 @@ pub struct Replace {
 
 impl Replace {
     fn changed(&self, state: &State) -> Result<Pool> {
-        let gone = || Error::new(Kind::NoSuchPool, "the pool does not exist any more");
-        let mut pool = Pool::clone(state.pools.get(&self.id).ok_or_else(gone)?);
+        let mut pool = Pool::clone(by_id(state, self.id)?.as_ref());
         same(pool.generation, self.expected.unwrap_or(pool.generation), format_args!("pool {}", pool.name))?;
         self.config.iter().try_for_each(|(key, value)| check_text(key, value))?;
         let fixed = |key: &&String| !key.starts_with("user.");

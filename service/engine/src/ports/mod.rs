@@ -10,6 +10,7 @@ pub mod image;
 pub mod launcher;
 pub mod network;
 pub mod nic;
+mod record;
 pub mod resolver;
 pub mod sandbox;
 pub mod storage;

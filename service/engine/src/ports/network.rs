@@ -119,14 +119,19 @@ pub trait NetworkDriver: Send + Sync {
         Ok(())
     }
 
-    /// Forgets an instance's interface of that name inside; all of its interfaces without a name.
-    async fn leave(&self, network: &Network, instance: ObjectId, nic: Option<&str>) -> Result<()>;
+    /// Forgets an instance's interface of that name inside; all of its interfaces without a name. Nothing to do
+    /// where nothing is kept of them.
+    async fn leave(&self, _network: &Network, _instance: ObjectId, _nic: Option<&str>) -> Result<()> {
+        Ok(())
+    }
 
     /// How it stands on the host, beside `others`. Changes nothing.
     async fn state(&self, network: &Network, others: &[Arc<Network>]) -> Result<NetworkState>;
 
-    /// Leases there are now.
-    async fn leases(&self, network: &Network) -> Result<Vec<Lease>>;
+    /// Leases there are now; none where addresses are not given out.
+    async fn leases(&self, _network: &Network) -> Result<Vec<Lease>> {
+        Ok(vec![])
+    }
 }
 
 /// The registry of network drivers.

@@ -2,6 +2,7 @@
 //! they are acknowledged. Implemented by `store` (SQLite) and by `sim` (memory alone); both apply
 //! writes with [`State::apply`], so that the rules are the same.
 
+use super::record;
 use super::table::Table;
 use async_trait::async_trait;
 use lxhost_model::job::JobRow;
@@ -146,54 +147,29 @@ impl State {
     }
 
     fn insert(&mut self, row: Row) -> Result<Row> {
-        let taken = |what: String| Err(Error::new(Kind::AlreadyExists, format!("{what} exists already")));
-        match &row {
+        match row {
             Row::Instance(new) => {
                 let key = Arc::new((new.project.clone(), new.name.clone()));
                 if self.instances.contains_key(&new.id) || self.instance_names.contains_key(&key) {
-                    return taken(format!("instance {}", new.name));
+                    return Err(taken("instance", &new.name));
                 }
                 self.instance_names.insert(key, new.id);
                 self.instances.insert(new.id, Arc::new(new.clone()));
-            }
-            Row::Image(new) => {
-                if self.images.contains_key(&new.id) || self.image(&new.project, &new.fingerprint).is_some() {
-                    return taken(format!("image {}", new.fingerprint.short()));
-                }
-                self.images.insert(new.id, Arc::new(new.clone()));
-            }
-            Row::Network(new) => {
-                if self.networks.contains_key(&new.id) || self.network(&new.project, &new.name).is_some() {
-                    return taken(format!("network {}", new.name));
-                }
-                self.networks.insert(new.id, Arc::new(new.clone()));
-            }
-            Row::Acl(new) => {
-                if self.acls.contains_key(&new.id) || self.acl(&new.project, &new.name).is_some() {
-                    return taken(format!("ACL {}", new.name));
-                }
-                self.acls.insert(new.id, Arc::new(new.clone()));
-            }
-            Row::Profile(new) => {
-                if self.profiles.contains_key(&new.id) || self.profile(&new.project, &new.name).is_some() {
-                    return taken(format!("profile {}", new.name));
-                }
-                self.profiles.insert(new.id, Arc::new(new.clone()));
-            }
-            Row::Pool(new) => {
-                if self.pools.contains_key(&new.id) || self.pool(&new.name).is_some() {
-                    return taken(format!("pool {}", new.name));
-                }
-                self.pools.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Instance(new))
             }
             Row::Job(new) => {
                 if self.jobs.contains_key(&new.id) {
-                    return taken(format!("job {}", new.id));
+                    return Err(taken("job", new.id));
                 }
                 self.jobs.insert(new.id, Arc::new(new.clone()));
+                Ok(Row::Job(new))
             }
+            Row::Image(new) => record::insert(self, new),
+            Row::Network(new) => record::insert(self, new),
+            Row::Acl(new) => record::insert(self, new),
+            Row::Profile(new) => record::insert(self, new),
+            Row::Pool(new) => record::insert(self, new),
         }
-        Ok(row)
     }
 
     fn update(&mut self, row: Row) -> Result<Row> {
@@ -204,7 +180,7 @@ impl State {
                 let (before, after) = ((old.project.clone(), old.name.clone()), (new.project.clone(), new.name.clone()));
                 if before != after {
                     if self.instance_names.contains_key(&after) {
-                        return Err(Error::new(Kind::AlreadyExists, format!("instance {} exists already", new.name)));
+                        return Err(taken("instance", &new.name));
                     }
                     self.instance_names.remove(&Arc::new(before));
                     self.instance_names.insert(Arc::new(after), new.id);
@@ -213,48 +189,15 @@ impl State {
                 self.instances.insert(new.id, Arc::new(new.clone()));
                 Ok(Row::Instance(new))
             }
-            Row::Image(mut new) => {
-                let old = self.images.get(&new.id).ok_or_else(|| gone(Kind::NoSuchImage, new.fingerprint.short()))?;
-                same(old.generation, new.generation, new.fingerprint.short())?;
-                new.generation += 1;
-                self.images.insert(new.id, Arc::new(new.clone()));
-                Ok(Row::Image(new))
-            }
-            Row::Network(mut new) => {
-                let old = self.networks.get(&new.id).ok_or_else(|| gone(Kind::NoSuchNetwork, &new.name))?;
-                same(old.generation, new.generation, &new.name)?;
-                new.generation += 1;
-                self.networks.insert(new.id, Arc::new(new.clone()));
-                Ok(Row::Network(new))
-            }
-            Row::Acl(mut new) => {
-                let old = self.acls.get(&new.id).ok_or_else(|| gone(Kind::NoSuchAcl, &new.name))?;
-                same(old.generation, new.generation, &new.name)?;
-                if self.acl(&new.project, &new.name).is_some_and(|other| other.id != new.id) {
-                    return Err(Error::new(Kind::AlreadyExists, format!("ACL {} exists already", new.name)));
-                }
-                new.generation += 1;
-                self.acls.insert(new.id, Arc::new(new.clone()));
-                Ok(Row::Acl(new))
-            }
-            Row::Profile(mut new) => {
-                let old = self.profiles.get(&new.id).ok_or_else(|| gone(Kind::NoSuchProfile, &new.name))?;
-                same(old.generation, new.generation, &new.name)?;
-                new.generation += 1;
-                self.profiles.insert(new.id, Arc::new(new.clone()));
-                Ok(Row::Profile(new))
-            }
-            Row::Pool(mut new) => {
-                let old = self.pools.get(&new.id).ok_or_else(|| gone(Kind::NoSuchPool, &new.name))?;
-                same(old.generation, new.generation, &new.name)?;
-                new.generation += 1;
-                self.pools.insert(new.id, Arc::new(new.clone()));
-                Ok(Row::Pool(new))
-            }
             Row::Job(new) => {
                 self.jobs.insert(new.id, Arc::new(new.clone()));
                 Ok(Row::Job(new))
             }
+            Row::Image(new) => record::update(self, new),
+            Row::Network(new) => record::update(self, new),
+            Row::Acl(new) => record::update(self, new),
+            Row::Profile(new) => record::update(self, new),
+            Row::Pool(new) => record::update(self, new),
         }
     }
 
@@ -326,7 +269,11 @@ impl State {
     }
 }
 
-fn gone(kind: Kind, what: impl std::fmt::Display) -> Error {
+pub(super) fn taken(noun: &str, name: impl std::fmt::Display) -> Error {
+    Error::new(Kind::AlreadyExists, format!("{noun} {name} exists already"))
+}
+
+pub(super) fn gone(kind: Kind, what: impl std::fmt::Display) -> Error {
     Error::new(kind, format!("{what} does not exist any more"))
 }
 

@@ -20,7 +20,10 @@ fn question(action: Action, profile: &str, verb: &str) -> Question {
 }
 
 /// The profile behind an id.
-fn by_id(state: &State, id: ObjectId) -> Result<Arc<Profile>> {
+///
+/// # Errors
+/// `NoSuchProfile`.
+pub fn by_id(state: &State, id: ObjectId) -> Result<Arc<Profile>> {
     state.profiles.get(&id).cloned().ok_or_else(|| Error::new(Kind::NoSuchProfile, "the profile does not exist any more"))
 }
 

@@ -6,9 +6,9 @@ use super::job::value;
 use super::options::{self, Options};
 use super::rows::object;
 use lxhost_dbus::wire::Values;
-use lxhost_engine::image::{AddAlias, Delete, Export, RemoveAlias};
+use lxhost_engine::Result;
+use lxhost_engine::image::{AddAlias, Delete, Export, RemoveAlias, by_id};
 use lxhost_engine::ports::State;
-use lxhost_engine::{Error, Kind, Result};
 use lxhost_model::{Image as Record, ObjectId};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
@@ -43,8 +43,7 @@ pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<Has
 
 impl Image {
     fn record(&self) -> Result<Arc<Record>> {
-        let gone = || Error::new(Kind::NoSuchImage, "the image does not exist any more");
-        self.bus.engine.state().images.get(&self.id).cloned().ok_or_else(gone)
+        by_id(&self.bus.engine.state(), self.id)
     }
 }
 

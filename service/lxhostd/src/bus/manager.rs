@@ -39,11 +39,6 @@ pub(super) fn id_of(path: &ObjectPath<'_>) -> Result<ObjectId> {
 }
 
 impl Manager {
-    /// Answers for a job that was opened.
-    async fn job(&self, id: u32) -> Result<OwnedObjectPath> {
-        object(self.bus.publisher.job(&self.bus, id).await?)
-    }
-
     pub(super) fn spec(values: Values) -> Result<Spec> {
         let mut options = Options::new(values);
         let vm = match options.text("type")?.as_str() {
@@ -273,10 +268,8 @@ impl Manager {
         let name = if name.is_empty() { None } else { Some(name.parse()?) };
         let random = self.bus.engine.host().random();
         let verb = Create::new(project.parse()?, name, Self::source(source)?, Self::spec(spec)?, random)?;
-        let caller = self.bus.caller(&header).await?;
         let id = verb.id();
-        let job = self.bus.engine.submit(&caller, verb).await?;
-        Ok((object(path::instance(id))?, self.job(job).await?))
+        Ok((object(path::instance(id))?, self.bus.submit(&header, verb).await?))
     }
 
     #[zbus(out_args("job"))]
@@ -297,9 +290,7 @@ impl Manager {
         let properties = options.config("properties")?;
         options.done()?;
         let verb = image::Import::new(project.parse()?, files, aliases, properties, self.bus.engine.host().random())?;
-        let caller = self.bus.caller(&header).await?;
-        let job = self.bus.engine.submit(&caller, verb).await?;
-        Ok(self.job(job).await?)
+        self.bus.submit(&header, verb).await
     }
 
     #[zbus(out_args("job"))]
@@ -315,9 +306,7 @@ impl Manager {
         let aliases = options.parsed_list("aliases")?.unwrap_or_default();
         options.done()?;
         let verb = image::Pull::new(self.bus.engine.ports(), project.parse()?, remote, name, aliases)?;
-        let caller = self.bus.caller(&header).await?;
-        let job = self.bus.engine.submit(&caller, verb).await?;
-        Ok(self.job(job).await?)
+        self.bus.submit(&header, verb).await
     }
 
     #[zbus(out_args("network", "job"))]
@@ -335,10 +324,8 @@ impl Manager {
         options.done()?;
         let verb = network::Create::new(self.bus.engine.ports(), project.parse()?, name.parse()?, kind, config)?;
         let verb = verb.described(description)?;
-        let caller = self.bus.caller(&header).await?;
         let id = verb.id();
-        let job = self.bus.engine.submit(&caller, verb).await?;
-        Ok((object(path::network(id))?, self.job(job).await?))
+        Ok((object(path::network(id))?, self.bus.submit(&header, verb).await?))
     }
 
     #[zbus(out_args("pool", "job"))]
@@ -354,10 +341,8 @@ impl Manager {
         let description = options.text("description")?;
         options.done()?;
         let verb = pool::Create::new(self.bus.engine.ports(), name.parse()?, driver, config).await?.described(description)?;
-        let caller = self.bus.caller(&header).await?;
         let id = verb.id();
-        let job = self.bus.engine.submit(&caller, verb).await?;
-        Ok((object(path::pool(id))?, self.job(job).await?))
+        Ok((object(path::pool(id))?, self.bus.submit(&header, verb).await?))
     }
 
     #[zbus(name = "CreateACL", out_args("acl"))]
@@ -442,7 +427,7 @@ impl Manager {
         let instances = instances.iter().map(|path| id_of(path)).collect::<Result<Vec<_>>>()?;
         let caller = self.bus.caller(&header).await?;
         let job = self.bus.engine.bulk(&caller, Bulk { verb, instances }).await?;
-        Ok(self.job(job).await?)
+        Ok(self.bus.job(job).await?)
     }
 
     #[zbus(out_args("permissions"))]

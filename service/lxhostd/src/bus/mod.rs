@@ -81,7 +81,12 @@ impl Bus {
     async fn submit(&self, header: &Header<'_>, verb: impl Verb) -> Result<OwnedObjectPath, Failure> {
         let caller = self.caller(header).await?;
         let job = self.engine.submit(&caller, verb).await?;
-        Ok(rows::object(self.publisher.job(self, job).await?)?)
+        Ok(self.job(job).await?)
+    }
+
+    /// The path of a job that was opened; the object is there.
+    async fn job(&self, id: u32) -> Result<OwnedObjectPath, Error> {
+        rows::object(self.publisher.job(self, id).await?)
     }
 }
 

@@ -6,9 +6,9 @@ use super::job::{described, value};
 use super::options::{self, Options};
 use super::rows;
 use lxhost_dbus::wire::{Config, LeaseRow, Values};
-use lxhost_engine::network::{Delete, Rename, Replace, users};
+use lxhost_engine::network::{Delete, Rename, Replace, by_id, users};
 use lxhost_engine::ports::{NetworkState, State};
-use lxhost_engine::{Engine, Error, Kind, Question, Result};
+use lxhost_engine::{Engine, Question, Result};
 use lxhost_model::config::is_on;
 use lxhost_model::{Action, Network as Record, ObjectId};
 use std::collections::HashMap;
@@ -72,8 +72,7 @@ fn fields(record: &Record, state: NetworkState, users: Vec<String>) -> Result<Va
 
 impl Network {
     fn record(&self) -> Result<Arc<Record>> {
-        let gone = || Error::new(Kind::NoSuchNetwork, "the network does not exist any more");
-        self.bus.engine.state().networks.get(&self.id).cloned().ok_or_else(gone)
+        by_id(&self.bus.engine.state(), self.id)
     }
 }
 

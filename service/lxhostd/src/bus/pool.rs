@@ -5,9 +5,9 @@ use super::error::Failure;
 use super::job::described;
 use super::options::{self, Options};
 use lxhost_dbus::wire::{Config, Values};
-use lxhost_engine::pool::{Delete, Replace};
+use lxhost_engine::pool::{Delete, Replace, by_id};
 use lxhost_engine::ports::State;
-use lxhost_engine::{Error, Kind, Question, Result};
+use lxhost_engine::{Question, Result};
 use lxhost_model::{Action, ObjectId, Pool as Record};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,8 +27,7 @@ pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<Has
 
 impl Pool {
     fn record(&self) -> Result<Arc<Record>> {
-        let gone = || Error::new(Kind::NoSuchPool, "the pool does not exist any more");
-        self.bus.engine.state().pools.get(&self.id).cloned().ok_or_else(gone)
+        by_id(&self.bus.engine.state(), self.id)
     }
 }
 

@@ -8,8 +8,8 @@ use super::rows::object;
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
 use lxhost_engine::ports::State;
-use lxhost_engine::profile::{Delete, Replace};
-use lxhost_engine::{Error, Kind, Question, Result};
+use lxhost_engine::profile::{Delete, Replace, by_id};
+use lxhost_engine::{Question, Result};
 use lxhost_model::{Action, ObjectId, Profile as Record};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,8 +29,7 @@ pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<Has
 
 impl Profile {
     fn record(&self) -> Result<Arc<Record>> {
-        let gone = || Error::new(Kind::NoSuchProfile, "the profile does not exist any more");
-        self.bus.engine.state().profiles.get(&self.id).cloned().ok_or_else(gone)
+        by_id(&self.bus.engine.state(), self.id)
     }
 }
 
