@@ -5,9 +5,10 @@
 use crate::config::{Config, check_text};
 use crate::name::{AclName, ProjectName, quoted};
 use crate::{Error, Kind, ObjectId, Timestamp};
+use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 /// Most rules of one ACL in one direction.
@@ -290,25 +291,14 @@ fn addresses(item: &str) -> Option<(IpAddr, IpAddr)> {
         let (first, last): (IpAddr, IpAddr) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         return (first.is_ipv4() == last.is_ipv4() && first <= last).then_some((first, last));
     }
-    let Some((address, length)) = item.split_once('/') else { return item.parse().ok().map(|address| (address, address)) };
-    let length: u32 = length.parse().ok()?;
-    match address.parse().ok()? {
-        IpAddr::V4(address) => {
-            let rest = u32::MAX.checked_shr(length).filter(|_| length <= 32).or((length == 32).then_some(0))?;
-            let first = u32::from(address) & !rest;
-            Some((Ipv4Addr::from(first).into(), Ipv4Addr::from(first | rest).into()))
-        }
-        IpAddr::V6(address) => {
-            let rest = u128::MAX.checked_shr(length).filter(|_| length <= 128).or((length == 128).then_some(0))?;
-            let first = u128::from(address) & !rest;
-            Some((Ipv6Addr::from(first).into(), Ipv6Addr::from(first | rest).into()))
-        }
-    }
+    let network: IpNet = item.parse().or_else(|_| item.parse().map(IpAddr::into)).ok()?;
+    Some((network.network(), network.broadcast()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn read(keys: &[(&str, &str)]) -> Result<Rule, Error> {
         Rule::read(&keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())

@@ -31,6 +31,14 @@ impl Direction {
             Direction::Egress => "egress",
         }
     }
+
+    /// The rules of an ACL for it.
+    fn of(self, acl: &Acl) -> &[RuleKeys] {
+        match self {
+            Direction::Ingress => &acl.ingress,
+            Direction::Egress => &acl.egress,
+        }
+    }
 }
 
 /// Subnets by the ACLs that the networks which have them carry.
@@ -61,16 +69,10 @@ pub(super) fn chain(bridge: &Settings, direction: Direction) -> String {
 pub(super) fn rules(bridge: &Settings, direction: Direction, acls: &[Arc<Acl>], groups: &Groups) -> Vec<String> {
     let mut lines = vec!["ct state established,related return".to_owned()];
     lines.extend(owed(direction).map(str::to_owned));
-    let of = |acl: &Acl| -> Vec<RuleKeys> {
-        match direction {
-            Direction::Ingress => acl.ingress.clone(),
-            Direction::Egress => acl.egress.clone(),
-        }
-    };
     let mut rules = Vec::new();
     for acl in acls.iter().filter(|acl| bridge.acls.names.contains(&acl.name)) {
         // What an older version took and this one does not is left out; the default is to refuse.
-        rules.extend(of(acl).iter().filter_map(|keys| Rule::read(keys).ok()).map(|rule| (acl.name.clone(), rule)));
+        rules.extend(direction.of(acl).iter().filter_map(|keys| Rule::read(keys).ok()).map(|rule| (acl.name.clone(), rule)));
     }
     rules.sort_by_key(|(_, rule)| rule.action);
     for (name, rule) in rules.iter().filter(|(_, rule)| rule.enabled) {

@@ -10,7 +10,7 @@ const MAX_ACLS: usize = 32;
 
 /// What becomes of traffic that no rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Default {
+pub(crate) struct DefaultRule {
     /// What is done.
     pub(crate) action: Action,
     /// Whether it is logged.
@@ -23,9 +23,9 @@ pub(crate) struct Carried {
     /// Their names.
     pub(crate) names: Vec<AclName>,
     /// For what goes to instances.
-    pub(crate) ingress: Default,
+    pub(crate) ingress: DefaultRule,
     /// For what comes from them.
-    pub(crate) egress: Default,
+    pub(crate) egress: DefaultRule,
 }
 
 /// The ACLs that `network` carries.
@@ -41,7 +41,7 @@ pub(super) fn read(network: &Network) -> Result<Carried> {
     Ok(Carried { names, ingress: of("ingress")?, egress: of("egress")? })
 }
 
-fn default(config: &Config, direction: &str) -> Result<Default> {
+fn default(config: &Config, direction: &str) -> Result<DefaultRule> {
     let get = |what: &str| {
         let key = format!("security.acls.default.{direction}.{what}");
         config.get(&key).map(|value| (key, value))
@@ -55,5 +55,5 @@ fn default(config: &Config, direction: &str) -> Result<Default> {
         Some((key, value)) => parse_bool(value)
             .ok_or_else(|| Error::new(Kind::InvalidConfig, format!("network key {}: expected true or false", quoted(&key))))?,
     };
-    Ok(Default { action, logged })
+    Ok(DefaultRule { action, logged })
 }
