@@ -21,6 +21,7 @@ async fn an_instance_is_made_started_used_stopped_and_deleted() {
     assert_eq!(text(&end.output["name"]), "c1");
     assert_eq!(OwnedObjectPath::try_from(end.output["instance"].try_clone().unwrap()).unwrap(), path);
     assert_eq!(manager.get_instance("default", "c1").await.unwrap(), path);
+    assert_eq!(manager.get_instance("", "c1").await.unwrap(), path, "no project is the default one");
     assert_eq!(client.states().await, [("c1".to_owned(), "stopped".to_owned())]);
 
     let instance = client.instance(&path).await;

@@ -32,6 +32,11 @@ fn lookup<T: std::str::FromStr<Err = Error>>(name: &str, kind: Kind, noun: &str)
     name.parse().map_err(|_| Error::new(kind, format!("{noun} {} does not exist", lxhost_model::name::quoted(name))))
 }
 
+/// A project from the wire; nothing is the default one.
+fn project_of(name: &str) -> Result<ProjectName> {
+    if name.is_empty() { Ok(ProjectName::default()) } else { name.parse() }
+}
+
 /// The id at the end of a path of ours.
 pub(super) fn id_of(path: &ObjectPath<'_>) -> Result<ObjectId> {
     let bad = || Error::new(Kind::NoSuchInstance, format!("{} is no instance", lxhost_model::name::quoted(path.as_str())));
@@ -103,24 +108,22 @@ impl Manager {
     #[zbus(out_args("instance"))]
     async fn get_instance(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
         let state = self.bus.engine.state();
-        let gone = || Error::new(Kind::NoSuchInstance, not_found(&state, name));
-        let found = match (project.parse(), name.parse()) {
-            (Ok(project), Ok(name)) => state.instance(&project, &name),
-            _ => None,
-        };
+        let project = project_of(project)?;
+        let gone = || Error::new(Kind::NoSuchInstance, not_found(&state, &project, name));
+        let found = name.parse().ok().and_then(|name| state.instance(&project, &name));
         Ok(object(path::instance(found.ok_or_else(gone)?.id))?)
     }
 
     #[zbus(out_args("image"))]
     async fn get_image(&self, project: &str, alias_or_fingerprint: &str) -> Result<OwnedObjectPath, Failure> {
-        let project = lookup(project, Kind::NoSuchProject, "project")?;
+        let project = project_of(project)?;
         let image = image::find(&self.bus.engine.state(), &project, alias_or_fingerprint)?;
         Ok(object(path::image(&image.fingerprint))?)
     }
 
     #[zbus(out_args("network"))]
     async fn get_network(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
-        let project = lookup(project, Kind::NoSuchProject, "project")?;
+        let project = project_of(project)?;
         let state = self.bus.engine.state();
         let gone = || Error::new(Kind::NoSuchNetwork, format!("network {} does not exist", lxhost_model::name::quoted(name)));
         let network = state.network(&project, &lookup(name, Kind::NoSuchNetwork, "network")?).ok_or_else(gone)?;
@@ -129,7 +132,7 @@ impl Manager {
 
     #[zbus(name = "GetACL", out_args("acl"))]
     async fn get_acl(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
-        let project = lookup(project, Kind::NoSuchProject, "project")?;
+        let project = project_of(project)?;
         let state = self.bus.engine.state();
         let gone = || Error::new(Kind::NoSuchAcl, format!("ACL {} does not exist", lxhost_model::name::quoted(name)));
         let acl = state.acl(&project, &lookup(name, Kind::NoSuchAcl, "ACL")?).ok_or_else(gone)?;
@@ -138,7 +141,7 @@ impl Manager {
 
     #[zbus(out_args("profile"))]
     async fn get_profile(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
-        let project = lookup(project, Kind::NoSuchProject, "project")?;
+        let project = project_of(project)?;
         let state = self.bus.engine.state();
         let gone = || Error::new(Kind::NoSuchProfile, format!("profile {} does not exist", lxhost_model::name::quoted(name)));
         let profile = state.profile(&project, &lookup(name, Kind::NoSuchProfile, "profile")?).ok_or_else(gone)?;
@@ -267,7 +270,7 @@ impl Manager {
         options::none(options)?;
         let name = if name.is_empty() { None } else { Some(name.parse()?) };
         let random = self.bus.engine.host().random();
-        let verb = Create::new(project.parse()?, name, Self::source(source)?, Self::spec(spec)?, random)?;
+        let verb = Create::new(project_of(project)?, name, Self::source(source)?, Self::spec(spec)?, random)?;
         let id = verb.id();
         Ok((object(path::instance(id))?, self.bus.submit(&header, verb).await?))
     }
@@ -289,7 +292,7 @@ impl Manager {
         let aliases = options.parsed_list("aliases")?.unwrap_or_default();
         let properties = options.config("properties")?;
         options.done()?;
-        let verb = image::Import::new(project.parse()?, files, aliases, properties, self.bus.engine.host().random())?;
+        let verb = image::Import::new(project_of(project)?, files, aliases, properties, self.bus.engine.host().random())?;
         self.bus.submit(&header, verb).await
     }
 
@@ -305,7 +308,7 @@ impl Manager {
         let mut options = Options::new(options);
         let aliases = options.parsed_list("aliases")?.unwrap_or_default();
         options.done()?;
-        let verb = image::Pull::new(self.bus.engine.ports(), project.parse()?, remote, name, aliases)?;
+        let verb = image::Pull::new(self.bus.engine.ports(), project_of(project)?, remote, name, aliases)?;
         self.bus.submit(&header, verb).await
     }
 
@@ -322,7 +325,7 @@ impl Manager {
         let mut options = Options::new(options);
         let description = options.text("description")?;
         options.done()?;
-        let verb = network::Create::new(self.bus.engine.ports(), project.parse()?, name.parse()?, kind, config)?;
+        let verb = network::Create::new(self.bus.engine.ports(), project_of(project)?, name.parse()?, kind, config)?;
         let verb = verb.described(description)?;
         let id = verb.id();
         Ok((object(path::network(id))?, self.bus.submit(&header, verb).await?))
@@ -363,7 +366,7 @@ impl Manager {
         let host = self.bus.engine.host();
         let acl = Acl {
             id: ObjectId::from_random(host.random()),
-            project: project.parse()?,
+            project: project_of(project)?,
             name: name.parse()?,
             description,
             config,
@@ -395,7 +398,7 @@ impl Manager {
         let host = self.bus.engine.host();
         let profile = Profile {
             id: ObjectId::from_random(host.random()),
-            project: project.parse()?,
+            project: project_of(project)?,
             name: name.parse()?,
             description,
             config,
@@ -499,8 +502,8 @@ impl Manager {
 }
 
 /// That an instance does not exist, and which may have been meant.
-fn not_found(state: &lxhost_engine::ports::State, name: &str) -> String {
-    let names = state.instance_names.keys().map(|key| key.1.as_str());
+fn not_found(state: &lxhost_engine::ports::State, project: &ProjectName, name: &str) -> String {
+    let names = state.instance_names.keys().filter(|key| key.0 == *project).map(|key| key.1.as_str());
     let hint = lxhost_model::config::nearest(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     format!("instance {} does not exist{hint}", lxhost_model::name::quoted(name))
 }
