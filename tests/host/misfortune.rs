@@ -31,9 +31,7 @@ fn a_host_that_does_not_boot_is_given_up_and_says_why(stage: &Stage) -> Result<(
     let said = format!("{:#}", said.err().context("a host without systemd came up")?);
     ensure!(said.contains("console"), "{said}");
     ensure!(start.elapsed() < stage.host.patience(Duration::from_secs(30)), "{:?}", start.elapsed());
-    let left = processes_naming(&layer.path().to_string_lossy())?;
-    ensure!(left.is_none(), "a process is left: {left:?}");
-    Ok(())
+    nothing_is_left(&layer.path().to_string_lossy())
 }
 
 fn a_tool_that_is_missing_is_named(stage: &Stage) -> Result<()> {
@@ -80,8 +78,7 @@ fn fails(harness: &mut Command) -> Result<String> {
     let output = harness.wait_with_output()?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
-    let left = processes_naming(&id)?;
-    ensure!(left.is_none(), "a process is left: {left:?}");
+    nothing_is_left(&id)?;
     Ok(said)
 }
 
@@ -98,15 +95,22 @@ fn a_killed_harness_leaves_no_process_and_no_mount(stage: &Stage) -> Result<()> 
     }
     harness.kill()?;
     harness.wait()?;
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while let Some(left) = processes_naming(&id)? {
-        ensure!(Instant::now() < deadline, "a process is left: {left}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    nothing_is_left(&id)?;
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     ensure!(!mounts.contains(&id), "a mount is left: {mounts}");
     lxhost_tests::host::sweep(&stage.cache)?;
     ensure!(!directory.exists(), "{} is left", directory.display());
+    Ok(())
+}
+
+/// Waits for the end of the machine's processes that have `id` in their command lines: what is killed with its
+/// parent may be a moment behind it.
+fn nothing_is_left(id: &str) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Some(left) = processes_naming(id)? {
+        ensure!(Instant::now() < deadline, "a process is left: {left}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     Ok(())
 }
 
