@@ -1,6 +1,6 @@
-//! Links, addresses, routes, rules and neighbours of this host by rtnetlink: a file for each kind, and one
-//! that says what changes. Asynchronous; what is called `ensure_` may find its work done. Usable without
-//! the rest of lxhost. Depends on `rtnetlink` (whose types stay inside) and tokio; called by
+//! Links, addresses, routes, rules and neighbours of this host by rtnetlink: a file for each kind, one that says what
+//! changes, and one that says it of the packet filter. Asynchronous; what is called `ensure_` may find its work done.
+//! Usable without the rest of lxhost. Depends on `rtnetlink` (whose types stay inside) and tokio; called by
 //! `drivers/network` and `host`.
 
 mod address;
@@ -8,6 +8,7 @@ mod bridge;
 mod dummy;
 mod elsewhere;
 mod error;
+mod filter;
 mod handle;
 mod link;
 mod macvlan;
@@ -26,6 +27,7 @@ pub use address::Address;
 pub use bridge::Bridge;
 pub use dummy::Dummy;
 pub use error::{Error, Result};
+pub use filter::{FilterChange, FilterPart, FilterWatch};
 pub use handle::Handle;
 pub use link::{Counters, Link};
 pub use macvlan::{Shared, Sharing};

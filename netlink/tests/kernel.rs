@@ -5,7 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are tests
 
 use lxhost_netlink::{
-    Bridge, Change, Done, Dummy, Error, Handle, Neighbour, PortVlans, Rule, Shared, Sharing, StaticRoute, Tag, Vlan, Vxlan, Watch,
+    Bridge, Change, Done, Dummy, Error, FilterPart, FilterWatch, Handle, Neighbour, PortVlans, Rule, Shared, Sharing,
+    StaticRoute, Tag, Vlan, Vxlan, Watch,
 };
 use std::process::{Child, Command, Stdio};
 
@@ -362,4 +363,27 @@ async fn a_watch_hears_of_links_addresses_and_routes_that_come_and_go() {
             Change::AddressGone(_) | Change::RouteGone(_) => {}
         }
     }
+}
+
+#[tokio::test]
+async fn a_watch_of_the_filter_hears_who_flushes_a_table() {
+    let Some(_) = own_namespace() else { return };
+    let nft = |words: &str| {
+        let mut child = Command::new("nft").arg(words).spawn().unwrap();
+        (child.id(), child.wait().unwrap().success())
+    };
+    if !nft("add table inet ours").1 {
+        println!("skipped: there is no nft here");
+        return;
+    }
+    let mut watch = FilterWatch::open().unwrap();
+    let (maker, _) = nft("add chain inet ours one; add rule inet ours one accept");
+    let change = watch.next().await.unwrap();
+    let part = |chain: Option<&str>, gone| FilterPart { table: "ours".into(), chain: chain.map(Into::into), gone };
+    assert_eq!((change.by, change.program.as_str()), (maker, "nft"));
+    assert_eq!(change.parts, [part(Some("one"), false)].into());
+    let (flusher, _) = nft("flush ruleset");
+    let change = watch.next().await.unwrap();
+    assert_eq!(change.by, flusher);
+    assert!(change.parts.contains(&part(None, true)) && change.parts.contains(&part(Some("one"), true)), "{change:?}");
 }

@@ -22,6 +22,7 @@ pub(crate) const SUITE: Suite = suite!(
         this_host_resolves_names_of_instances,
         an_interface_is_shared_or_given_away,
         a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests,
+        rules_that_somebody_flushes_come_back_once_and_at_once,
         a_route_that_overlaps_later_is_told_of,
         a_name_server_that_is_killed_again_and_again_comes_back,
         who_holds_the_port_of_a_name_server_is_named,
@@ -315,6 +316,30 @@ fn a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests(
             Ok((bridges.contains("lxbr0:") && !bridges.contains("lost:")).then_some(()))
         })?;
     }
+    Ok(())
+}
+
+fn rules_that_somebody_flushes_come_back_once_and_at_once(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    stage.lxctl("network acl create drift").succeed()?;
+    stage.lxctl("network acl rule add drift egress action=reject destination=192.0.2.77").succeed()?;
+    stage.lxctl("network set lxbr0 security.acls=drift").succeed()?;
+    let rules = || Ok::<_, anyhow::Error>(stage.host.command(["nft", "list", "ruleset"]).output()?.stdout_text());
+    let said = || {
+        let journal = stage.host.succeed(["journalctl", "-u", "lxhostd", "-b", "--no-pager"])?;
+        Ok::<_, anyhow::Error>(journal.matches("its rules for networks are written again").count())
+    };
+    let (before, times) = (rules()?, said()?);
+    ensure!(before.contains("masquerade") && before.contains("192.0.2.77") && before.contains("table bridge lxhost"), "{before}");
+    for (round, deed) in ["flush ruleset", "delete table inet lxhost", "flush table bridge lxhost"].iter().enumerate() {
+        stage.host.succeed(["nft", deed])?;
+        let back = || Ok((rules()?.lines().count() == before.lines().count()).then_some(()));
+        stage.eventually(&format!("NAT, ACL and guards after {deed}"), back)?;
+        stage.eventually("what the journal says", || Ok((said()? == times + round + 1).then_some(())))?;
+    }
+    stage.lxctl("network unset lxbr0 security.acls").succeed()?;
+    stage.lxctl("network acl delete drift").succeed()?;
+    ensure!(said()? == times + 3, "the daemon was woken by changes of its own");
     Ok(())
 }
 

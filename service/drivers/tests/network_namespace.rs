@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, Resolver, Units};
+use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, Resolver, Units};
 use lxhost_model::{Kind, Network, ObjectId, Result};
 use lxhost_netlink::Handle;
 use std::process::Command;
@@ -46,6 +46,7 @@ impl Resolver for Nobody {
 
 struct World {
     links: Handle,
+    kinds: Networks,
     driver: Arc<dyn NetworkDriver>,
     _dir: tempfile::TempDir,
 }
@@ -74,7 +75,7 @@ async fn world() -> Option<World> {
         run_dir,
         state_dir,
     });
-    Some(World { driver: kinds.driver("bridge").unwrap(), links, _dir: dir })
+    Some(World { driver: kinds.driver("bridge").unwrap(), kinds, links, _dir: dir })
 }
 
 fn record(name: &str, seed: u8, keys: &[(&str, &str)]) -> Network {
@@ -204,4 +205,41 @@ async fn a_bridge_that_was_flushed_or_renamed_is_seen_and_made_right_again() {
         assert!(world.driver.is_up(&network).await.unwrap(), "{argv:?}");
     }
     assert!(!world.links.link_exists("other").await.unwrap(), "it has its own name again");
+}
+
+#[tokio::test]
+async fn rules_that_somebody_flushes_are_seen_and_written_again_and_our_own_changes_are_not() {
+    let Some(world) = world().await else { return };
+    let changes = async || {
+        let mut seen = Vec::new();
+        while let Ok(change) = tokio::time::timeout(std::time::Duration::from_millis(200), world.kinds.next_change()).await {
+            seen.push(change.unwrap());
+        }
+        seen
+    };
+    assert_eq!(changes().await, []);
+    let nft = |words: &str| {
+        let output = Command::new("nft").args(words.split(' ')).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    // Docker's chain, as it is before any rule of ours.
+    for words in ["add table ip filter", "add chain ip filter DOCKER-USER"] {
+        assert!(nft(words).0, "{words}");
+    }
+    let network = world.made("outer", &[("parent", "lan0"), ("ipv6.address", "none")]).await.unwrap();
+    let records = NetworkRecords::default().with(&network);
+    let ours = |changes: &[NetworkChange]| changes.iter().filter(|change| **change == NetworkChange::Firewall).count();
+    // The chain, and nothing of what we did.
+    assert_eq!(ours(&changes().await), 1);
+    let before = nft("list table inet lxhost");
+    assert!(before.0, "{before:?}");
+    for deed in ["flush ruleset", "delete table inet lxhost", "add rule inet lxhost input drop"] {
+        assert!(nft(deed).0, "{deed}");
+        assert_eq!(ours(&changes().await), 1, "{deed}");
+        world.kinds.restore_firewall(&records).await.unwrap();
+        assert_eq!(nft("list table inet lxhost"), before, "{deed}");
+        assert_eq!(ours(&changes().await), 0, "our own change after {deed}");
+    }
+    assert!(nft("add table inet other").0);
+    assert_eq!(ours(&changes().await), 0);
 }

@@ -1,9 +1,9 @@
-//! What the engine does about links and routes that change behind its back: networks that somebody deleted, flushed
-//! or renamed are brought up again, with the interfaces of the instances in them; subnets that somebody else came to
-//! use are told of. Called once, by `Engine::start`.
+//! What the engine does about links, routes and rules that change behind its back: networks that somebody deleted,
+//! flushed or renamed are brought up again, with the interfaces of the instances in them; a firewall that somebody
+//! flushed is written again; subnets that somebody else came to use are told of. Called once, by `Engine::start`.
 
 use crate::core::Core;
-use crate::network::Up;
+use crate::network::{FIREWALL, Up};
 use crate::ports::{NetworkChange, NetworkRecords};
 use lxhost_model::{Network, ObjectId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,31 +12,64 @@ use std::time::{Duration, Instant};
 
 /// How long changes are gathered: they come in bursts.
 const GATHER: Duration = Duration::from_millis(300);
-/// Repairs of one network within [`WINDOW`], before somebody is left to have it his way.
+/// The same when the firewall is open meanwhile.
+const GATHER_RULES: Duration = Duration::from_millis(30);
+/// Repairs of one network, or of the firewall, within [`WINDOW`], before somebody is left to have it his way.
 const REPAIRS: usize = 10;
 /// See [`REPAIRS`].
 const WINDOW: Duration = Duration::from_secs(60);
+/// When the firewall is tried again after that, or after a failure.
+const LATER: Duration = Duration::from_secs(10);
 
-/// What has been done and said about networks.
+/// What has been done and said.
 #[derive(Default)]
 struct Memory {
-    repairs: BTreeMap<ObjectId, Vec<Instant>>,
+    /// By network; those of the firewall without one.
+    repairs: BTreeMap<Option<ObjectId>, Vec<Instant>>,
     warnings: BTreeMap<ObjectId, Vec<String>>,
+    /// When the firewall is written again, after it was left alone.
+    later: Option<tokio::time::Instant>,
+}
+
+impl Memory {
+    /// Whether it may be repaired once more now.
+    fn may_repair(&mut self, what: Option<ObjectId>) -> bool {
+        let done = self.repairs.entry(what).or_default();
+        done.retain(|then| then.elapsed() < WINDOW);
+        let may = done.len() < REPAIRS;
+        if may {
+            done.push(Instant::now());
+        }
+        may
+    }
 }
 
 /// Follows changes for as long as the registry tells them.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut memory = Memory::default();
-    while let Some(first) = core.ports.networks.next_change().await {
-        let (mut links, mut routes) = (BTreeSet::new(), false);
+    loop {
+        let later = memory.later;
+        let first = tokio::select! {
+            change = core.ports.networks.next_change() => change,
+            () = tokio::time::sleep_until(later.unwrap_or_else(tokio::time::Instant::now)), if later.is_some() => {
+                Some(NetworkChange::Firewall)
+            }
+        };
+        let Some(first) = first else { return };
+        let (mut links, mut routes, mut rules) = (BTreeSet::new(), false, false);
         let mut take = |change| match change {
             NetworkChange::Link(name) => drop(links.insert(name)),
             NetworkChange::Routes => routes = true,
+            NetworkChange::Firewall => rules = true,
         };
+        let gather = if first == NetworkChange::Firewall { GATHER_RULES } else { GATHER };
         take(first);
-        let end = tokio::time::Instant::now() + GATHER;
+        let end = tokio::time::Instant::now() + gather;
         while let Ok(Some(change)) = tokio::time::timeout_at(end, core.ports.networks.next_change()).await {
             take(change);
+        }
+        if rules {
+            refill(&core, &mut memory).await;
         }
         for network in core.state().networks.values() {
             let Ok(driver) = core.ports.networks.driver(&network.kind) else { continue };
@@ -56,18 +89,34 @@ async fn repair(core: &Arc<Core>, network: &Arc<Network>, memory: &mut Memory) {
     if core.jobs.holds(network.id) || driver.is_up(network).await.unwrap_or(false) {
         return;
     }
-    let done = memory.repairs.entry(network.id).or_default();
-    done.retain(|then| then.elapsed() < WINDOW);
-    if done.len() >= REPAIRS {
+    if !memory.may_repair(Some(network.id)) {
         tracing::warn!(network = %network.name, "its interface is changed again and again; it is left as it is for a minute");
         return;
     }
-    done.push(Instant::now());
     tracing::warn!(network = %network.name, "somebody changed its interface; it is brought up again");
     let Ok(job) = core.open(0, Box::new(Up::new(network.clone()))) else { return };
     match core.jobs.outcome(job).await {
         Ok(_) => crate::step::replug(core, network).await,
         Err(error) => tracing::error!(network = %network.name, "it could not be brought up again: {error}"),
+    }
+}
+
+/// Writes the firewall's rules again, with the guards of interfaces.
+async fn refill(core: &Arc<Core>, memory: &mut Memory) {
+    memory.later = None;
+    if !memory.may_repair(None) {
+        tracing::warn!("the firewall is changed again and again; it is left as it is for a while");
+        memory.later = Some(tokio::time::Instant::now() + LATER);
+        return;
+    }
+    // Verbs that change it take turns, and the records say the truth in between.
+    let _turn = core.jobs.turn(Some(FIREWALL.to_owned())).await;
+    match core.ports.networks.restore_firewall(&NetworkRecords::of(&core.state())).await {
+        Ok(()) => tracing::warn!("somebody changed the firewall; its rules for networks are written again"),
+        Err(error) => {
+            tracing::error!("the firewall could not be written again: {error}");
+            memory.later = Some(tokio::time::Instant::now() + LATER);
+        }
     }
 }
 

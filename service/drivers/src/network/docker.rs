@@ -9,6 +9,8 @@ use serde_json::Value;
 use std::fmt::Write;
 
 const CHAIN: &str = "filter DOCKER-USER";
+/// The chain's name.
+pub(super) const USER: &str = "DOCKER-USER";
 /// Marks rules as ours; iptables shows it as a comment.
 const COMMENT: &str = "lxhost";
 
@@ -27,7 +29,7 @@ pub(crate) struct Rule {
 /// `Failed`, with what nft said.
 pub(super) async fn cooperate(bridges: &[Settings]) -> Result<()> {
     for family in ["ip", "ip6"] {
-        let Some(listing) = firewall::list(&["list", "chain", family, "filter", "DOCKER-USER"]).await? else { continue };
+        let Some(listing) = firewall::list(&["list", "chain", family, "filter", USER]).await? else { continue };
         let wanted = bridges.iter().filter(|bridge| match family {
             "ip" => bridge.ipv4.as_ref().is_some_and(|v| v.firewall && v.routing),
             _ => bridge.ipv6.as_ref().is_some_and(|v| v.firewall && v.routing),

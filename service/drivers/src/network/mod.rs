@@ -119,4 +119,8 @@ impl NetworkKinds for Networks {
     async fn firewall(&self, all: &NetworkRecords) -> Result<()> {
         self.bridge.firewall(all).await
     }
+
+    async fn restore_firewall(&self, all: &NetworkRecords) -> Result<()> {
+        self.bridge.restore_firewall(all).await
+    }
 }

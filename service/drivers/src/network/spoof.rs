@@ -214,11 +214,19 @@ impl Guards {
     /// # Errors
     /// `Failed`, with what nft said.
     pub(crate) async fn restore(&self) -> Result<()> {
-        let guards = self.kept()?;
+        let mut guards = self.kept()?;
         if guards.is_empty() && firewall::list(&["list", "table", "bridge", "lxhost"]).await?.is_none() {
             return Ok(());
         }
-        firewall::apply(&render(guards.values())?).await
+        loop {
+            firewall::apply(&render(guards.values())?).await?;
+            // Those that came meanwhile would be written over.
+            let now = self.kept()?;
+            if now == guards {
+                return Ok(());
+            }
+            guards = now;
+        }
     }
 
     fn kept(&self) -> Result<BTreeMap<PathBuf, Guard>> {

@@ -1,8 +1,9 @@
-//! What happens to the host's links and routes behind the networks' back, as far as it concerns them. Fed by
-//! `lxhost-netlink`'s watch; told to the engine through the registry.
+//! What happens to the host's links, routes and packet filter behind the networks' back, as far as it concerns them.
+//! Fed by `lxhost-netlink`'s watches; told to the engine through the registry.
 
+use super::{docker, firewall};
 use lxhost_engine::ports::NetworkChange;
-use lxhost_netlink::{Change, Handle, Route, Watch};
+use lxhost_netlink::{Change, FilterChange, FilterPart, FilterWatch, Handle, Route, Watch};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -11,28 +12,96 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// The kernel's table of its own addresses, which says nothing that links and addresses do not.
 const LOCAL: u32 = 255;
 
-/// An open watch, and the names of the links it has seen: a renamed link says its new name only.
+/// What is watched.
 #[derive(Default)]
 pub(super) struct Seen {
-    watch: Option<Watch>,
-    names: HashMap<u32, String>,
+    links: Links,
+    filter: Filter,
 }
 
 impl Seen {
     /// The next change that may concern a network.
-    pub(super) async fn next(&mut self, links: &Handle) -> NetworkChange {
+    pub(super) async fn next(&mut self, handle: &Handle) -> NetworkChange {
+        tokio::select! {
+            change = self.links.next(handle) => change,
+            () = self.filter.next() => NetworkChange::Firewall,
+        }
+    }
+}
+
+/// The packet filter.
+#[derive(Default)]
+struct Filter {
+    watch: Option<FilterWatch>,
+    /// A watch was there and has lost something.
+    missed: bool,
+    /// It has been said that there is none.
+    said: bool,
+}
+
+impl Filter {
+    /// Waits until somebody else has changed rules of ours.
+    async fn next(&mut self) {
         loop {
             let Some(watch) = &mut self.watch else {
-                match Watch::open() {
+                match FilterWatch::open() {
                     Ok(watch) => self.watch = Some(watch),
+                    Err(error) => {
+                        if !std::mem::replace(&mut self.said, true) {
+                            tracing::warn!(%error, "changes of the firewall are not seen");
+                        }
+                        tokio::time::sleep(AGAIN).await;
+                        continue;
+                    }
+                }
+                if std::mem::take(&mut self.missed) {
+                    return;
+                }
+                continue;
+            };
+            match watch.next().await {
+                Some(change) if !firewall::is_own(change.by) && is_ours(&change) => {
+                    let program: String = change.program.chars().filter(|c| !c.is_control()).collect();
+                    return tracing::info!(process = change.by, "{program} changed rules of the firewall that are ours");
+                }
+                Some(_) => {}
+                // Some were lost, so anything may have changed.
+                None => (self.watch, self.missed) = (None, true),
+            }
+        }
+    }
+}
+
+/// Whether a change is about tables of ours, or takes our rules from the chain that Docker has for others.
+fn is_ours(change: &FilterChange) -> bool {
+    let docker = |part: &FilterPart| part.chain.as_deref() == Some(docker::USER);
+    // A chain there that is new has none of our rules; so it is after all of them were flushed.
+    change.parts.iter().any(|part| part.table == firewall::TABLE || docker(part))
+}
+
+/// An open watch, and the names of the links it has seen: a renamed link says its new name only.
+#[derive(Default)]
+struct Links {
+    watch: Option<Watch>,
+    names: HashMap<u32, String>,
+}
+
+impl Links {
+    /// The next change that may concern a network.
+    async fn next(&mut self, links: &Handle) -> NetworkChange {
+        loop {
+            let Some(watch) = &mut self.watch else {
+                let watch = match Watch::open() {
+                    Ok(watch) => watch,
                     Err(error) => {
                         tracing::warn!(%error, "changes of links and routes are not seen");
                         tokio::time::sleep(AGAIN).await;
                         continue;
                     }
-                }
+                };
                 let all = links.links().await.unwrap_or_default();
                 self.names = all.into_iter().map(|link| (link.index, link.name)).collect();
+                self.watch = Some(watch);
                 continue;
             };
             let Some(change) = watch.next().await else {
@@ -83,6 +152,16 @@ fn leads_somewhere(route: &Route) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_of_others_concern_nobody() {
+        let change = |table: &str, chain: Option<&str>| {
+            let part = FilterPart { table: table.into(), chain: chain.map(Into::into), gone: true };
+            FilterChange { parts: [part].into(), ..FilterChange::default() }
+        };
+        assert!(is_ours(&change("lxhost", None)) && is_ours(&change("filter", Some("DOCKER-USER"))));
+        assert!(!is_ours(&change("filter", Some("FORWARD"))) && !is_ours(&change("firewalld", None)));
+    }
 
     #[test]
     fn routes_that_every_link_has_concern_nobody() {

@@ -84,6 +84,8 @@ pub enum NetworkChange {
     Link(String),
     /// Routes.
     Routes,
+    /// Rules of the firewall that are ours, by somebody else.
+    Firewall,
 }
 
 /// Networks of one type. Methods are idempotent.
@@ -167,4 +169,12 @@ pub trait NetworkKinds: Send + Sync {
     /// # Errors
     /// `Failed`, with what the firewall said; nothing is changed then.
     async fn firewall(&self, all: &NetworkRecords) -> Result<()>;
+
+    /// Writes them again after somebody else has changed them, and what guards the interfaces of instances.
+    ///
+    /// # Errors
+    /// As [`NetworkKinds::firewall`].
+    async fn restore_firewall(&self, all: &NetworkRecords) -> Result<()> {
+        self.firewall(all).await
+    }
 }

@@ -82,6 +82,14 @@ impl BridgeNetworks {
         let _alone = self.changes.lock().await;
         self.write_firewall(all).await
     }
+
+    /// The same after somebody else has changed it, with the guards of ports.
+    pub(super) async fn restore_firewall(&self, all: &NetworkRecords) -> Result<()> {
+        let _alone = self.changes.lock().await;
+        // One that cannot be written keeps nobody from the other.
+        let (rules, guards) = (self.write_firewall(all).await, self.guards.restore().await);
+        rules.and(guards)
+    }
 }
 
 #[async_trait]

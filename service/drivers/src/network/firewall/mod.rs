@@ -12,13 +12,33 @@ mod table;
 pub(crate) use table::render;
 
 use lxhost_model::{Error, Kind, Result};
+use std::collections::VecDeque;
 use std::process::{Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 /// Longest time for one transaction; nft waits for a lock when another program changes rules.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Name of our tables, one in each family that we need.
+pub(super) const TABLE: &str = "lxhost";
+/// Processes that [`is_own`] remembers: more than can have run since a change that is still to be heard of.
+const REMEMBERED: usize = 1024;
+/// Those that ran last, newest first.
+static OWN: Mutex<VecDeque<u32>> = Mutex::new(VecDeque::new());
+
+/// Whether a change of the packet filter is our own doing, by the process that the kernel names for it.
+pub(super) fn is_own(process: u32) -> bool {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner).contains(&process)
+}
+
+fn remember(process: u32) {
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    own.push_front(process);
+    own.truncate(REMEMBERED);
+}
 
 /// Runs a transaction; all of it takes effect, or nothing.
 ///
@@ -53,6 +73,7 @@ async fn nft(argv: &[&str], input: &str) -> Result<Output> {
             .kill_on_drop(true)
             .spawn()
             .map_err(|e| Error::io("run nft", &e))?;
+        nft.id().into_iter().for_each(remember);
         if let Some(mut stdin) = nft.stdin.take() {
             // When nft dies early, what it says on stderr is the better story.
             let _ = stdin.write_all(input.as_bytes()).await;
