@@ -336,6 +336,9 @@ pub trait Network {
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Leases there are now.
     fn list_leases(&self) -> zbus::Result<Vec<LeaseRow>>;
+    /// Its DHCP server gave, renewed or dropped a lease: `added`, `renewed` or `removed`.
+    #[zbus(signal)]
+    fn lease_changed(&self, mac: &str, address: &str, what: &str) -> zbus::Result<()>;
     /// Deletes it.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;

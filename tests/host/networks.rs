@@ -22,6 +22,7 @@ pub(crate) const SUITE: Suite = suite!(
         this_host_resolves_names_of_instances,
         an_interface_is_shared_or_given_away,
         a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests,
+        leases_are_signalled_when_they_are_given_renewed_and_dropped,
         rules_that_somebody_flushes_come_back_once_and_at_once,
         a_route_that_overlaps_later_is_told_of,
         a_name_server_that_is_killed_again_and_again_comes_back,
@@ -316,6 +317,32 @@ fn a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests(
             Ok((bridges.contains("lxbr0:") && !bridges.contains("lost:")).then_some(()))
         })?;
     }
+    Ok(())
+}
+
+fn leases_are_signalled_when_they_are_given_renewed_and_dropped(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    let watch = stage.host.command(["busctl", "monitor", "--json=short", "org.lxhost1"]).spawn()?;
+    stage.eventually("a monitor that hears", || {
+        stage.lxctl("network list-leases lxbr0").succeed()?;
+        Ok(watch.said().contains("ListLeases").then_some(()))
+    })?;
+    stage.lxctl("launch busybox leased").succeed()?;
+    let address = stage.address("leased")?;
+    let told = |what: &str| {
+        let said = watch.said();
+        said.lines().any(|line| line.contains("LeaseChanged") && line.contains(&address) && line.contains(what))
+    };
+    stage.eventually("that it was given", || Ok(told("added").then_some(())))?;
+    let property = watch.said().lines().any(|line| line.contains("PropertiesChanged") && line.contains(&address));
+    ensure!(property, "the instance's addresses: {}", watch.said());
+    // A lease ends at a full second, so the next one has to have begun.
+    stage.eventually("that it was renewed", || {
+        stage.exec("leased", ["udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "10", "-T", "1"]).succeed()?;
+        Ok(told("renewed").then_some(()))
+    })?;
+    stage.delete("leased")?;
+    stage.eventually("that it was dropped", || Ok(told("removed").then_some(())))?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod guest;
 mod input;
 mod introspection;
 mod jobs;
+mod leases;
 mod load;
 mod options;
 mod races;

@@ -90,6 +90,7 @@ impl Engine {
         tokio::spawn(crate::define::run(self.core.clone(), self.subscribe()));
         tokio::spawn(crate::supervise::run(self.core.clone()));
         tokio::spawn(crate::watch::run(self.core.clone()));
+        tokio::spawn(crate::leases::run(self.core.clone()));
     }
 
     /// Brings up again what should be up on this host: networks that somebody removed behind our back.

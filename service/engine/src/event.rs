@@ -3,6 +3,7 @@
 use crate::ports::{RowKey, State};
 use lxhost_model::ObjectId;
 use lxhost_model::job::JobId;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Something that happened.
@@ -19,6 +20,8 @@ pub enum Event {
     },
     /// Sub-state, leader or addresses of an instance changed.
     Live(ObjectId),
+    /// A network's server gave, renewed or dropped a lease.
+    Lease(LeaseEvent),
     /// A job was opened.
     JobNew(JobId),
     /// A job's phase or progress changed.
@@ -33,4 +36,17 @@ pub enum Event {
     ExecEnded(u32),
     /// An ended command was forgotten.
     ExecForgotten(u32),
+}
+
+/// What became of a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseEvent {
+    /// The network.
+    pub network: ObjectId,
+    /// Hardware address of the holder; empty where it is not known.
+    pub mac: String,
+    /// The address.
+    pub address: IpAddr,
+    /// `added`, `renewed` or `removed`.
+    pub what: &'static str,
 }

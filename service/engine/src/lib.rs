@@ -16,6 +16,7 @@ mod faults;
 pub mod image;
 pub mod instance;
 mod job;
+mod leases;
 mod live;
 mod names;
 pub mod network;
@@ -31,7 +32,7 @@ mod verb;
 mod watch;
 
 pub use crate::core::{Engine, Ports};
-pub use event::Event;
+pub use event::{Event, LeaseEvent};
 #[cfg(feature = "faults")]
 pub use faults::Decide;
 pub use job::{JobView, Output};

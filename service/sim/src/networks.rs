@@ -30,18 +30,21 @@ struct Cables {
     nics: BTreeMap<(ObjectId, String), Nic>,
     /// Numbers of rules in force, by ACL.
     rules: BTreeMap<ObjectId, usize>,
+    /// Interfaces of networks whose leases changed since somebody asked.
+    changed: BTreeSet<String>,
 }
 
 /// The networks of the simulated machine, and their one driver.
 #[derive(Debug, Clone)]
 pub struct SimNetworks {
     cables: Arc<Mutex<Cables>>,
+    leases: Arc<tokio::sync::Notify>,
     faults: Arc<Faults>,
 }
 
 impl SimNetworks {
     pub(crate) fn new(faults: Arc<Faults>) -> SimNetworks {
-        SimNetworks { cables: Arc::default(), faults }
+        SimNetworks { cables: Arc::default(), leases: Arc::default(), faults }
     }
 
     /// The address that the holder of `mac` has, in any network.
@@ -177,6 +180,8 @@ impl NetworkDriver for SimNetworks {
             expires: 0,
         });
         cables.nics.insert(key, Nic { instance: nic.instance, name: nic.name.clone(), lease });
+        cables.changed.insert(network.interface());
+        self.leases.notify_one();
         let digits: String = nic.mac.chars().filter(char::is_ascii_hexdigit).collect();
         let end = HostEnd { name: nic.nic.host_name.clone().unwrap_or_else(|| format!("sim{digits}")), ..HostEnd::default() };
         Ok(NicSpec::new(nic, NicKind::Bridged(Port { end, bridge: network.interface(), ..Port::default() })))
@@ -185,7 +190,10 @@ impl NetworkDriver for SimNetworks {
     async fn leave(&self, network: &Network, instance: ObjectId, name: Option<&str>) -> Result<()> {
         self.faults.pass("network.leave")?;
         let is_meant = |nic: &Nic| nic.instance == instance && name.is_none_or(|name| nic.name == name);
-        locked(&self.cables).nics.retain(|(holder, _), nic| *holder != network.id || !is_meant(nic));
+        let mut cables = locked(&self.cables);
+        cables.nics.retain(|(holder, _), nic| *holder != network.id || !is_meant(nic));
+        cables.changed.insert(network.interface());
+        self.leases.notify_one();
         Ok(())
     }
 
@@ -206,6 +214,16 @@ impl NetworkKinds for SimNetworks {
         match name {
             BRIDGE => Ok(Arc::new(self.clone())),
             _ => Err(Error::new(Kind::Unsupported, format!("there is no network type {}; there is {BRIDGE}", quoted(name)))),
+        }
+    }
+
+    async fn next_leases(&self) -> Option<String> {
+        loop {
+            let changed = locked(&self.cables).changed.pop_first();
+            match changed {
+                Some(interface) => return Some(interface),
+                None => self.leases.notified().await,
+            }
         }
     }
 

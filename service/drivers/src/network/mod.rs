@@ -73,6 +73,7 @@ pub struct Networks {
     physical: Arc<physical::PhysicalNetworks>,
     links: Handle,
     seen: tokio::sync::Mutex<watch::Seen>,
+    leases: tokio::sync::Mutex<bridge::notice::Notice>,
 }
 
 impl Networks {
@@ -81,6 +82,7 @@ impl Networks {
         Networks {
             links: surroundings.links.clone(),
             seen: Default::default(),
+            leases: bridge::notice::Notice::new(surroundings.state_dir.join("dnsmasq")).into(),
             bridge: Arc::new(bridge::BridgeNetworks::new(surroundings.clone())),
             macvlan: Arc::new(macvlan::MacvlanNetworks::new(surroundings.clone())),
             physical: Arc::new(physical::PhysicalNetworks::new(surroundings)),
@@ -110,6 +112,10 @@ impl NetworkKinds for Networks {
 
     async fn next_change(&self) -> Option<NetworkChange> {
         Some(self.seen.lock().await.next(&self.links).await)
+    }
+
+    async fn next_leases(&self) -> Option<String> {
+        Some(self.leases.lock().await.next().await)
     }
 
     fn names(&self) -> Vec<&'static str> {

@@ -161,6 +161,12 @@ pub trait NetworkKinds: Send + Sync {
         None
     }
 
+    /// The interface of the next network whose leases may not be what they were; `None` where nobody looks. Dropping the
+    /// future loses nothing.
+    async fn next_leases(&self) -> Option<String> {
+        None
+    }
+
     /// Names of all drivers.
     fn names(&self) -> Vec<&'static str>;
 

@@ -14,6 +14,7 @@ use lxhost_model::{Action, Network as Record, ObjectId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
 use zbus::wire::{OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Network {
@@ -144,6 +145,10 @@ impl Network {
         options::none(options)?;
         self.bus.submit(&header, Delete::new(self.id)).await
     }
+
+    /// `what` is `added`, `renewed` or `removed`.
+    #[zbus(signal)]
+    async fn lease_changed(emitter: &SignalEmitter<'_>, mac: &str, address: &str, what: &str) -> zbus::Result<()>;
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn id(&self) -> String {

@@ -5,6 +5,7 @@ use super::introspect::{Introspect, Node};
 use super::job::value;
 use super::log_control::LogControl;
 use super::manager::{Manager, ManagerSignals};
+use super::network::NetworkSignals;
 use super::{Bus, LogLevel, acl, exec, guest, image, instance, job, network, pool, profile};
 use lxhost_dbus::path;
 use lxhost_engine::ports::{RowKey, State};
@@ -301,6 +302,10 @@ impl Publisher {
                 let Some(record) = state.instances.get(&id) else { return Ok(()) };
                 let changed = instance::live_properties(record, self.engine.live(id).as_ref()).map_err(failed)?;
                 self.changed(path::instance(id), "org.lxhost1.Instance", changed).await
+            }
+            Event::Lease(lease) => {
+                let emitter = SignalEmitter::new(&self.connection, path::network(lease.network))?;
+                emitter.lease_changed(&lease.mac, &lease.address.to_string(), lease.what).await
             }
             Event::JobNew(id) => self.job_new(bus, id).await,
             Event::JobProgress(id) => self.job_progress(id).await,

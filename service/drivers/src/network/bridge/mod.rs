@@ -11,6 +11,7 @@ mod holder;
 pub(crate) mod leases;
 mod link;
 mod note;
+pub(super) mod notice;
 mod outside;
 pub(crate) mod release;
 pub(super) mod serve;
