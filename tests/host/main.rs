@@ -24,6 +24,7 @@ mod package;
 mod parts;
 mod polkit;
 mod power;
+mod proxies;
 mod refusal;
 mod road;
 mod terminal;
@@ -45,6 +46,7 @@ const SUITES: &[Suite] = &[
     networks::SUITE,
     acls::SUITE,
     nics::SUITE,
+    proxies::SUITE,
     outliving::SUITE,
     polkit::SUITE,
     bus::SUITE,

@@ -2,6 +2,7 @@
 //! its end. Started by lxhostd with one end of a sequenced-packet socket as standard input; speaks `lxhost-contract`.
 //!
 //! Single-threaded, no async runtime, little memory: it lives as long as its container, longer than the daemon.
+//! As `lxhost-runtime proxy` it is another process, one proxy of a container (`proxy`).
 //! A library so that fuzz targets reach its parsers (`hostile`); main.rs does nothing but call it.
 
 mod addresses;
@@ -11,6 +12,7 @@ mod failure;
 pub mod hostile;
 mod launch;
 mod notify;
+mod proxy;
 mod runtime_dir;
 mod serve;
 mod sys;
@@ -32,6 +34,9 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version") {
         println!("lxhost-runtime {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "proxy") {
+        return proxy::main(std::env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned()).collect());
     }
     match monitor() {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,6 +28,8 @@ pub struct Ports {
     pub networks: Arc<dyn ports::NetworkKinds>,
     /// Interfaces that join no network of ours.
     pub nics: Arc<dyn ports::NicKinds>,
+    /// Proxies.
+    pub proxies: Arc<dyn ports::Proxies>,
     /// Files of images.
     pub images: Arc<dyn ports::ImageFilesStore>,
     /// Remotes.

@@ -8,6 +8,7 @@ pub mod machined;
 pub mod monitor;
 pub mod polkit;
 mod polkit_call;
+pub mod relay;
 pub mod resolved;
 pub mod sandbox;
 pub mod seccomp;

@@ -177,8 +177,8 @@ fn a_device_is_refused_as_a_whole_or_is_what_it_says() {
     let name: DeviceName = "d0".parse().unwrap();
     let all: Vec<String> = texts(30_000).collect();
     for (i, pair) in all.chunks_exact(2).enumerate() {
-        let kind = ["disk", "nic", "none", pair[0].as_str()][i % 4];
-        let key = ["path", "source", "network", pair[0].as_str()][i / 4 % 4];
+        let kind = ["disk", "nic", "none", "proxy", pair[0].as_str()][i % 5];
+        let key = ["path", "source", "network", "listen", pair[0].as_str()][i / 5 % 5];
         let keys: Config = [("type".to_owned(), kind.to_owned()), (key.to_owned(), pair[1].clone())].into();
         match Device::new(&name, keys.clone()) {
             Ok(device) => assert_eq!(device.keys(), &keys),

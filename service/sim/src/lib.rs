@@ -16,6 +16,7 @@ mod nics;
 #[cfg(feature = "faults")]
 pub mod points;
 mod pools;
+mod proxies;
 mod source;
 mod store;
 
@@ -27,6 +28,7 @@ pub use launcher::SimLauncher;
 pub use networks::SimNetworks;
 pub use nics::SimNics;
 pub use pools::SimPools;
+pub use proxies::SimProxies;
 pub use source::SimSource;
 pub use store::SimStore;
 
@@ -50,6 +52,8 @@ pub struct Sim {
     pub networks: Arc<SimNetworks>,
     /// Interfaces without a network.
     pub nics: Arc<SimNics>,
+    /// Proxies.
+    pub proxies: Arc<SimProxies>,
     /// Files of images.
     pub images: Arc<SimImages>,
     /// The remote `sim:`.
@@ -75,6 +79,7 @@ impl Sim {
             authority: Arc::default(),
             host: Arc::new(SimHost::new(state_dir)),
             nics: Arc::new(SimNics::new(Arc::clone(&faults))),
+            proxies: Arc::new(SimProxies::new(Arc::clone(&faults))),
             networks,
             images,
             faults,
@@ -89,6 +94,7 @@ impl Sim {
             pools: self.pools.clone(),
             networks: self.networks.clone(),
             nics: self.nics.clone(),
+            proxies: self.proxies.clone(),
             images: self.images.clone(),
             sources: vec![self.source.clone()],
             authority: self.authority.clone(),

@@ -117,6 +117,7 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Thaw::new(id)).await;
     interfaces(&engine, id).await;
+    proxies(&engine, id).await;
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Stop::new(id, false, Some(5))).await;
     act(&engine, instance::Start::new(id)).await;
@@ -151,6 +152,20 @@ async fn interfaces(engine: &Engine, id: ObjectId) {
     };
     for kind in [Some("bridged"), Some("macvlan"), None] {
         let change = instance::Change { devices: nic(kind), ..Default::default() };
+        if let Ok(change) = instance::Configure::new(id, change) {
+            act(engine, change).await;
+        }
+    }
+}
+
+/// A proxy comes and becomes another; it is there at the next start, and is closed with the run.
+async fn proxies(engine: &Engine, id: ObjectId) {
+    let Ok(name) = "web".parse() else { return };
+    for port in [80, 81] {
+        let keys = [("type", "proxy".to_owned()), ("listen", format!("tcp:0.0.0.0:{port}")), ("connect", "unix:/x".to_owned())];
+        let keys = keys.map(|(key, value)| (key.to_owned(), value)).into();
+        let Ok(device) = Device::new(&name, keys) else { return };
+        let change = instance::Change { devices: Some([(name.clone(), device)].into()), ..Default::default() };
         if let Ok(change) = instance::Configure::new(id, change) {
             act(engine, change).await;
         }

@@ -78,6 +78,13 @@ pub(crate) fn child(birth: Birth<'_>, work: impl FnOnce() -> i32) -> Result<Chil
     }
 }
 
+/// A plain copy of the process: `None` in the child (fork(2)). Where clone3(2) is forbidden, as by a filter that cannot
+/// look at its arguments.
+pub(crate) fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the process has one thread, so the copy may run any code.
+    super::checked(unsafe { libc::fork() }.into()).map(|pid| Pid::from_raw(pid as i32))
+}
+
 /// Ends the process without running destructors: those belong to the process it is a copy of.
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.

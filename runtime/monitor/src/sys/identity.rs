@@ -58,6 +58,12 @@ pub(crate) fn bound_capabilities(kept: u64) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Gives up every capability, for good where no_new_privs is set.
+pub(crate) fn give_up_capabilities() -> Result<(), Errno> {
+    let none = rustix::thread::CapabilitySet::empty();
+    set_capabilities(None, rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none })
+}
+
 /// Leaves the session keyring that was inherited for a new, empty one.
 pub(crate) fn new_session_keyring() -> Result<(), Errno> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;

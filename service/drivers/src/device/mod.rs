@@ -1,4 +1,5 @@
-//! Devices of every type that the host has a say in: a file for each kind of network interface, and the registry.
+//! Devices of every type that the host has a say in: a file for each kind of network interface, and the registry;
+//! proxies.
 //! May use `lxhost-netlink` and the engine's ports; reached through the registry only, and by networks for the names.
 
 mod bridged;
@@ -7,9 +8,11 @@ mod macvlan;
 mod p2p;
 mod parent;
 mod physical;
+mod proxy;
 mod routed;
 
 pub(crate) use bridged::refuse_vlans;
+pub use proxy::HostProxies;
 
 use crate::network::spoof::Guards;
 use crate::network::{Surroundings, from_netlink};

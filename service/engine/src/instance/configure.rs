@@ -1,7 +1,7 @@
 //! `instance.configure`: keys, devices, profiles and description change together or not at all; interfaces of a running
 //! instance at once.
 
-use super::{expand, guard, mac, mac_key, nics, questions, refuse_clashes, rewire};
+use super::{expand, guard, mac, mac_key, nics, proxies, questions, refuse_clashes, refuse_taken, reproxy, rewire};
 use crate::core::instance_of;
 use crate::job::Output;
 use crate::ports::{Row, State, Write, same};
@@ -125,11 +125,15 @@ impl Verb for Configure {
         if present.as_ref().ok() != Some(&wanted) {
             refuse_clashes(&view.state, self.id, &wanted)?;
         }
-        let steps = if matches!(before.status, Status::Running | Status::Frozen) {
-            rewire(self.id, &present.unwrap_or_default(), &wanted)
-        } else {
-            vec![]
-        };
+        let (had, proxies) = (proxies(&view.state, &before).unwrap_or_default(), proxies(&view.state, &record)?);
+        let mut steps = vec![];
+        if matches!(before.status, Status::Running | Status::Frozen) {
+            if had != proxies {
+                refuse_taken(&view.state, self.id, &proxies)?;
+            }
+            steps = rewire(self.id, &present.unwrap_or_default(), &wanted);
+            steps.extend(reproxy(&had, &proxies));
+        }
         let mut back = Instance::clone(&before);
         // The writes raise it.
         back.generation += 1;

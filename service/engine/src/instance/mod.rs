@@ -7,6 +7,7 @@ mod delete;
 mod exited;
 mod freeze;
 mod nics;
+mod proxies;
 mod rename;
 mod restart;
 mod start;
@@ -20,6 +21,7 @@ pub(crate) use exited::Exited;
 pub use freeze::{Freeze, Thaw};
 pub use nics::Wired;
 pub(crate) use nics::{nics, refuse_clashes, rewire};
+pub(crate) use proxies::{proxies, refuse_taken, reproxy};
 pub use rename::Rename;
 pub use restart::Restart;
 pub use start::Start;
@@ -70,7 +72,8 @@ pub(crate) fn ran(state: &State, instance: &Instance) -> Ran {
     let nics = nics(state, instance).unwrap_or_default();
     let networks = nics.iter().filter_map(|nic| nic.network.clone()).collect();
     let nics = nics.into_iter().filter(|nic| nic.network.is_none()).collect();
-    Ran { instance: instance.id, machine: instance.machine_name(), networks, nics }
+    let proxies = proxies(state, instance).unwrap_or_default();
+    Ran { instance: instance.id, machine: instance.machine_name(), networks, nics, proxies }
 }
 
 /// The pool an instance lies on.

@@ -53,9 +53,13 @@ impl Verb for Start {
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let instance = instance_of(&view.state, self.id)?;
         super::refuse_clashes(&view.state, self.id, &super::nics(&view.state, &instance)?)?;
+        let proxies = super::proxies(&view.state, &instance)?;
+        super::refuse_taken(&view.state, self.id, &proxies)?;
+        let mut steps = vec![Step::Launch(ran(&view.state, &instance))];
+        steps.extend(super::reproxy(&[], &proxies));
         Ok(Plan {
             writes: vec![Write::Transition(self.id, Trigger::Start)],
-            steps: vec![Step::Launch(ran(&view.state, &instance))],
+            steps,
             finish: vec![Write::Transition(self.id, Trigger::Started)],
             failed: vec![Write::Transition(self.id, Trigger::StartFailed)],
             recovery: Recovery::Undo,

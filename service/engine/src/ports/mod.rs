@@ -10,6 +10,7 @@ pub mod image;
 pub mod launcher;
 pub mod network;
 pub mod nic;
+pub mod proxy;
 mod record;
 pub mod resolver;
 pub mod sandbox;
@@ -26,6 +27,7 @@ pub use launcher::{
 };
 pub use network::{Lease, NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState};
 pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, Port};
+pub use proxy::{Proxies, ProxyPlan, RelaySpec, RelayStart, Relays};
 pub use resolver::Resolver;
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
 pub use storage::{PoolDriver, PoolKinds, Usage};

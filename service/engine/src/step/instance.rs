@@ -64,6 +64,8 @@ pub(super) async fn shut_down(context: &mut Context<'_>, id: ObjectId, seconds: 
 
 pub(super) async fn kill(context: &Context<'_>, ran: &Ran) -> Result<()> {
     let core = context.core;
+    // They hold on to the guest's namespaces.
+    super::proxy::close_all(core, ran).await;
     core.ports.launcher.kill(ran.instance, &ran.machine).await?;
     // The end of this run is told as an event. Heard later, it would be taken for the end of the next run.
     let ran_on = core.live.get(ran.instance).is_some_and(|live| live.leader != 0);

@@ -5,13 +5,14 @@ mod image;
 mod instance;
 mod network;
 mod nic;
+mod proxy;
 mod storage;
 
 use crate::Result;
 use crate::core::Core;
 use crate::instance::Wired;
 use crate::job::JobHandle;
-use crate::ports::{ImageFiles, ImportedImage, Progress, Running};
+use crate::ports::{ImageFiles, ImportedImage, Progress, ProxyPlan, Running};
 use lxhost_model::instance::Exit;
 use lxhost_model::name::NetworkName;
 use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use instance::memory_limit;
 pub(crate) use nic::replug;
+pub(crate) use proxy::repair;
 
 /// One step of a plan. It carries what its undo needs, for the records may be gone by then.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -109,6 +111,13 @@ pub enum Step {
         /// What it shall have.
         to: Option<Box<Wired>>,
     },
+    /// Changes a proxy of a running instance, gives it one or takes it away.
+    Proxy {
+        /// What it has.
+        from: Option<Box<ProxyPlan>>,
+        /// What it shall have.
+        to: Option<Box<ProxyPlan>>,
+    },
 }
 
 /// What a run of an instance uses outside of it.
@@ -123,6 +132,9 @@ pub struct Ran {
     /// Interfaces that joined none.
     #[serde(default)]
     pub nics: Vec<Wired>,
+    /// Its proxies.
+    #[serde(default)]
+    pub proxies: Vec<ProxyPlan>,
 }
 
 /// What steps hand to each other and to the verb's end.
@@ -191,6 +203,7 @@ impl Step {
             Step::Freeze(_) => "freezing",
             Step::Thaw(_) => "thawing",
             Step::Rewire { .. } => "changing interfaces",
+            Step::Proxy { .. } => "changing proxies",
         }
     }
 
@@ -216,6 +229,7 @@ impl Step {
             Step::Freeze(_) => "freeze",
             Step::Thaw(_) => "thaw",
             Step::Rewire { .. } => "rewire",
+            Step::Proxy { .. } => "proxy",
         }
     }
 
@@ -241,6 +255,7 @@ impl Step {
             Step::Freeze(id) => context.core.ports.launcher.freeze(*id).await,
             Step::Thaw(id) => context.core.ports.launcher.thaw(*id).await,
             Step::Rewire { instance, from, to } => nic::rewire(context, *instance, from.as_deref(), to.as_deref()).await,
+            Step::Proxy { from, to } => proxy::change(context, from.as_deref(), to.as_deref()).await,
         }
     }
 
@@ -260,6 +275,7 @@ impl Step {
             }
             Step::Freeze(id) => context.core.ports.launcher.thaw(*id).await,
             Step::Rewire { instance, from, to } => nic::rewire(context, *instance, to.as_deref(), from.as_deref()).await,
+            Step::Proxy { from, to } => proxy::change(context, to.as_deref(), from.as_deref()).await,
             Step::TakeIn { .. } => image::give_back(context).await,
             Step::TearDownPool(_)
             | Step::RemoveImageTree { .. }

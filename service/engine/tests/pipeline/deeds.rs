@@ -160,6 +160,28 @@ fn nics(world: &World, plugged: bool) -> instance::Configure {
     instance::Configure::new(id(world), instance::Change { devices: Some(devices), ..Default::default() }).unwrap()
 }
 
+/// One proxy, at that port of the host.
+fn proxy(world: &World, port: Option<u16>) -> instance::Configure {
+    let name: lxhost_model::name::DeviceName = "web".parse().unwrap();
+    let of = |port: u16| {
+        let keys = [("type", "proxy"), ("listen", &format!("tcp:0.0.0.0:{port}")), ("connect", "tcp:127.0.0.1:80")];
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        (name.clone(), lxhost_model::device::Device::new(&name, keys).unwrap())
+    };
+    let devices = port.into_iter().map(of).collect();
+    instance::Configure::new(id(world), instance::Change { devices: Some(devices), ..Default::default() }).unwrap()
+}
+
+fn listens(world: &World, port: u16) -> bool {
+    let places: Vec<_> = world.sim.proxies.open().iter().flat_map(|plan| plan.proxy.pairs()).map(|(listen, _)| listen).collect();
+    places == [format!("tcp:0.0.0.0:{port}")]
+}
+
+async fn with_proxy(world: &World) {
+    world.launch("c1").await;
+    world.perform(proxy(world, Some(80))).await.unwrap();
+}
+
 fn interfaces(world: &World) -> usize {
     world.sim.launcher.spec(id(world)).map_or(0, |spec| spec.nics.len())
 }
@@ -218,6 +240,23 @@ fn on_instances() -> Vec<Deed> {
             },
             |w| w.perform(nics(&w, false)),
             |w| interfaces(w) == 1
+        ),
+        deed!("open a proxy", true, |w| w.launch("c1").await, |w| w.perform(proxy(&w, Some(80))), |w| listens(w, 80)),
+        deed!("move a proxy", true, |w| with_proxy(&w).await, |w| w.perform(proxy(&w, Some(81))), |w| listens(w, 81)),
+        deed!("close a proxy", true, |w| with_proxy(&w).await, |w| w.perform(proxy(&w, None)), |w| w
+            .sim
+            .proxies
+            .open()
+            .is_empty()),
+        deed!(
+            "start with a proxy",
+            true,
+            |w| {
+                with_proxy(&w).await;
+                w.perform(instance::Stop::new(id(&w), true, None)).await.unwrap();
+            },
+            |w| w.perform(instance::Start::new(id(&w))),
+            |w| listens(w, 80)
         ),
         deed!("delete", false, |w| stopped(&w, "c1").await, |w| w.perform(instance::Delete::new(id(&w), false)), |w| w
             .id("c1")

@@ -208,6 +208,17 @@ impl World {
                 wrong.push(format!("interfaces of {}: there are {has:?}, there should be {wanted:?}", instance.name));
             }
         }
+        let open: BTreeSet<(ObjectId, String)> =
+            sim.proxies.open().into_iter().map(|plan| (plan.instance, plan.device.to_string())).collect();
+        let proxies = |instance: &Arc<Instance>| {
+            let devices = instance::expand(&state, instance).devices;
+            let names = devices.into_iter().filter(|(_, device)| device.kind() == "proxy").map(|(name, _)| name.to_string());
+            names.map(|name| (instance.id, name)).collect::<Vec<_>>()
+        };
+        let wanted: BTreeSet<_> = state.instances.values().filter(|instance| runs(instance)).flat_map(proxies).collect();
+        if open != wanted {
+            wrong.push(format!("proxies: there are {open:?}, there should be {wanted:?}"));
+        }
         let attached: BTreeSet<ObjectId> = sim.nics.attached().into_iter().map(|(id, _)| id).collect();
         if let Some(id) = attached.difference(&of(runs)).next() {
             wrong.push(format!("an interface of {id} is still attached"));

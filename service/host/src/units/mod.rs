@@ -119,6 +119,11 @@ impl Units {
         }
     }
 
+    /// Forgets that a unit has failed. One that has not, or is not there, has nothing to forget.
+    pub async fn forget(&self, unit: &str) {
+        let _ = self.manager.reset_failed_unit(unit).await;
+    }
+
     /// Sends SIGKILL to every process of a unit; a unit that does not exist has none.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The real host behind the ports.
 
-use lxhost_drivers::device::Nics;
+use lxhost_drivers::device::{HostProxies, Nics};
 use lxhost_drivers::image::{FilesStore, sources};
 use lxhost_drivers::network::{Networks, Surroundings};
 use lxhost_drivers::storage::Pools;
@@ -8,6 +8,7 @@ use lxhost_engine::{Error, Ports, Result, ports};
 use lxhost_host::facts::Facts;
 use lxhost_host::launcher::HostLauncher;
 use lxhost_host::polkit::Polkit;
+use lxhost_host::relay::SystemdRelays;
 use lxhost_host::resolved::Resolved;
 use lxhost_host::sandbox::SystemdSandbox;
 use lxhost_host::units::Units;
@@ -36,12 +37,14 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         state_dir: state.to_owned(),
     };
     let monitor = libexec.join("lxhost-runtime");
+    let relays = Arc::new(SystemdRelays::new(units.clone(), monitor.clone()));
     let launcher = HostLauncher::new(&client, units, links, monitor, runtime.join("instances")).await;
     Ok(Ports {
         store: Arc::new(store),
         launcher: Arc::new(launcher.map_err(|e| Error::failed(e.to_string()))?),
         pools: Arc::new(Pools::new(state)),
         nics: Arc::new(Nics::new(surroundings.clone())),
+        proxies: Arc::new(HostProxies::new(surroundings.clone(), relays)),
         networks: Arc::new(Networks::new(surroundings)),
         images: Arc::new(FilesStore::new(state, libexec.join("lxhost-unpack"), sandbox.clone())),
         sources: sources(state, &sandbox),

@@ -4,8 +4,10 @@
 //! for all of them. A type whose keys mean much has a file beside this, which reads them.
 
 pub mod nic;
+pub mod proxy;
 
 pub use nic::{Nic, NicType};
+pub use proxy::Proxy;
 
 use crate::name::DeviceName;
 use crate::{Error, Kind};
@@ -20,7 +22,7 @@ pub type Devices = BTreeMap<DeviceName, Device>;
 pub struct Device(BTreeMap<String, String>);
 
 /// Types a device may have today.
-pub const TYPES: &[&str] = &["none", "disk", "nic"];
+pub const TYPES: &[&str] = &["none", "disk", "nic", "proxy"];
 
 const DISK_KEYS: &[&str] = &["type", "path", "pool", "size", "source", "readonly"];
 
@@ -35,7 +37,8 @@ impl Device {
         let kind = keys.get("type").ok_or_else(|| bad("it has no type".into()))?;
         let allowed = match kind.as_str() {
             "disk" => DISK_KEYS,
-            "nic" => return Device::of_nic(name, keys),
+            "nic" => return Device::checked(name, keys, |keys| Nic::read(keys).map(drop)),
+            "proxy" => return Device::checked(name, keys, |keys| Proxy::read(keys).map(drop)),
             "none" => &["type"][..],
             other => return Err(bad(format!("unknown type {}; one of {}", crate::name::quoted(other), TYPES.join(", ")))),
         };
@@ -48,10 +51,14 @@ impl Device {
         Ok(Device(keys))
     }
 
-    fn of_nic(name: &DeviceName, keys: BTreeMap<String, String>) -> Result<Self, Error> {
+    fn checked(
+        name: &DeviceName,
+        keys: BTreeMap<String, String>,
+        read: impl FnOnce(&BTreeMap<String, String>) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
         let in_device = |error: Error| error.context(format!("device {name}"));
         keys.iter().try_for_each(|(key, value)| crate::config::check_text(key, value)).map_err(in_device)?;
-        Nic::read(&keys).map_err(in_device)?;
+        read(&keys).map_err(in_device)?;
         Ok(Device(keys))
     }
 
@@ -61,6 +68,14 @@ impl Device {
     /// As `new`, for a record that an older version has written.
     pub fn nic(&self) -> Result<Nic, Error> {
         Nic::read(&self.0)
+    }
+
+    /// What a device of type `proxy` asks for.
+    ///
+    /// # Errors
+    /// As `new`, for a record that an older version has written.
+    pub fn proxy(&self) -> Result<Proxy, Error> {
+        Proxy::read(&self.0)
     }
 
     /// Value of `key`, if set.
@@ -86,11 +101,16 @@ impl Device {
     /// Whether it hands part of the host to the guest, so that `configure-privileged` is asked.
     pub fn reaches_host(&self) -> bool {
         let of_host = self.kind() == "disk" && !self.is_root() && self.get("pool").is_none() && self.get("source").is_some();
-        of_host || (self.kind() == "nic" && self.get("nictype") == Some(NicType::Physical.as_str()))
+        // A socket of unix(7) knows who connects by his user id, and here that is whoever the configuration says.
+        let socket = || self.proxy().map_or(true, |proxy| matches!(proxy.on_host(), proxy::Endpoint::Unix(_)));
+        of_host
+            || (self.kind() == "nic" && self.get("nictype") == Some(NicType::Physical.as_str()))
+            || (self.kind() == "proxy" && socket())
     }
 
-    /// Whether it reaches beyond the networks that are managed here, so that `attach-physical` is asked.
+    /// Whether it reaches beyond the networks that are managed here, or is reached from there, so that
+    /// `attach-physical` is asked.
     pub fn reaches_links(&self) -> bool {
-        self.kind() == "nic" && self.get("parent").is_some()
+        (self.kind() == "nic" && self.get("parent").is_some()) || self.kind() == "proxy"
     }
 }

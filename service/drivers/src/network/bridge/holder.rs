@@ -21,11 +21,36 @@ pub(super) fn holders(proc: &Path, addresses: &[IpAddr]) -> Vec<String> {
             let table = fs::read_to_string(proc.join("net").join(protocol)).unwrap_or_default();
             inodes.extend(table.lines().skip(1).filter_map(|line| taken(line, protocol, port, addresses)));
         }
-        if let Some((process, pid)) = inodes.iter().find_map(|inode| owner(proc, inode)) {
+        let theirs = |(_, pid): &(String, u32)| !is_ours(proc, *pid);
+        if let Some((process, pid)) = inodes.iter().find_map(|inode| owner(proc, inode).filter(theirs)) {
             said.push(format!("port {port} ({name}) is taken by {process} (process {pid})"));
         }
     }
     said
+}
+
+/// The process that has a socket at `port` of an address in the way of `address`, in the network namespace of the
+/// process whose directory is `view`; `protocol` is `tcp` or `udp`.
+pub(crate) fn holder(proc: &Path, view: &str, protocol: &str, port: u16, address: IpAddr) -> Option<String> {
+    let both = [protocol.to_owned(), format!("{protocol}6")];
+    let tables = both.map(|table| fs::read_to_string(proc.join(view).join("net").join(table)).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    let inodes: Vec<String> = if address.is_unspecified() {
+        lines.filter_map(|line| taken(line, protocol, port, &[local(line)?])).collect()
+    } else {
+        lines.filter_map(|line| taken(line, protocol, port, &[address])).collect()
+    };
+    let (process, pid) = inodes.iter().find_map(|inode| owner(proc, inode))?;
+    let network = cgroup(proc, pid).and_then(|text| {
+        let (_, rest) = text.split_once(OURS)?;
+        Some(format!(" of network {}", rest.split_once(".service")?.0))
+    });
+    Some(format!("{process}{} (process {pid})", network.unwrap_or_default()))
+}
+
+/// The address in a line of /proc/net.
+fn local(line: &str) -> Option<IpAddr> {
+    parse(line.split_ascii_whitespace().nth(1)?.split_once(':')?.0)
 }
 
 /// The inode of a socket in a line of /proc/net, if it has the port at one of the addresses, or at all.
@@ -53,7 +78,15 @@ fn parse(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Name and number of the process that has a socket open; none for those of our own units.
+fn cgroup(proc: &Path, pid: u32) -> Option<String> {
+    fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).ok()
+}
+
+fn is_ours(proc: &Path, pid: u32) -> bool {
+    cgroup(proc, pid).is_some_and(|text| text.contains(OURS))
+}
+
+/// Name and number of the process that has a socket open.
 fn owner(proc: &Path, inode: &str) -> Option<(String, u32)> {
     let wanted = format!("socket:[{inode}]");
     let pids = fs::read_dir(proc).ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -62,9 +95,6 @@ fn owner(proc: &Path, inode: &str) -> Option<(String, u32)> {
         let mut open = fs::read_dir(dir.join("fd")).into_iter().flatten().flatten();
         if !open.any(|file| fs::read_link(file.path()).is_ok_and(|target| target.to_str() == Some(&wanted))) {
             continue;
-        }
-        if fs::read_to_string(dir.join("cgroup")).is_ok_and(|text| text.contains(OURS)) {
-            return None;
         }
         let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
         return Some((name.trim().chars().filter(|c| !c.is_control()).take(32).collect(), pid));
@@ -104,6 +134,19 @@ mod tests {
         let said = holders(dir.path(), &["10.1.1.1".parse().unwrap()]);
         assert_eq!(said, ["port 53 (DNS) is taken by named (process 41)"]);
         assert!(holders(dir.path(), &["10.1.1.2".parse().unwrap()]).is_empty());
+    }
+
+    #[test]
+    fn who_has_a_port_is_named_ours_included() {
+        let dir = proc();
+        let view = dir.path().join("7");
+        fs::create_dir(&view).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("net"), view.join("net")).unwrap();
+        let of = |protocol, port, address: &str| holder(dir.path(), "7", protocol, port, address.parse().unwrap());
+        assert_eq!(of("tcp", 53, "10.1.1.1").unwrap(), "named (process 41)");
+        assert_eq!(of("tcp", 53, "0.0.0.0").unwrap(), "named (process 41)");
+        assert_eq!(of("udp", 67, "10.1.1.9").unwrap(), "dnsmasq (process 42)");
+        assert_eq!((of("tcp", 53, "10.1.1.2"), of("tcp", 54, "0.0.0.0")), (None, None));
     }
 
     #[test]

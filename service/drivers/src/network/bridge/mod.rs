@@ -7,7 +7,7 @@ mod choose;
 pub(crate) mod dnsmasq;
 pub(crate) mod entry;
 mod guard;
-mod holder;
+pub(crate) mod holder;
 pub(crate) mod leases;
 mod link;
 mod note;

@@ -44,7 +44,7 @@ fn remember(process: u32) {
 ///
 /// # Errors
 /// `Failed`, with what nft said; `Timeout`.
-pub(super) async fn apply(transaction: &str) -> Result<()> {
+pub(crate) async fn apply(transaction: &str) -> Result<()> {
     let output = nft(&["-f", "-"], transaction).await?;
     if output.status.success() {
         return Ok(());
@@ -57,7 +57,7 @@ pub(super) async fn apply(transaction: &str) -> Result<()> {
 ///
 /// # Errors
 /// `Failed` when nft does not run; `Timeout`.
-pub(super) async fn list(what: &[&str]) -> Result<Option<String>> {
+pub(crate) async fn list(what: &[&str]) -> Result<Option<String>> {
     let output = nft(&[&["-j"], what].concat(), "").await?;
     Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
 }

@@ -1,0 +1,192 @@
+//! Proxy devices, with connections and datagrams that go through them, and what of them is seen on the host.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use lxhost_tests::runner::{Base, Stage, Suite};
+use lxhost_tests::suite;
+use lxhost_tests::unchanged::nothing_changes;
+
+pub(crate) const SUITE: Suite = suite!(
+    "proxies",
+    Base::Packaged,
+    [
+        a_port_of_the_host_leads_into_a_running_instance,
+        a_relay_has_no_rights_and_nothing_of_the_host,
+        a_proxy_starts_with_its_instance_and_ends_with_it,
+        a_relay_outlives_the_daemon_and_comes_back_when_killed,
+        what_cannot_be_is_refused_and_changes_nothing,
+    ]
+);
+
+/// An instance `p1` that says `hello` at port 80, and a namespace that plays the outside at 198.51.100.2.
+fn rig(stage: &Stage) -> Result<()> {
+    stage.with_busybox()?;
+    if stage.row("p1")?.is_some() {
+        return serve(stage);
+    }
+    stage.lxctl("launch busybox p1").succeed()?;
+    stage.address("p1")?;
+    for words in [
+        "ip netns add outside",
+        "ip link add out0 type veth peer name in0 netns outside",
+        "ip addr add 198.51.100.1/24 dev out0",
+        "ip link set out0 up",
+        "ip -n outside addr add 198.51.100.2/24 dev in0",
+        "ip -n outside link set in0 up",
+    ] {
+        stage.host.succeed(words.split(' '))?;
+    }
+    serve(stage)
+}
+
+/// Says something to everybody who comes to some ports of `p1`.
+fn serve(stage: &Stage) -> Result<()> {
+    for (port, what) in [(80, "echo hello"), (81, "echo second"), (82, "head -n 1")] {
+        let busy = format!("netstat -ltn | grep -q :{port}' ' || nc -ll -p {port} -e {what} >/dev/null 2>&1 &");
+        stage.exec("p1", ["sh", "-c", &busy]).succeed()?;
+    }
+    stage.eventually("servers in p1", || {
+        let listening = stage.exec("p1", ["netstat", "-ltn"]).succeed()?;
+        Ok([":80 ", ":81 ", ":82 "].iter().all(|port| listening.contains(port)).then_some(()))
+    })
+}
+
+/// What is said at a port of `address` to the host, to `outside`, or to an instance.
+fn said(stage: &Stage, from: &str, address: &str, port: u16) -> Result<String> {
+    let ask = format!("echo hi | busybox nc -w 3 {address} {port}");
+    let output = match from {
+        "host" => stage.host.command(["sh", "-c", &ask]).output()?,
+        "outside" => stage.host.command(["ip", "netns", "exec", "outside", "sh", "-c", &ask]).output()?,
+        instance => stage.exec(instance, ["sh", "-c", &ask.replace("busybox ", "")]).output()?,
+    };
+    Ok(output.stdout_text().trim().to_owned())
+}
+
+fn active(stage: &Stage, device: &str) -> Result<bool> {
+    let unit = format!("lxhost-proxy-p1:{device}.service");
+    Ok(stage.host.command(["systemctl", "is-active", "--quiet", &unit]).output()?.code == Some(0))
+}
+
+fn relay(stage: &Stage, device: &str) -> Result<String> {
+    let unit = format!("lxhost-proxy-p1:{device}.service");
+    Ok(stage.host.succeed(["systemctl", "show", "-P", "MainPID", &unit])?.trim().to_owned())
+}
+
+fn a_port_of_the_host_leads_into_a_running_instance(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    let begin = Instant::now();
+    stage.lxctl("config device add p1 web proxy listen=tcp:0.0.0.0:8080 connect=tcp:127.0.0.1:80").succeed()?;
+    eprintln!("      opened within {} ms", begin.elapsed().as_millis());
+    for (from, address) in [("host", "127.0.0.1"), ("outside", "198.51.100.1")] {
+        ensure!(said(stage, from, address, 8080)? == "hello", "{from} hears nothing");
+    }
+    stage.lxctl("config device set p1 web listen=tcp:198.51.100.1:8081 connect=tcp:127.0.0.1:81").succeed()?;
+    ensure!(said(stage, "outside", "198.51.100.1", 8081)? == "second");
+    ensure!(said(stage, "host", "127.0.0.1", 8080)?.is_empty() && said(stage, "host", "127.0.0.1", 8081)?.is_empty());
+    stage.lxctl("config device remove p1 web").succeed()?;
+    ensure!(said(stage, "outside", "198.51.100.1", 8081)?.is_empty() && !active(stage, "web")?);
+    let left = stage.host.succeed(["systemctl", "list-units", "--all", "--plain", "--no-legend", "lxhost-proxy-*"])?;
+    ensure!(left.trim().is_empty(), "{left}");
+    Ok(())
+}
+
+fn a_relay_has_no_rights_and_nothing_of_the_host(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    stage.lxctl("config device add p1 web proxy listen=tcp:127.0.0.1:8080 connect=tcp:127.0.0.1:80").succeed()?;
+    let pid = relay(stage, "web")?;
+    let status = stage.host.succeed(["cat", &format!("/proc/{pid}/status")])?;
+    for line in ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        ensure!(status.contains(line), "{line}: {status}");
+    }
+    let init = stage.init_of("p1")?;
+    for namespace in ["user", "mnt", "net"] {
+        let of = |pid: &str| stage.host.succeed(["readlink", &format!("/proc/{pid}/ns/{namespace}")]);
+        ensure!(of(&pid)? == of(&init.to_string())?, "it is not in the instance's {namespace} namespace");
+    }
+    let inside = stage.exec("p1", ["ps"]).succeed()?;
+    ensure!(!inside.contains("lxhost-runtime"), "{inside}");
+    stage.lxctl("config device remove p1 web").succeed().map(drop)
+}
+
+fn a_proxy_starts_with_its_instance_and_ends_with_it(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    stage.lxctl("config device add p1 web proxy listen=tcp:127.0.0.1:8080 connect=tcp:127.0.0.1:80").succeed()?;
+    let gone =
+        |how: &str| stage.eventually(&format!("the end of the relay after {how}"), || Ok((!active(stage, "web")?).then_some(())));
+    stage.lxctl("stop --force p1").succeed()?;
+    ensure!(!active(stage, "web")?);
+    stage.lxctl("start p1").succeed()?;
+    serve(stage)?;
+    ensure!(said(stage, "host", "127.0.0.1", 8080)? == "hello");
+    stage.host.succeed(["kill", "-9", &stage.init_of("p1")?.to_string()])?;
+    gone("the death of the init")?;
+    stage.eventually("the end of p1", || Ok((stage.status("p1")? == "stopped").then_some(())))?;
+    stage.lxctl("start p1").succeed()?;
+    // Without anybody of ours to do it.
+    stage.host.succeed(["systemctl", "stop", "lxhostd.service"])?;
+    stage.host.succeed(["systemctl", "kill", "--signal=KILL", "lxhost-p1.scope"])?;
+    gone("the death of all but PID 1")?;
+    stage.eventually("the end of p1", || Ok((stage.status("p1")? == "stopped").then_some(())))?;
+    stage.lxctl("start p1").succeed()?;
+    serve(stage)?;
+    ensure!(said(stage, "host", "127.0.0.1", 8080)? == "hello");
+    stage.lxctl("config device remove p1 web").succeed().map(drop)
+}
+
+fn a_relay_outlives_the_daemon_and_comes_back_when_killed(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    stage.lxctl("config device add p1 web proxy listen=tcp:127.0.0.1:8080 connect=tcp:127.0.0.1:80").succeed()?;
+    let first = relay(stage, "web")?;
+    stage.host.succeed(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "lxhostd.service"])?;
+    ensure!(said(stage, "host", "127.0.0.1", 8080)? == "hello");
+    stage.eventually("a daemon", || Ok(stage.status("p1").ok()))?;
+    ensure!(relay(stage, "web")? == first, "the relay is another one");
+    stage.host.succeed(["kill", "-9", &first])?;
+    stage.eventually("another relay", || Ok((said(stage, "host", "127.0.0.1", 8080)? == "hello").then_some(())))?;
+    // One that PID 1 has given up is opened by the next daemon.
+    stage.host.succeed(["systemctl", "stop", "lxhost-proxy-p1:web.service"])?;
+    stage.host.succeed(["systemctl", "restart", "lxhostd.service"])?;
+    stage.eventually("a daemon", || Ok(stage.status("p1").ok()))?;
+    ensure!(said(stage, "host", "127.0.0.1", 8080)? == "hello");
+    stage.lxctl("config device remove p1 web").succeed().map(drop)
+}
+
+fn what_cannot_be_is_refused_and_changes_nothing(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    stage.host.succeed(["systemd-run", "--unit=holder", "--", "busybox", "nc", "-ll", "-p", "7000", "-e", "true"])?;
+    stage.eventually("somebody at port 7000", || {
+        Ok(stage.host.succeed(["cat", "/proc/net/tcp", "/proc/net/tcp6"])?.contains(":1B58 ").then_some(()))
+    })?;
+    let to = "connect=tcp:127.0.0.1:80";
+    nothing_changes(&stage.host, || {
+        for (listen, code, heard) in [
+            ("listen=tcp:0.0.0.0:0", 2, "1 to 65535"),
+            ("listen=tcp:0.0.0.0:65536", 2, "1 to 65535"),
+            ("listen=tcp:0.0.0.0:1-3 connect=tcp:127.0.0.1:1-2", 2, "2 ports for the 3"),
+            ("listen=tcp:localhost:8080", 2, "names are not looked up"),
+            ("listen=udp:127.0.0.1:8080", 8, "udp"),
+            ("listen=tcp:203.0.113.77:8080", 5, "203.0.113.77"),
+            ("listen=tcp:127.0.0.1:7000", 5, "taken by busybox"),
+            ("listen=udp:0.0.0.0:53 connect=udp:127.0.0.1:53", 5, "dnsmasq of network lxbr0"),
+            ("listen=unix:/nowhere/x.sock", 5, "/nowhere"),
+            ("listen=tcp:127.0.0.1:8080 nat=true", 2, "loopback"),
+        ] {
+            let connect = if listen.contains("connect=") { "" } else { to };
+            let words = format!("config device add p1 bad proxy {listen} {connect}");
+            let output = stage.lxctl(words.trim()).fail()?;
+            ensure!(output.code == Some(code) && output.stderr_text().contains(heard), "{words}: {}", output.describe());
+        }
+        Ok(())
+    })?;
+    stage.host.succeed(["systemctl", "stop", "holder"])?;
+    // An instance whose proxy cannot be does not start, and says why.
+    stage.lxctl("create busybox p2").succeed()?;
+    stage.lxctl("config device add p1 web proxy listen=tcp:0.0.0.0:8080 connect=tcp:127.0.0.1:80").succeed()?;
+    stage.lxctl("config device add p2 other proxy listen=tcp:127.0.0.1:8080 connect=tcp:127.0.0.1:80").succeed()?;
+    let output = stage.lxctl("start p2").fail()?;
+    ensure!(output.code == Some(5) && output.stderr_text().contains("device web of instance p1"), "{}", output.describe());
+    ensure!(stage.status("p2")? == "stopped");
+    stage.lxctl("config device remove p1 web").succeed()?;
+    stage.delete("p2")
+}
