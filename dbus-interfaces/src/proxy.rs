@@ -334,6 +334,32 @@ pub trait Network {
     /// Renames it, while nobody uses it; its interface has another name then.
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Forwards, and the network's generation.
+    #[zbus(allow_interactive_auth)]
+    fn list_forwards(&self, options: &Options<'_>) -> zbus::Result<(Vec<ForwardRow>, u64)>;
+    /// Has what comes to an address of the host go to instances: keys `target_address` and `user.*`, and ports:
+    /// dictionaries of `protocol`, `listen_port`, `target_address`, `target_port`, `description`. Option: `description` s.
+    #[zbus(allow_interactive_auth)]
+    fn create_forward(
+        &self,
+        listen: &str,
+        config: &Config,
+        ports: &[Config],
+        options: &Options<'_>,
+    ) -> zbus::Result<OwnedObjectPath>;
+    /// Replaces a forward's keys and ports. Option: `description` s.
+    #[zbus(allow_interactive_auth)]
+    fn replace_forward(
+        &self,
+        listen: &str,
+        config: &Config,
+        ports: &[Config],
+        expected_generation: u64,
+        options: &Options<'_>,
+    ) -> zbus::Result<OwnedObjectPath>;
+    /// Deletes a forward; connections there are stay.
+    #[zbus(allow_interactive_auth)]
+    fn delete_forward(&self, listen: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Leases there are now.
     fn list_leases(&self) -> zbus::Result<Vec<LeaseRow>>;
     /// Its DHCP server gave, renewed or dropped a lease: `added`, `renewed` or `removed`.

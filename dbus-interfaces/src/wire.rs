@@ -164,6 +164,19 @@ pub struct LeaseRow {
     pub expires: u64,
 }
 
+/// Row of `ListForwards`: `(ssa{ss}aa{ss})`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct ForwardRow {
+    /// Address of the host that it listens on.
+    pub listen: String,
+    /// Description.
+    pub description: String,
+    /// `target_address`, for what no entry is about, and `user.*` keys.
+    pub config: Config,
+    /// Entries of ports.
+    pub ports: Vec<Config>,
+}
+
 /// Answer of `Job.Wait`: `(sssa{sv})`.
 #[derive(Debug, Serialize, Deserialize, Type)]
 pub struct JobEnd {

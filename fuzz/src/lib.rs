@@ -51,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     target("metadata", image::metadata, 2_000),
     target("names", text::names, 20_000),
     target("network-acl", network::network_acl, 5_000),
+    target("network-forward", network::network_forward, 5_000),
     target("nic", network::nic, 5_000),
     target("notify", host::notify, 20_000),
     target("passwd", host::passwd, 10_000),

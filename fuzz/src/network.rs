@@ -30,6 +30,7 @@ fn network(data: &[u8]) -> Network {
         kind: "bridge".into(),
         description: String::new(),
         config,
+        forwards: Default::default(),
         created: 0,
         generation: 1,
     }
@@ -143,6 +144,38 @@ pub fn network_acl(data: &[u8]) {
             assert!(nft.chars().all(words), "{nft:?}");
             assert!(nft.matches('"').count() % 2 == 0 && nft.matches('{').count() == nft.matches('}').count(), "{nft:?}");
             assert!(nft.len() < 8 << 20, "{} bytes", nft.len());
+        }
+    }
+}
+
+/// A forward is refused in a line, or makes lines of nft in which every word is one of ours: the address it listens
+/// on, then its keys, then those of its ports between NULs; a lone `-` ends what came before.
+pub fn network_forward(data: &[u8]) {
+    let mut parts = crate::parts(data);
+    let listen = match lxhost_model::forward::listen_address(&parts.next().unwrap_or_default()) {
+        Err(error) => return crate::is_a_line(&error.message),
+        Ok(listen) => listen,
+    };
+    let mut all = vec![lxhost_model::forward::PortKeys::new()];
+    for part in parts {
+        match (part.split_once('='), all.last_mut()) {
+            (Some((key, value)), Some(keys)) => drop(keys.insert(key.to_owned(), value.to_owned())),
+            _ => all.push(Default::default()),
+        }
+    }
+    let config = all.remove(0);
+    let forward = lxhost_model::Forward { description: String::new(), config, ports: all };
+    let network = Network { forwards: [(listen, forward)].into(), ..network(b"") };
+    match hostile::forwards(&network) {
+        Err(error) => {
+            assert!(matches!(error.kind, Kind::InvalidConfig | Kind::Conflict), "{error:?}");
+            crate::is_a_line(&error.message);
+        }
+        Ok(nft) => {
+            let words = |c: char| c.is_ascii_alphanumeric() || "\n\t \"{}[].:;,/-_=!+".contains(c);
+            assert!(nft.chars().all(words), "{nft:?}");
+            assert!(nft.matches('"').count() % 2 == 0 && nft.matches('{').count() == nft.matches('}').count(), "{nft:?}");
+            assert!(nft.len() < 2 << 20, "{} bytes", nft.len());
         }
     }
 }

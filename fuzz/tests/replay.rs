@@ -107,6 +107,7 @@ replays! {
     metadata_is_read_within_the_caps => "metadata",
     names_are_safe_or_refused => "names",
     rules_of_network_acls_become_words_of_ours_or_are_refused => "network-acl",
+    forwards_become_words_of_ours_or_are_refused => "network-forward",
     interfaces_get_one_line_of_dnsmasq => "nic",
     words_of_an_init_are_plain => "notify",
     users_of_a_guest_have_real_ids => "passwd",

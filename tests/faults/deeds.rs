@@ -106,6 +106,12 @@ pub(crate) const DEEDS: &[Deed] = &[
         "lxctl network acl rule add facl egress action=drop destination=192.0.2.7",
         "lxctl network acl show facl | grep -q 192.0.2.7 && nft list table inet lxhost | grep -q 192.0.2.7",
     ),
+    deed(
+        "network forward change",
+        "lxctl network create fnet ipv4.address=10.98.7.1/24 && lxctl network forward create fnet 192.0.2.77",
+        "lxctl network forward port add fnet 192.0.2.77 tcp 80 10.98.7.5",
+        "lxctl network forward show fnet 192.0.2.77 | grep -q 10.98.7.5 && nft list table inet lxhost | grep -q 10.98.7.5",
+    ),
     deed("network delete", "lxctl network create fnet", "lxctl network delete fnet", "! lxctl network list -q | grep -qx fnet"),
     deed(
         "storage create",

@@ -5,6 +5,7 @@
 
 mod acls;
 mod bus;
+mod forwards;
 mod full_disk;
 mod harness;
 mod image_verbs;
@@ -45,6 +46,7 @@ const SUITES: &[Suite] = &[
     parts::SUITE,
     networks::SUITE,
     acls::SUITE,
+    forwards::SUITE,
     nics::SUITE,
     proxies::SUITE,
     outliving::SUITE,

@@ -10,6 +10,7 @@ mod bulk;
 mod client;
 mod clients;
 mod daemon;
+mod forwards;
 mod guest;
 mod input;
 mod introspection;

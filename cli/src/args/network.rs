@@ -1,6 +1,6 @@
 //! Arguments of `network`.
 
-use super::{Acl, DocumentArg, FormatArg};
+use super::{Acl, DocumentArg, FormatArg, Forward};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -130,6 +130,9 @@ pub(crate) enum Network {
     /// Manage ACLs: what may go to and from the instances of networks
     #[command(subcommand)]
     Acl(Acl),
+    /// Manage forwards: what comes to addresses of the host and goes to instances
+    #[command(subcommand)]
+    Forward(Forward),
     /// List the addresses given out
     #[command(after_help = "Examples:\n  lxctl network list-leases lxbr0")]
     ListLeases {

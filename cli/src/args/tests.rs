@@ -117,6 +117,9 @@ fn other_spellings_and_aliases_parse() {
         "image alias create mine 3f2a",
         "config device override c1 root size=1GiB",
         "network list-leases lxbr0 --format csv",
+        "network forward create lxbr0 192.0.2.1 target_address=10.9.0.5 --description Web",
+        "network forward port add lxbr0 192.0.2.1 tcp 80,90-99 10.9.0.5 8080",
+        "network forward port rm lxbr0 192.0.2.1 --force",
         "operation cancel 12",
         "monitor --type lifecycle --format json",
         "--project default -q list",
@@ -153,7 +156,7 @@ fn a_wrong_verb_is_answered_with_the_right_line() {
 fn a_verb_of_a_later_version_is_not_called_a_typo() {
     for line in [
         "snapshot c1 s1",
-        "network forward create lxbr0 192.0.2.1",
+        "network load-balancer create lxbr0 192.0.2.1",
         "publish c1 --alias x",
         "config trust add c.crt",
         "storage volume list default",

@@ -61,7 +61,6 @@ const NOT_YET: &[&str] = &[
     "image get-property",
     "image set-property",
     "image unset-property",
-    "network forward",
     "network load-balancer",
     "network peer",
     "network zone",

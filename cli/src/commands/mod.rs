@@ -7,6 +7,7 @@ mod delete;
 mod device;
 mod doctor;
 mod exec;
+mod forward;
 mod generate;
 mod image;
 mod info;

@@ -38,6 +38,15 @@ pub fn acl(network: &Network, acl: &Acl) -> Result<String> {
     Ok(firewall::render(std::slice::from_ref(&settings), &[Arc::new(acl.clone())]))
 }
 
+/// The text of the firewall's table for this network with its forwards.
+///
+/// # Errors
+/// `InvalidConfig`, `InvalidName`, `Conflict`.
+pub fn forwards(network: &Network) -> Result<String> {
+    network.check_forwards()?;
+    bridge(network).map(|(_, nft)| nft)
+}
+
 /// Name and line of the file that tells dnsmasq about an interface, and whether it is read back as it was.
 ///
 /// # Errors

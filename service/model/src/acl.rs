@@ -4,7 +4,7 @@
 
 use crate::config::{Config, check_text};
 use crate::name::{AclName, ProjectName, quoted};
-use crate::{Error, Kind, ObjectId, Timestamp};
+use crate::{Error, Kind, ObjectId, Timestamp, port};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +13,6 @@ use std::ops::RangeInclusive;
 
 /// Most rules of one ACL in one direction.
 pub const MAX_RULES: usize = 500;
-/// Most items of one list in a rule.
-const MAX_ITEMS: usize = 100;
 /// Keys of a rule.
 pub const RULE_KEYS: &[&str] = &[
     "action",
@@ -218,7 +216,7 @@ fn protocol<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Protocol, Erro
     let protocol = match get("protocol") {
         None => Protocol::Any,
         Some(word @ ("tcp" | "udp")) => {
-            let side = |key: &str| get(key).map_or(Ok(vec![]), |text| ports(key, text));
+            let side = |key: &str| get(key).map_or(Ok(vec![]), |text| port::ranges(key, text).map_err(|e| e.context("rule")));
             let name = if word == "tcp" { "tcp" } else { "udp" };
             Protocol::Ports { name, source: side("source_port")?, destination: side("destination_port")? }
         }
@@ -249,26 +247,7 @@ fn protocol<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Protocol, Erro
 }
 
 fn items<'a>(key: &str, text: &'a str) -> Result<Vec<&'a str>, Error> {
-    let items: Vec<&str> = text.split(',').map(str::trim).collect();
-    if items.len() > MAX_ITEMS { Err(bad(format!("{key} has more than {MAX_ITEMS} items"))) } else { Ok(items) }
-}
-
-/// Ports and ranges of ports, `80,8000-8100`; 0 is none.
-///
-/// # Errors
-/// `InvalidConfig`.
-pub fn ports(key: &str, text: &str) -> Result<Vec<RangeInclusive<u16>>, Error> {
-    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
-    let range = |item: &str| match item.split_once('-') {
-        None => port(item).map(|port| port..=port),
-        Some((first, last)) => {
-            port(first).zip(port(last)).filter(|(first, last)| first <= last).map(|(first, last)| first..=last)
-        }
-    };
-    let read = |item: &str| {
-        range(item).ok_or_else(|| bad(format!("{key} {}: expected a port from 1 to 65535, or FIRST-LAST", quoted(item))))
-    };
-    items(key, text)?.into_iter().map(read).collect()
+    port::items(key, text).map_err(|e| e.context("rule"))
 }
 
 fn subjects(key: &str, text: &str) -> Result<Vec<Subject>, Error> {

@@ -41,6 +41,8 @@ kinds! {
     NoSuchNetwork => "org.lxhost1.Error.NoSuchNetwork", 3;
     /// No network ACL of that name.
     NoSuchAcl => "org.lxhost1.Error.NoSuchAcl", 3;
+    /// No forward of that listen address.
+    NoSuchForward => "org.lxhost1.Error.NoSuchForward", 3;
     /// No pool of that name.
     NoSuchPool => "org.lxhost1.Error.NoSuchPool", 3;
     /// No volume of that name.

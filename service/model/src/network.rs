@@ -1,8 +1,12 @@
 //! The record of a network.
 
-use crate::config::Config;
+use crate::config::{Config, parse_bool};
+use crate::forward::{Forward, MAX_FORWARDS};
 use crate::name::{NetworkName, ProjectName};
-use crate::{ObjectId, Timestamp};
+use crate::{Error, Kind, ObjectId, Timestamp};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A network as the store keeps it. Values that were chosen for the owner (`ipv4.address` and the
 /// like) are written into `config`, so that the record alone says what the network is.
@@ -22,6 +26,9 @@ pub struct Network {
     pub description: String,
     /// Keys of the driver.
     pub config: Config,
+    /// Forwards, by the address they listen on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forwards: BTreeMap<IpAddr, Forward>,
     /// When it was made.
     pub created: Timestamp,
     /// Grows with every change of the record.
@@ -33,6 +40,50 @@ impl Network {
     pub fn acls(&self) -> impl Iterator<Item = &str> {
         let names = self.config.get("security.acls").map(String::as_str).unwrap_or_default();
         names.split(',').map(str::trim).filter(|name| !name.is_empty())
+    }
+
+    /// Its own address and subnet in each family it has.
+    pub fn subnets(&self) -> impl Iterator<Item = IpNet> {
+        ["ipv4.address", "ipv6.address"].into_iter().filter_map(|key| self.config.get(key)?.parse().ok())
+    }
+
+    /// Checks the forwards, as far as it is about this network alone.
+    ///
+    /// # Errors
+    /// `InvalidConfig`, naming the forward; `Conflict` for one that listens within the network.
+    pub fn check_forwards(&self) -> Result<(), Error> {
+        if self.forwards.len() > MAX_FORWARDS {
+            return Err(Error::new(Kind::InvalidConfig, format!("network {} has more than {MAX_FORWARDS} forwards", self.name)));
+        }
+        let check = |(listen, forward): (&IpAddr, &Forward)| {
+            self.check_forward(*listen, forward).map_err(|e| e.context(format!("forward {listen} of network {}", self.name)))
+        };
+        self.forwards.iter().try_for_each(check)
+    }
+
+    fn check_forward(&self, listen: IpAddr, forward: &Forward) -> Result<(), Error> {
+        let bad = |why: String| Err(Error::new(Kind::InvalidConfig, why));
+        let diversion = forward.read(listen)?;
+        let family = if listen.is_ipv4() { "ipv4" } else { "ipv6" };
+        let Some(net) = self.subnets().find(|net| net.addr().is_ipv4() == listen.is_ipv4()) else {
+            return bad(format!("it needs a bridge with a subnet, and the network has no {family}.address"));
+        };
+        if net.contains(&listen) {
+            return Err(Error::new(Kind::Conflict, format!("it would listen within the network's own subnet {}", net.trunc())));
+        }
+        let routing = format!("{family}.routing");
+        if self.config.get(&routing).and_then(|value| parse_bool(value)) == Some(false) {
+            return bad(format!("with {routing}=false nothing from outside comes into the network"));
+        }
+        let guest = |target: &IpAddr| {
+            let reserved =
+                *target == net.addr() || *target == net.network() || (net.addr().is_ipv4() && *target == net.broadcast());
+            net.contains(target) && !reserved
+        };
+        match diversion.targets().find(|target| !guest(target)) {
+            Some(target) => bad(format!("target_address {target} is not the address of an instance in {}", net.trunc())),
+            None => Ok(()),
+        }
     }
 
     /// Name of its interface on the host, at most 15 bytes (`IFNAMSIZ`): the network's name where
@@ -58,6 +109,7 @@ mod tests {
             kind: "bridge".into(),
             description: String::new(),
             config: Config::new(),
+            forwards: BTreeMap::new(),
             created: 0,
             generation: 0,
         };

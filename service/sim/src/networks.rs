@@ -8,7 +8,7 @@ use lxhost_engine::ports::{
 };
 use lxhost_model::config::{Config, check_text};
 use lxhost_model::name::quoted;
-use lxhost_model::{Error, Kind, Network, ObjectId, Result};
+use lxhost_model::{Error, Forward, Kind, Network, ObjectId, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
@@ -32,6 +32,16 @@ struct Cables {
     rules: BTreeMap<ObjectId, usize>,
     /// Interfaces of networks whose leases changed since somebody asked.
     changed: BTreeSet<String>,
+    /// Forwards in force, by the address they listen on.
+    forwards: BTreeMap<IpAddr, Forward>,
+}
+
+impl Cables {
+    /// Has what the firewall does be as the records say.
+    fn filter(&mut self, all: &NetworkRecords) {
+        self.rules = rules(all);
+        self.forwards = all.networks.iter().flat_map(|network| network.forwards.clone()).collect();
+    }
 }
 
 /// The networks of the simulated machine, and their one driver.
@@ -61,6 +71,11 @@ impl SimNetworks {
     /// Numbers of rules in force, by ACL.
     pub fn rules(&self) -> BTreeMap<ObjectId, usize> {
         locked(&self.cables).rules.clone()
+    }
+
+    /// Forwards in force, by the address they listen on.
+    pub fn forwards(&self) -> BTreeMap<IpAddr, Forward> {
+        locked(&self.cables).forwards.clone()
     }
 
     /// Instances that have an interface in any network.
@@ -139,7 +154,7 @@ impl NetworkDriver for SimNetworks {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         let mut cables = locked(&self.cables);
         cables.up.insert(network.id);
-        cables.rules = rules(all);
+        cables.filter(all);
         Ok(())
     }
 
@@ -147,7 +162,7 @@ impl NetworkDriver for SimNetworks {
         self.faults.pass("network.down")?;
         let mut cables = locked(&self.cables);
         cables.up.remove(&network.id);
-        cables.rules = rules(rest);
+        cables.filter(rest);
         cables.nics.retain(|(holder, _), _| *holder != network.id);
         Ok(())
     }
@@ -233,7 +248,7 @@ impl NetworkKinds for SimNetworks {
 
     async fn firewall(&self, all: &NetworkRecords) -> Result<()> {
         self.faults.pass("network.firewall")?;
-        locked(&self.cables).rules = rules(all);
+        locked(&self.cables).filter(all);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! in peace, then with an error after each point, then with its death there. Called by `lxhostd --faults`.
 
 use crate::{Sim, images, locked};
+use lxhost_engine::network::forward;
 use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
 use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile};
 use lxhost_model::device::{Device, Devices};
@@ -9,6 +10,7 @@ use lxhost_model::instance::ExitReason;
 use lxhost_model::{Acl, Error, ObjectId, Profile, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -220,11 +222,21 @@ async fn rooms(engine: &Engine) {
         act(engine, create).await;
         let config = engine.state().networks.get(&id).map(|network| network.config.clone()).unwrap_or_default();
         act(engine, network::Replace { id, config, description: None, expected: None }).await;
+        forwards(engine, id).await;
         if let Ok(other) = "n3".parse() {
             act(engine, network::Rename::new(id, other)).await;
         }
         act(engine, network::Delete::new(id)).await;
     }
+}
+
+/// A forward of a network comes, changes and goes.
+async fn forwards(engine: &Engine, id: ObjectId) {
+    let listen = Ipv4Addr::new(192, 0, 2, 1).into();
+    act(engine, forward::Create { id, listen, forward: Default::default() }).await;
+    let (config, ports) = (Default::default(), vec![]);
+    act(engine, forward::Replace { id, listen, config, ports, description: None, expected: None }).await;
+    act(engine, forward::Delete { id, listen }).await;
 }
 
 /// An ACL comes, gets another name, changes while a network carries it, and goes.

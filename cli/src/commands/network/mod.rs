@@ -70,6 +70,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             attach::detach(session, &args.network, &args.profile, Of::Profile, args.device.as_deref()).await
         }
         Args::Acl(args) => super::acl::run(session, args).await,
+        Args::Forward(args) => super::forward::run(session, args).await,
         Args::ListLeases { name, format } => leases(session, name, format.format).await,
         Args::ListAllocations { format } => state::allocations(session, format.format).await,
     }

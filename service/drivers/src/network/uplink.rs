@@ -154,6 +154,7 @@ pub(super) mod tests {
             kind: kind.into(),
             description: String::new(),
             config: keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            forwards: Default::default(),
             created: 0,
             generation: 1,
         }

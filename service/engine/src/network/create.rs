@@ -1,6 +1,6 @@
 //! `network.create`: a network with everything chosen that the caller left open.
 
-use super::question;
+use super::{forward, question};
 use crate::job::Output;
 use crate::ports::{NetworkRecords, Row, State, Write};
 use crate::step::{Outcome, Step};
@@ -32,6 +32,7 @@ impl Create {
             kind: kind.to_owned(),
             description: String::new(),
             config,
+            forwards: Default::default(),
             created: ports.host.now(),
             generation: 0,
         };
@@ -47,6 +48,7 @@ impl Create {
             kind: "bridge".to_owned(),
             description: "Default network".to_owned(),
             config: Config::new(),
+            forwards: Default::default(),
             created: view.now,
             generation: 0,
         };
@@ -98,6 +100,7 @@ impl Verb for Create {
         let mut network = self.network.clone();
         let others = NetworkRecords::of(&view.state);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
+        forward::check(&view.state, &network)?;
         Ok(Plan {
             writes: vec![],
             steps: vec![Step::NetworkUp(network.clone())],

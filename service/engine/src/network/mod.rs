@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+pub mod forward;
 mod rename;
 mod replace;
 mod up;

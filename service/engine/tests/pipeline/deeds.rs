@@ -2,10 +2,13 @@
 //! is proved of all.
 
 use crate::world::World;
+use lxhost_engine::network::forward;
 use lxhost_engine::{Result, acl, image, instance, network, pool, profile};
+use lxhost_model::forward::PortKeys;
 use lxhost_model::instance::ExitReason;
-use lxhost_model::{Acl, ObjectId, Profile};
+use lxhost_model::{Acl, Forward, ObjectId, Profile};
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -78,6 +81,34 @@ async fn new_network(world: &World, name: &str) -> Result<()> {
     let create =
         network::Create::new(world.engine.ports(), Default::default(), name.parse().unwrap(), "bridge", Default::default())?;
     world.perform(create).await.map(drop)
+}
+
+const LISTEN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// Has a port of an address lead to the first instance that the network `n1` could have.
+fn entry(world: &World, port: &str) -> PortKeys {
+    let state = world.state();
+    let net = state.networks[&network_named(world, "n1").unwrap()].subnets().next().unwrap();
+    let target = net.hosts().find(|host| *host != net.addr()).unwrap().to_string();
+    let keys = [("protocol", "tcp"), ("listen_port", port), ("target_address", target.as_str())];
+    keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+async fn new_forward(world: &World) -> Result<()> {
+    let forward = Forward { ports: vec![entry(world, "80")], ..Default::default() };
+    let id = network_named(world, "n1").unwrap();
+    world.perform(forward::Create { id, listen: LISTEN, forward }).await.map(drop)
+}
+
+async fn other_forward(world: &World) -> Result<()> {
+    let (id, config) = (network_named(world, "n1").unwrap(), Default::default());
+    let ports = vec![entry(world, "81")];
+    world.perform(forward::Replace { id, listen: LISTEN, config, ports, description: None, expected: None }).await.map(drop)
+}
+
+/// Whether that port is forwarded, by the look of the machine.
+fn forwarded(world: &World, port: &str) -> bool {
+    world.sim.networks.forwards().get(&LISTEN).is_some_and(|forward| forward.ports[0]["listen_port"] == port)
 }
 
 /// An ACL with a rule of that action.
@@ -306,6 +337,27 @@ fn on_the_rest() -> Vec<Deed> {
             |w| new_network(&w, "n1").await.unwrap(),
             |w| w.perform(network::Delete::new(network_named(&w, "n1").unwrap())),
             |w| network_named(w, "n1").is_none()
+        ),
+        deed!("create forward", true, |w| new_network(&w, "n1").await.unwrap(), |w| new_forward(&w), |w| forwarded(w, "80")),
+        deed!(
+            "change forward",
+            true,
+            |w| {
+                new_network(&w, "n1").await.unwrap();
+                new_forward(&w).await.unwrap();
+            },
+            |w| other_forward(&w),
+            |w| forwarded(w, "81")
+        ),
+        deed!(
+            "delete forward",
+            true,
+            |w| {
+                new_network(&w, "n1").await.unwrap();
+                new_forward(&w).await.unwrap();
+            },
+            |w| w.perform(forward::Delete { id: network_named(&w, "n1").unwrap(), listen: LISTEN }),
+            |w| w.sim.networks.forwards().is_empty()
         ),
         deed!("create ACL", true, |w| w.rest().await, |w| new_acl(&w, "a1"), |w| acl_named(w, "a1").is_some()),
         deed!("change ACL", true, |w| carried_acl(&w).await, |w| stricter_acl(&w), |w| acl_named(w, "a1")

@@ -198,6 +198,10 @@ impl World {
         if sim.networks.rules() != rules {
             wrong.push(format!("rules in force: there are {:?}, there should be {rules:?}", sim.networks.rules()));
         }
+        let forwards = state.networks.values().flat_map(|network| network.forwards.clone()).collect();
+        if sim.networks.forwards() != forwards {
+            wrong.push(format!("forwards in force: there are {:?}, there should be {forwards:?}", sim.networks.forwards()));
+        }
         for instance in state.instances.values().filter(|instance| runs(instance)) {
             let devices = instance::expand(&state, instance).devices;
             let wanted: BTreeSet<String> =

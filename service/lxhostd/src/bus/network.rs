@@ -2,10 +2,11 @@
 
 use super::Bus;
 use super::error::Failure;
+use super::forward;
 use super::job::{described, value};
 use super::options::{self, Options};
 use super::rows;
-use lxhost_dbus::wire::{Config, LeaseRow, Values};
+use lxhost_dbus::wire::{Config, ForwardRow, LeaseRow, Values};
 use lxhost_engine::network::{Delete, Rename, Replace, by_id, users};
 use lxhost_engine::ports::{NetworkState, State};
 use lxhost_engine::{Engine, Question, Result};
@@ -125,6 +126,50 @@ impl Network {
     ) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
         self.bus.submit(&header, Rename::new(self.id, name.parse()?)).await
+    }
+
+    #[zbus(out_args("forwards", "generation"))]
+    async fn list_forwards(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        options: Values,
+    ) -> Result<(Vec<ForwardRow>, u64), Failure> {
+        forward::list(&self.bus, &header, self.record()?, options).await
+    }
+
+    #[zbus(out_args("job"))]
+    async fn create_forward(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        listen: &str,
+        config: Config,
+        ports: Vec<Config>,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        forward::create(&self.bus, &header, self.id, listen, (config, ports), options).await
+    }
+
+    #[zbus(out_args("job"))]
+    async fn replace_forward(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        listen: &str,
+        config: Config,
+        ports: Vec<Config>,
+        expected_generation: u64,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        forward::replace(&self.bus, &header, self.id, listen, (config, ports, expected_generation), options).await
+    }
+
+    #[zbus(out_args("job"))]
+    async fn delete_forward(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        listen: &str,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        forward::delete(&self.bus, &header, self.id, listen, options).await
     }
 
     #[zbus(out_args("leases"))]

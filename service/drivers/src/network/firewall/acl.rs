@@ -172,7 +172,8 @@ fn protocol(protocol: &Protocol) -> String {
     }
 }
 
-fn list(ports: &[RangeInclusive<u16>]) -> String {
+/// Ports as elements of a set.
+pub(super) fn list(ports: &[RangeInclusive<u16>]) -> String {
     let word = |range: &RangeInclusive<u16>| match range.start() == range.end() {
         true => range.start().to_string(),
         false => format!("{}-{}", range.start(), range.end()),

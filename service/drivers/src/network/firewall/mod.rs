@@ -1,5 +1,5 @@
 //! The host's firewall, as far as it is ours: one table, `inet lxhost`, rendered whole from the
-//! networks there are (`table`, with the chains of ACLs from `acl`) and replaced in one transaction of
+//! networks there are (`table`, with the chains of ACLs from `acl` and those of forwards from `forward`) and replaced in one transaction of
 //! `nft -f -`. Tables of others stay as they are; what they need to let our bridges through has a file
 //! each beside this (`docker`; ufw and firewalld to come).
 //!
@@ -7,6 +7,7 @@
 //! Nothing keeps instances from the host's own ports or from each other but ACLs, as with Incus.
 
 mod acl;
+mod forward;
 mod table;
 
 pub(crate) use table::render;

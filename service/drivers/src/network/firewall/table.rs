@@ -1,6 +1,7 @@
 //! The table as text. Pure: everything in it comes from typed settings and records.
 
 use super::acl::{self, Direction};
+use super::forward;
 use crate::network::bridge::Settings;
 use lxhost_model::Acl;
 use std::fmt::Write;
@@ -12,14 +13,23 @@ type Rules = fn(&Settings) -> Vec<String>;
 /// A chain: its name, where it hooks in, and its rules; the first kind for every bridge, then the next.
 type Chain = (&'static str, &'static str, &'static [Rules]);
 
-const CHAINS: [Chain; 6] = [
+const CHAINS: [Chain; 8] = [
+    ("prerouting", "type nat hook prerouting priority dstnat; policy accept;", &[forward::call]),
+    ("outgoing", "type nat hook output priority -100; policy accept;", &[forward::call]),
     ("input", "type filter hook input priority filter; policy accept;", &[input]),
     ("isolated", "type filter hook forward priority filter - 1; policy accept;", &[isolated]),
-    ("forward", "type filter hook forward priority filter; policy accept;", &[judge, forward]),
+    ("forward", "type filter hook forward priority filter; policy accept;", &[judge, pass]),
     ("output", "type filter hook output priority filter; policy accept;", &[output]),
-    ("postrouting", "type nat hook postrouting priority srcnat; policy accept;", &[|bridge| postrouting(bridge, false)]),
+    (
+        "postrouting",
+        "type nat hook postrouting priority srcnat; policy accept;",
+        &[forward::hairpin, |bridge| postrouting(bridge, false)],
+    ),
     ("last", "type nat hook postrouting priority srcnat + 5; policy accept;", &[|bridge| postrouting(bridge, true)]),
 ];
+
+/// Chains that are there without rules too.
+const ALWAYS: [&str; 3] = ["input", "forward", "postrouting"];
 
 /// The transaction that makes the table be as `bridges` need it, with those of `acls` that they carry; removes it when
 /// there are none.
@@ -36,9 +46,14 @@ pub(crate) fn render(bridges: &[Settings], acls: &[Arc<Acl>]) -> String {
             chain(&mut text, &acl::chain(bridge, direction), None, &acl::rules(bridge, direction, acls, &groups));
         }
     }
+    for bridge in bridges {
+        if let Some(name) = forward::chain(bridge) {
+            chain(&mut text, &name, None, &forward::rules(bridge));
+        }
+    }
     for (name, hook, rules) in CHAINS {
         let rules: Vec<String> = rules.iter().flat_map(|rules| bridges.iter().flat_map(rules)).collect();
-        if !rules.is_empty() || !matches!(name, "isolated" | "output" | "last") {
+        if !rules.is_empty() || ALWAYS.contains(&name) {
             chain(&mut text, name, Some(hook), &rules);
         }
     }
@@ -61,8 +76,12 @@ fn filters(bridge: &Settings) -> bool {
 
 /// What goes from the host to instances.
 fn output(bridge: &Settings) -> Vec<String> {
-    let jump = format!("oifname \"{}\" jump {}", bridge.interface, acl::chain(bridge, Direction::Ingress));
-    if filters(bridge) { vec![jump] } else { vec![] }
+    if !filters(bridge) {
+        return vec![];
+    }
+    let chain = acl::chain(bridge, Direction::Ingress);
+    let ways = std::iter::once(format!("oifname \"{}\"", bridge.interface)).chain(forward::from_host(bridge));
+    ways.map(|way| format!("{way} jump {chain}")).collect()
 }
 
 /// Instances reach DHCP, DNS, ping and neighbour discovery of their bridge; nobody else reaches
@@ -118,7 +137,7 @@ fn judge(bridge: &Settings) -> Vec<String> {
 }
 
 /// Packets pass.
-fn forward(bridge: &Settings) -> Vec<String> {
+fn pass(bridge: &Settings) -> Vec<String> {
     let name = &bridge.interface;
     let families = [
         bridge.ipv4.as_ref().filter(|v| v.firewall && v.routing).map(|_| "ipv4"),
@@ -213,6 +232,42 @@ mod tests {
         open.interface = "open".parse().unwrap();
         let text = render(&[lxbr0, open], &[web, unused]);
         let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/network/golden/acls.nft");
+        if std::env::var_os("LXHOST_BLESS").is_some() {
+            std::fs::write(golden, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(golden).unwrap_or_default());
+    }
+
+    #[test]
+    fn forwards_are_chains_as_in_the_golden_file() {
+        let keys = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let port = |protocol: &str, listen: &str, target: &str, to: &str| {
+            let values = [("protocol", protocol), ("listen_port", listen), ("target_address", target), ("target_port", to)];
+            keys(&values)
+        };
+        let forward = |listen: &str, keys: &[(&str, &str)], ports: Vec<_>| {
+            let config = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let forward = lxhost_model::Forward { description: String::new(), config, ports };
+            forward.read(listen.parse().unwrap()).unwrap()
+        };
+        let mut lxbr0 = settings_of(&[("ipv4.nat", "true"), ("security.acls", "web")]);
+        lxbr0.forwards = vec![
+            forward(
+                "192.0.2.1",
+                &[("target_address", "10.1.2.9")],
+                vec![
+                    port("tcp", "80,443,8000-8100", "10.1.2.3", ""),
+                    port("tcp", "81,82", "10.1.2.3", "8080"),
+                    port("udp", "53,5000-5001", "10.1.2.4", "5353,6000-6001"),
+                ],
+            ),
+            forward("2001:db8::1", &[], vec![port("tcp", "80", "fd42:1:2:3::5", ""), port("udp", "80", "fd42:1:2:3::5", "81")]),
+        ];
+        let mut open = settings_of(&[("ipv4.address", "192.168.7.1/24"), ("ipv6.address", "none")]);
+        open.interface = "open".parse().unwrap();
+        open.forwards = vec![forward("192.0.2.2", &[("target_address", "192.168.7.7")], vec![])];
+        let text = render(&[lxbr0, open], &[]);
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/network/golden/forwards.nft");
         if std::env::var_os("LXHOST_BLESS").is_some() {
             std::fs::write(golden, &text).unwrap();
         }

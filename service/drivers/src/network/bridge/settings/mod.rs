@@ -23,6 +23,7 @@ pub(in super::super) use outside::vlan_name;
 
 use ipnet::IpNet;
 use lxhost_model::config::{Config, parse_bool};
+use lxhost_model::forward::Diversion;
 use lxhost_model::name::quoted;
 use lxhost_model::{Error, Kind, Network, Result};
 use lxhost_netlink::{LinkName, Mac, Vxlan};
@@ -58,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) dns: Dns,
     /// What may go to and from them.
     pub(crate) acls: Carried,
+    /// What comes to addresses of the host and goes to instances.
+    pub(crate) forwards: Vec<Diversion>,
 }
 
 /// How packets get another source.
@@ -118,6 +121,8 @@ impl Settings {
             names: names::mode(config)?,
             dns: names::told(config)?,
             acls: acls::read(network)?,
+            // One that an older version took and this one does not is left out.
+            forwards: network.forwards.iter().filter_map(|(listen, forward)| forward.read(*listen).ok()).collect(),
         };
         if settings.ipv6.is_some() && settings.mtu.is_some_and(|mtu| mtu < 1280) {
             return Err(bad("bridge.mtu", "IPv6 needs at least 1280; or set ipv6.address=none"));

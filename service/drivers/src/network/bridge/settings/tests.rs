@@ -15,6 +15,7 @@ pub(crate) fn network(keys: &[(&str, &str)]) -> Network {
         kind: "bridge".into(),
         description: String::new(),
         config,
+        forwards: Default::default(),
         created: 0,
         generation: 1,
     }
