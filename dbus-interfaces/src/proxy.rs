@@ -331,6 +331,9 @@ pub trait Network {
     /// How it stands on the host: `up` b, `interface` s, `hwaddr` s, `mtu` u, `addresses` as, `received-bytes` t,
     /// `received-packets` t, `sent-bytes` t, `sent-packets` t, `ports` as, `used-by` as, `nat` as, `warnings` as.
     fn get_state(&self, options: &Options<'_>) -> zbus::Result<Values>;
+    /// Examines it on this host: rows with `name` s, `state` s (ok|warn|fail), `message` s, `hint` s (what to do).
+    #[zbus(allow_interactive_auth)]
+    fn diagnose(&self, options: &Options<'_>) -> zbus::Result<Vec<Values>>;
     /// Renames it, while nobody uses it; its interface has another name then.
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;

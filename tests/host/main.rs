@@ -5,6 +5,7 @@
 
 mod acls;
 mod bus;
+mod doctor;
 mod forwards;
 mod full_disk;
 mod harness;
@@ -49,6 +50,7 @@ const SUITES: &[Suite] = &[
     forwards::SUITE,
     nics::SUITE,
     proxies::SUITE,
+    doctor::SUITE,
     outliving::SUITE,
     polkit::SUITE,
     bus::SUITE,

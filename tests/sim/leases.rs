@@ -1,4 +1,4 @@
-//! Leases of networks: who follows them is told.
+//! Networks as they stand: who follows leases is told, who asks what is wrong is answered.
 
 use crate::client::{Signals, none};
 use crate::world::World;
@@ -32,4 +32,18 @@ async fn a_lease_that_comes_and_goes_is_signalled_with_the_row_that_is_listed() 
     assert!(network.list_leases().await.unwrap().iter().all(|row| row.address != address));
     client.done(&client.instance(&first).await.stop(&none()).await.unwrap()).await;
     assert_eq!(next(&mut signals, &path).await.2, "removed");
+}
+
+#[tokio::test]
+async fn a_network_is_examined_for_who_may_manage_networks() {
+    let world = World::start().await;
+    let client = world.client().await;
+    client.launch("c1").await;
+    let path = client.manager().await.list_networks(&none(), "", 0).await.unwrap().0[0].path.clone();
+    let network: NetworkProxy<'static> = client.object(&path).await;
+    let rows = network.diagnose(&none()).await.unwrap();
+    let text = |key: &str| String::try_from(rows[0][key].try_clone().unwrap()).unwrap();
+    assert_eq!((rows.len(), text("name").as_str(), text("state").as_str()), (1, "link", "ok"));
+    let unknown = crate::client::options([("loudly", true.into())]);
+    crate::client::refused(network.diagnose(&unknown).await, lxhost_model::Kind::UnknownOption);
 }

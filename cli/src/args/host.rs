@@ -1,7 +1,9 @@
 //! Arguments of the verbs about the host and lxctl itself: monitor, doctor, version, generate.
 
 use super::FormatArg;
+use crate::complete;
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
 use std::path::PathBuf;
 
 /// Kinds of events.
@@ -39,10 +41,35 @@ pub(crate) struct Monitor {
 
 /// `doctor`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Ends with 1 when something is broken.\n\nExamples:\n  lxctl doctor\n  lxctl doctor --format json")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Ends with 1 when something is broken.\n\nExamples:\n  lxctl doctor\n  lxctl doctor --format json\n  \
+                  lxctl doctor network lxbr0"
+)]
 pub(crate) struct Doctor {
+    #[command(subcommand)]
+    pub(crate) of: Option<DoctorOf>,
     #[command(flatten)]
     pub(crate) format: FormatArg,
+}
+
+/// What else is examined.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum DoctorOf {
+    /// Check networks, also with the question of a guest for an address
+    #[command(
+        after_help = "Looks at the link, its addresses, dnsmasq and who else has its ports, forwarding, the rules of the\n\
+                      firewall and what others drop, DHCP, DNS, and overlapping subnets.\n\n\
+                      Ends with 1 when something is broken.\n\n\
+                      Examples:\n  lxctl doctor network\n  lxctl doctor network lxbr0 --format json"
+    )]
+    Network {
+        /// Network; all without one
+        #[arg(add = ArgValueCandidates::new(complete::networks))]
+        name: Option<String>,
+        #[command(flatten)]
+        format: FormatArg,
+    },
 }
 
 /// `version`.

@@ -31,9 +31,20 @@ trait Manager {
     /// Whether the link's servers are asked for names that no domain of any link has.
     #[zbus(no_autostart)]
     fn set_link_default_route(&self, link: i32, on: bool) -> zbus::Result<()>;
+    /// Object of a link.
+    #[zbus(no_autostart)]
+    fn get_link(&self, link: i32) -> zbus::Result<zbus::wire::OwnedObjectPath>;
     /// Forgets everything about a link.
     #[zbus(no_autostart)]
     fn revert_link(&self, link: i32) -> zbus::Result<()>;
+}
+
+/// `org.freedesktop.resolve1.Link`, as far as we need it.
+#[proxy(interface = "org.freedesktop.resolve1.Link", default_service = "org.freedesktop.resolve1")]
+trait Link {
+    /// Domains, and whether each only says who is asked.
+    #[zbus(property)]
+    fn domains(&self) -> zbus::Result<Vec<(String, bool)>>;
 }
 
 /// What one link answers for.
@@ -114,6 +125,21 @@ impl Resolver for Resolved {
         match self.tell(link, &told).await {
             Err(error) if !is_absent(&error) => Err(Error::failed(format!("systemd-resolved: {error}"))),
             _ => Ok(()),
+        }
+    }
+
+    async fn asks(&self, link: u32, domain: &str) -> Option<bool> {
+        let asked = async {
+            let path = ManagerProxy::new(&self.connection).await?.get_link(i32::try_from(link).unwrap_or_default()).await?;
+            LinkProxy::builder(&self.connection).path(path).build().await?.domains().await
+        };
+        match asked.await {
+            Ok(domains) => Some(domains.iter().any(|(known, _)| known == domain)),
+            Err(error) if is_absent(&error) => None,
+            Err(error) => {
+                tracing::debug!(link, "systemd-resolved: {error}");
+                Some(false)
+            }
         }
     }
 

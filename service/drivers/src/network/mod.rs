@@ -3,6 +3,7 @@
 
 pub mod bridge;
 pub(crate) mod docker;
+mod doctor;
 pub(crate) mod firewall;
 mod macvlan;
 mod physical;

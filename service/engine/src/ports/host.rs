@@ -18,6 +18,23 @@ pub struct Check {
     pub hint: String,
 }
 
+impl Check {
+    /// What is as it has to be.
+    pub fn ok(name: &str, message: impl Into<String>) -> Self {
+        Check { name: name.to_owned(), state: "ok", message: message.into(), hint: String::new() }
+    }
+
+    /// What some will miss.
+    pub fn warn(name: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Check { name: name.to_owned(), state: "warn", message: message.into(), hint: hint.into() }
+    }
+
+    /// What is broken.
+    pub fn fail(name: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Check { state: "fail", ..Check::warn(name, message, hint) }
+    }
+}
+
 /// This machine.
 #[async_trait]
 pub trait Host: Send + Sync {

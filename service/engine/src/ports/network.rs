@@ -1,7 +1,7 @@
 //! Networks: what an instance's interface joins. One implementation per type, chosen by the
 //! record's `type` in the registry of `drivers`.
 
-use crate::ports::{NicPlan, NicSpec, State};
+use crate::ports::{Check, NicPlan, NicSpec, State};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use lxhost_model::config::Config;
@@ -129,6 +129,19 @@ pub trait NetworkDriver: Send + Sync {
 
     /// How it stands on the host, beside `others`. Changes nothing.
     async fn state(&self, network: &Network, others: &[Arc<Network>]) -> Result<NetworkState>;
+
+    /// Examines it for `lxctl doctor network`: what is as it has to be, and what is not, with the remedy. `all` has every
+    /// network. Changes nothing that stays.
+    async fn diagnose(&self, network: &Network, all: &NetworkRecords) -> Result<Vec<Check>> {
+        let others: Vec<_> = all.networks.iter().filter(|other| other.id != network.id).cloned().collect();
+        let state = self.state(network, &others).await?;
+        let link = match state.up {
+            true => Check::ok("link", format!("{} is up", state.interface)),
+            false => Check::fail("link", format!("{} is not as it has to be", state.interface), "systemctl reload lxhostd"),
+        };
+        let warnings = state.warnings.into_iter().map(|warning| Check::warn("state", warning, ""));
+        Ok(std::iter::once(link).chain(warnings).collect())
+    }
 
     /// Leases there are now; none where addresses are not given out.
     async fn leases(&self, _network: &Network) -> Result<Vec<Lease>> {

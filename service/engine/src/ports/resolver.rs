@@ -14,6 +14,11 @@ pub trait Resolver: Send + Sync {
     /// `Failed`, with what the resolver said.
     async fn ask_for(&self, link: u32, servers: &[IpAddr], domain: &str) -> Result<()>;
 
+    /// Whether it asks through that link for names in `domain`; `None` when there is no such resolver.
+    async fn asks(&self, _link: u32, _domain: &str) -> Option<bool> {
+        None
+    }
+
     /// Has it ask nobody through that link any more.
     async fn forget(&self, link: u32);
 }

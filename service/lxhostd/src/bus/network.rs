@@ -6,9 +6,10 @@ use super::forward;
 use super::job::{described, value};
 use super::options::{self, Options};
 use super::rows;
+use super::server::{CheckRow, check};
 use lxhost_dbus::wire::{Config, ForwardRow, LeaseRow, Values};
 use lxhost_engine::network::{Delete, Rename, Replace, by_id, users};
-use lxhost_engine::ports::{NetworkState, State};
+use lxhost_engine::ports::{NetworkRecords, NetworkState, State};
 use lxhost_engine::{Engine, Question, Result};
 use lxhost_model::config::is_on;
 use lxhost_model::{Action, Network as Record, ObjectId};
@@ -115,6 +116,20 @@ impl Network {
         let others: Vec<_> = all.networks.values().filter(|other| other.id != self.id).cloned().collect();
         let state = self.bus.engine.ports().networks.driver(&record.kind)?.state(&record, &others).await?;
         Ok(fields(&record, state, users(&all, &record))?)
+    }
+
+    /// Examines the network on this host, also with a guest's question for an address: rows with `name` s, `state` s
+    /// (ok|warn|fail), `message` s, `hint` s.
+    #[zbus(out_args("checks"))]
+    async fn diagnose(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<Vec<CheckRow>, Failure> {
+        options::none(options)?;
+        let caller = self.bus.caller(&header).await?;
+        let record = self.record()?;
+        let details = vec![("network", record.name.to_string()), ("verb", "network.diagnose".to_owned())];
+        self.bus.engine.allow(&caller, Question { action: Action::NetworkManage, details }).await?;
+        let all = NetworkRecords::of(&self.bus.engine.state());
+        let checks = self.bus.engine.ports().networks.driver(&record.kind)?.diagnose(&record, &all).await?;
+        Ok(checks.into_iter().map(check).collect())
     }
 
     #[zbus(out_args("job"))]

@@ -12,7 +12,7 @@ pub(super) async fn info(engine: &Engine) -> Result<Values> {
     let host = engine.host();
     let ports = engine.ports();
     let remotes: Vec<&str> = ports.sources.iter().map(|source| source.name()).collect();
-    let checks: Vec<HashMap<&str, Variant<'static>>> = host.checks().await.into_iter().map(check).collect();
+    let checks: Vec<CheckRow> = host.checks().await.into_iter().map(check).collect();
     Ok(Values::from([
         ("version".to_owned(), value(env!("CARGO_PKG_VERSION"))?),
         ("kernel".to_owned(), value(host.kernel())?),
@@ -25,7 +25,10 @@ pub(super) async fn info(engine: &Engine) -> Result<Values> {
     ]))
 }
 
-fn check(check: Check) -> HashMap<&'static str, Variant<'static>> {
+/// A finding of `lxctl doctor`.
+pub(super) type CheckRow = HashMap<&'static str, Variant<'static>>;
+
+pub(super) fn check(check: Check) -> CheckRow {
     HashMap::from([
         ("name", Variant::from(check.name)),
         ("state", Variant::from(check.state.to_owned())),

@@ -16,7 +16,7 @@ impl BridgeNetworks {
     ///
     /// # Errors
     /// `Conflict` when a link of that name is there and not ours.
-    pub(super) async fn our_link(&self, network: &Network) -> Result<Option<Link>> {
+    pub(in crate::network) async fn our_link(&self, network: &Network) -> Result<Option<Link>> {
         let interface = settings::interface(network)?;
         let Some(link) = self.on.links.link(interface.as_str()).await.map_err(from_netlink)? else { return Ok(None) };
         let mut macs: BTreeSet<String> = Note::read(&self.on.run_dir, interface.as_str())?.macs;

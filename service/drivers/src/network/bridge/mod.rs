@@ -20,13 +20,14 @@ mod state;
 mod subnet;
 
 pub(crate) use settings::Settings;
+pub(super) use subnet::name_servers;
 
 use super::spoof::Guards;
 use super::sysctl::Sysctl;
 use super::{Surroundings, docker, firewall, from_netlink};
 use crate::device;
 use async_trait::async_trait;
-use lxhost_engine::ports::{Lease, NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec, Port};
+use lxhost_engine::ports::{Check, Lease, NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec, Port};
 use lxhost_model::config::Config;
 use lxhost_model::device::nic::Vlans;
 use lxhost_model::name::AclName;
@@ -57,6 +58,16 @@ impl BridgeNetworks {
     pub(super) fn new(on: Surroundings) -> Self {
         let guards = Guards::new(&on.run_dir);
         BridgeNetworks { on, sysctl: Sysctl::new(), changes: Mutex::new(()), kept: Mutex::default(), guards }
+    }
+
+    /// The connection to the kernel.
+    pub(super) fn links(&self) -> &lxhost_netlink::Handle {
+        &self.on.links
+    }
+
+    /// The host's resolver.
+    pub(super) fn resolver(&self) -> &dyn lxhost_engine::ports::Resolver {
+        self.on.resolver.as_ref()
     }
 
     /// The firewall's table with those networks in it. One that cannot be read has no rules, rather
@@ -198,6 +209,10 @@ impl NetworkDriver for BridgeNetworks {
 
     async fn state(&self, network: &Network, others: &[Arc<Network>]) -> Result<NetworkState> {
         self.look(network, others).await
+    }
+
+    async fn diagnose(&self, network: &Network, all: &NetworkRecords) -> Result<Vec<Check>> {
+        self.examine(network, all).await
     }
 
     async fn leases(&self, network: &Network) -> Result<Vec<Lease>> {

@@ -46,7 +46,7 @@ impl BridgeNetworks {
     /// Has this host ask the network for names in its domain, or no longer. Without that, it works for guests.
     pub(super) async fn be_asked(&self, settings: &Settings) {
         let Ok(Some(link)) = self.on.links.link(settings.interface.as_str()).await else { return };
-        if settings.names == Names::None || !settings.serves() {
+        if !self.wants_to_be_asked(settings) {
             return self.on.resolver.forget(link.index).await;
         }
         if let Err(error) = self.on.resolver.ask_for(link.index, &addresses(settings), &settings.domain).await {
@@ -55,10 +55,30 @@ impl BridgeNetworks {
     }
 
     /// Whether dnsmasq runs, with that configuration.
-    pub(super) async fn is_serving(&self, settings: &Settings) -> Result<bool> {
+    pub(in crate::network) async fn is_serving(&self, settings: &Settings) -> Result<bool> {
         let files = self.files(settings.interface.as_str());
         let applied = read_small(&files.applied(), MAX_LEASES)?;
         Ok(applied.as_deref() == Some(dnsmasq::render(settings, &files).as_str()) && self.on.units.is_active(&files.unit).await?)
+    }
+
+    /// Name of the unit of its dnsmasq.
+    pub(in crate::network) fn unit(&self, settings: &Settings) -> String {
+        self.files(settings.interface.as_str()).unit
+    }
+
+    /// Who else has ports that it needs, a sentence each.
+    pub(in crate::network) fn port_holders(&self, settings: &Settings) -> Vec<String> {
+        holder::holders(Path::new("/proc"), &addresses(settings))
+    }
+
+    /// Where it answers.
+    pub(in crate::network) fn served_addresses(&self, settings: &Settings) -> Vec<IpAddr> {
+        if settings.serves() { addresses(settings) } else { vec![] }
+    }
+
+    /// Whether this host is to ask it for names.
+    pub(in crate::network) fn wants_to_be_asked(&self, settings: &Settings) -> bool {
+        settings.names != Names::None && settings.serves()
     }
 
     /// Stops dnsmasq and removes what it wrote and was told.

@@ -47,7 +47,12 @@ impl BridgeNetworks {
     }
 
     /// Subnets of the network that somebody else uses by now, such as a VPN that came later.
-    pub(super) async fn overlaps(&self, network: &Network, settings: &Settings, others: &[Arc<Network>]) -> Result<Vec<String>> {
+    pub(in crate::network) async fn overlaps(
+        &self,
+        network: &Network,
+        settings: &Settings,
+        others: &[Arc<Network>],
+    ) -> Result<Vec<String>> {
         let taken = self.taken(network, others).await?;
         let own = settings.ipv4.iter().map(|v| IpNet::V4(v.address));
         let own = own.chain(settings.ipv6.iter().map(|v| IpNet::V6(v.address))).chain(settings.routes());

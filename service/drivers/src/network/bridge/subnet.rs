@@ -84,7 +84,7 @@ pub(super) fn check_given(net: IpNet, taken: &[Taken]) -> Result<()> {
 
 /// Addresses of the name servers in a `resolv.conf(5)`: usually reached over the default route, so
 /// that no route says they are in use.
-pub(super) fn name_servers(resolv_conf: &str) -> Vec<IpAddr> {
+pub(in crate::network) fn name_servers(resolv_conf: &str) -> Vec<IpAddr> {
     let servers = resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     servers.filter_map(|rest| rest.split_whitespace().next()?.split('%').next()?.parse().ok()).take(16).collect()
 }
