@@ -4,6 +4,7 @@
 //! `drivers/network` and `host`.
 
 mod address;
+mod born;
 mod bridge;
 mod dummy;
 mod elsewhere;

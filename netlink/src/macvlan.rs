@@ -1,5 +1,6 @@
 //! Links with a hardware address or an address of their own on another link: macvlan and ipvlan.
 
+use crate::born::born;
 use crate::error::errno;
 use crate::wanted::Wanted;
 use crate::{Done, Error, Handle, LinkName, Mac, Result};
@@ -72,8 +73,8 @@ impl Shared {
     }
 
     /// The request that makes it, here or (then up at once) in the namespace of a process.
-    fn create(&self, parent: u32, pid: Option<u32>) -> LinkMessage {
-        let name = self.name.as_str();
+    fn create(&self, name: &LinkName, parent: u32, pid: Option<u32>) -> LinkMessage {
+        let name = name.as_str();
         match self.sharing.macvlan() {
             Some(mode) => born(self.wanted().on(LinkMessageBuilder::<LinkMacVlan>::new(name)).mode(mode).link(parent), pid),
             None => {
@@ -81,13 +82,6 @@ impl Shared {
                 born(message.mode(self.sharing.ipvlan()).link(parent), pid)
             }
         }
-    }
-}
-
-fn born<T: std::fmt::Debug>(message: LinkMessageBuilder<T>, pid: Option<u32>) -> LinkMessage {
-    match pid {
-        Some(pid) => message.setns_by_pid(pid).up().build(),
-        None => message.build(),
     }
 }
 
@@ -99,7 +93,7 @@ impl Handle {
     /// on another parent or that shares it otherwise; `Kernel`, as when the parent is taken over already.
     pub async fn ensure_shared(&self, shared: &Shared) -> Result<Done> {
         let parent = self.existing(shared.parent.as_str()).await?;
-        self.ensure_link(&shared.wanted(), shared.create(parent.index, None), |link| {
+        self.ensure_link(&shared.wanted(), shared.create(&shared.name, parent.index, None), |link| {
             let same = match (&link.data, shared.sharing.macvlan()) {
                 (Some(InfoData::MacVlan(infos)), Some(mode)) => infos.contains(&InfoMacVlan::Mode(mode)),
                 (Some(InfoData::IpVlan(infos)), None) => infos.contains(&InfoIpVlan::Mode(shared.sharing.ipvlan())),
@@ -117,13 +111,19 @@ impl Handle {
     /// Makes the link in the network namespace of a process, up: that is where it is used.
     ///
     /// # Errors
-    /// `NoSuchLink` for the parent, `Exists` when the name is taken there, `NoSuchProcess`, `Kernel`.
+    /// `NoSuchLink` for the parent, `Exists` when the name is taken there, `NoSuchProcess`, `Kernel`. When it is taken
+    /// here, too, a Linux before 6.13 leaves the link there under a name that means nothing.
     pub async fn create_shared_in(&self, pid: u32, shared: &Shared) -> Result<()> {
         let parent = self.existing(shared.parent.as_str()).await?;
-        match self.create_link(&shared.wanted(), shared.create(parent.index, Some(pid))).await {
+        match self.create_link(&shared.wanted(), shared.create(&shared.name, parent.index, Some(pid))).await {
             Err(error) if error.errno() == Some(errno::NO_PROCESS) => Err(Error::NoSuchProcess(pid)),
-            Err(Error::Exists(name)) => Err(Error::Exists(format!("{name} in the namespace of process {pid}"))),
-            other => other,
+            Err(Error::Exists(_)) => {
+                let make = async |name: &LinkName| {
+                    self.create_link(&Wanted { name, ..shared.wanted() }, shared.create(name, parent.index, None)).await
+                };
+                self.born_here(&shared.name, pid, make).await
+            }
+            made => made,
         }
     }
 }

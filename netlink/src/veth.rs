@@ -1,5 +1,6 @@
 //! Pairs of links whose other end is born inside a namespace.
 
+use crate::born::born;
 use crate::error::errno;
 use crate::{Error, Handle, LinkName, Mac, Result};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
@@ -61,28 +62,10 @@ impl Handle {
             None => None,
         };
         let mtu = veth.mtu.or(bridge.as_ref().map(|bridge| bridge.mtu)).unwrap_or(ETHERNET);
-        // The kernel opens the end that VETH_INFO_PEER describes before the two are tied together
-        // (veth_open: ENOTCONN) and ignores IFLA_MASTER there. So the far end is the one the message
-        // is about, and the near end is opened and joined by a second message.
-        let near = LinkMessageBuilder::<LinkUnspec>::new()
-            .name(veth.host_name.as_str())
-            .address(veth.mac.host_end().bytes().to_vec())
-            .mtu(mtu)
-            .build();
-        let far = LinkMessageBuilder::<LinkVeth>::new(veth.guest_name.as_str(), veth.host_name.as_str())
-            .set_info_data(InfoData::Veth(InfoVeth::Peer(near)))
-            .address(veth.mac.bytes().to_vec())
-            .mtu(mtu)
-            .setns_by_pid(veth.pid)
-            .up()
-            .build();
-        if let Err(error) = self.requests()?.link().add(far).execute().await {
-            let what = format!("create network interface {} for process {}", veth.host_name, veth.pid);
-            return Err(match Error::from_request(what, error) {
-                error if error.errno() == Some(errno::EXISTS) => Error::Exists(self.taken(veth).await),
-                error if error.errno() == Some(errno::NO_PROCESS) => Error::NoSuchProcess(veth.pid),
-                error => error,
-            });
+        match self.request_pair(veth, mtu, &veth.guest_name, Some(veth.pid)).await {
+            Err(error) if error.errno() == Some(errno::EXISTS) => self.pair_born_here(veth, mtu).await?,
+            Err(error) if error.errno() == Some(errno::NO_PROCESS) => return Err(Error::NoSuchProcess(veth.pid)),
+            asked => asked?,
         }
         let near = LinkUnspec::new_with_name(veth.host_name.as_str()).up();
         let (near, what) = match &bridge {
@@ -99,11 +82,36 @@ impl Handle {
         })
     }
 
-    /// Which of the two names was taken.
-    async fn taken(&self, veth: &Veth) -> String {
-        match self.link_exists(veth.host_name.as_str()).await {
-            Ok(false) => format!("{} in the namespace of process {}", veth.guest_name, veth.pid),
-            _ => veth.host_name.to_string(),
+    /// Asks for the two ends, the far one called `far`, in the namespace of a process (and up) or here.
+    async fn request_pair(&self, veth: &Veth, mtu: u32, far: &LinkName, pid: Option<u32>) -> Result<()> {
+        // The kernel opens the end that VETH_INFO_PEER describes before the two are tied together
+        // (veth_open: ENOTCONN) and ignores IFLA_MASTER there. So the far end is the one the message
+        // is about, and the near end is opened and joined by a second message.
+        let near = LinkMessageBuilder::<LinkUnspec>::new()
+            .name(veth.host_name.as_str())
+            .address(veth.mac.host_end().bytes().to_vec())
+            .mtu(mtu)
+            .build();
+        let far = LinkMessageBuilder::<LinkVeth>::new(far.as_str(), veth.host_name.as_str())
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(near)))
+            .address(veth.mac.bytes().to_vec())
+            .mtu(mtu);
+        let asked = self.requests()?.link().add(born(far, pid)).execute().await;
+        let what = || format!("create network interface {} for process {}", veth.host_name, veth.pid);
+        asked.map_err(|error| Error::from_request(what(), error))
+    }
+
+    /// The pair of which one name is taken, here or there.
+    async fn pair_born_here(&self, veth: &Veth, mtu: u32) -> Result<()> {
+        if self.link_exists(veth.host_name.as_str()).await? {
+            return Err(Error::Exists(veth.host_name.to_string()));
         }
+        let make = async |far: &LinkName| self.request_pair(veth, mtu, far, None).await;
+        let made = self.born_here(&veth.guest_name, veth.pid, make).await;
+        if made.is_err() {
+            // Wherever the far end is now.
+            let _ = self.delete_link(veth.host_name.as_str()).await;
+        }
+        made
     }
 }

@@ -136,6 +136,32 @@ async fn the_far_end_of_a_pair_is_born_up_in_the_namespace_of_a_process() {
 }
 
 #[tokio::test]
+async fn links_inside_may_be_called_as_one_here_is() {
+    let Some(handle) = own_namespace() else { return };
+    for name in ["eth0", "eth1"] {
+        let _ = handle.ensure_bridge(&bridge(name)).await.unwrap();
+    }
+    let _ = handle.ensure_bridge(&bridge("nltest-br6")).await.unwrap();
+    let guest = Guest::new();
+    let mac = "00:16:3e:01:02:06";
+    handle.veth_into(guest.pid(), "nltest-v6", "nltest-br6", "eth0", mac, Some(1400)).await.unwrap();
+    let far = guest.run(&["ip", "-o", "link", "show", "eth0"]);
+    assert!(far.contains(mac) && far.contains(",UP") && far.contains("mtu 1400"), "{far}");
+    assert!(handle.link("nltest-v6").await.unwrap().unwrap().up);
+
+    let shared =
+        Shared { name: "eth1".parse().unwrap(), parent: "eth0".parse().unwrap(), sharing: Sharing::Bridge, mac: None, mtu: None };
+    handle.create_shared_in(guest.pid(), &shared).await.unwrap();
+    assert!(guest.run(&["ip", "-o", "-d", "link", "show", "eth1"]).contains("macvlan"));
+
+    let names = async || handle.links().await.unwrap().into_iter().map(|link| link.name).collect::<Vec<_>>();
+    let before = names().await;
+    let taken = handle.veth_into(guest.pid(), "nltest-v7", "nltest-br6", "eth0", mac, None).await;
+    assert!(matches!(&taken, Err(Error::Exists(name)) if name.starts_with("eth0 in")), "{taken:?}");
+    assert_eq!(names().await, before, "what is refused leaves nothing");
+}
+
+#[tokio::test]
 async fn a_pair_is_refused_without_its_bridge_or_its_process() {
     let Some(handle) = own_namespace() else { return };
     let mac = "00:16:3e:01:02:04";

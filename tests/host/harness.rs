@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -113,12 +115,22 @@ fn a_reboot_a_crash_and_a_power_off_keep_the_disk(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Writes `plain.tar` with an empty file that has an attribute. Not every share with a host carries those of files.
+fn pack_attribute(share: &Path) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("plain");
+    fs::write(&file, "")?;
+    rustix::fs::setxattr(&file, "trusted.lab", b"1", rustix::fs::XattrFlags::empty())?;
+    let mut tar = Command::new("tar");
+    tar.args(["--xattrs", "--xattrs-include=*", "-cf"]).arg(share.join("plain.tar"));
+    ensure!(tar.arg("-C").arg(directory.path()).arg("plain").status()?.success(), "tar failed");
+    Ok(())
+}
+
 fn the_nothing_changed_check_sees_every_kind_of_change(stage: &Stage) -> Result<()> {
     let host = &stage.host;
     nothing_changes(host, || host.succeed(["systemctl", "status", "dbus.service"]))?;
-    let attribute = host.share().join("attribute");
-    fs::write(&attribute, "")?;
-    rustix::fs::setxattr(&attribute, "trusted.lab", b"1", rustix::fs::XattrFlags::empty())?;
+    pack_attribute(&host.share())?;
     host.succeed(["touch", "/var/lib/lxhost/plain"])?;
     for (section, make, undo) in [
         ("files", "touch /var/lib/lxhost/new", "rm /var/lib/lxhost/new"),
@@ -127,7 +139,7 @@ fn the_nothing_changed_check_sees_every_kind_of_change(stage: &Stage) -> Result<
         ("hashes", "sed -i s/root/ruut/ /etc/passwd-", "sed -i s/ruut/root/ /etc/passwd-"),
         (
             "xattrs",
-            "cp --attributes-only --preserve=xattr /lab/attribute /var/lib/lxhost/plain",
+            "tar --xattrs --xattrs-include='*' -xf /lab/plain.tar -C /var/lib/lxhost",
             "rm /var/lib/lxhost/plain; touch /var/lib/lxhost/plain",
         ),
         ("mounts", "mount -t tmpfs none /mnt", "umount /mnt"),

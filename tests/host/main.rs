@@ -29,6 +29,7 @@ mod power;
 mod proxies;
 mod refusal;
 mod road;
+mod seeds;
 mod terminal;
 
 use lxhost_tests::cache::Cache;
@@ -48,6 +49,7 @@ const SUITES: &[Suite] = &[
     networks::SUITE,
     acls::SUITE,
     forwards::SUITE,
+    seeds::SUITE,
     nics::SUITE,
     proxies::SUITE,
     doctor::SUITE,

@@ -226,7 +226,7 @@ pub(crate) async fn what_is_no_image_is_refused_and_leaves_nothing() {
         fs::write(&path, bytes).unwrap();
         path
     };
-    let (meta, _) = host.pack(Path::new("/usr/share/doc/apt"), "--gzip");
+    let (meta, _) = host.pack(Path::new("/etc/apt"), "--gzip");
     let cut = fs::read(&meta).unwrap();
     let cases = [
         ("empty", make("empty", b"")),

@@ -5,6 +5,7 @@ use lxhost_model::device::nic::{Untagged, Vlans};
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use lxhost_netlink::{Handle, Link, LinkName, Mac, PortVlans, Shared, Sharing, StaticRoute, Veth, VlanId};
 
+use super::live::Live;
 use super::record::{self, Lent, Made, What};
 use super::{HostLauncher, inside};
 
@@ -164,6 +165,9 @@ impl HostLauncher {
             }
             (Some(_), None) => live.guest().await?.link_exists(&nic.name).await.map_err(link_error)?,
         };
+        if !there && self.is_taken(&live, &nic.name).await? {
+            return Err(Error::new(Kind::Conflict, format!("the guest has an interface {} of its own", nic.name)));
+        }
         let new = about(&self.netlink, nic).await?;
         match known.and_then(|at| made.get_mut(at)) {
             // How a lent link was before is not to be seen any more.
@@ -191,6 +195,12 @@ impl HostLauncher {
             }
         }
         done
+    }
+
+    /// Whether a container has a link of this name, asked for where the kernel does not tell its names from the host's.
+    async fn is_taken(&self, live: &Live, name: &str) -> Result<bool> {
+        let here = self.netlink.link_exists(name).await.map_err(link_error)?;
+        Ok(here && live.guest().await?.link_exists(name).await.map_err(link_error)?)
     }
 
     /// Takes an interface away; its own error is kept from nobody.

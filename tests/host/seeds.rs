@@ -1,0 +1,216 @@
+//! Lines of the documents that this project was started from, as their authors typed them: each does what its author
+//! wanted. The command is `lxctl`, networks and instances have the names of the documents.
+
+use anyhow::{Context, Result, ensure};
+use lxhost_tests::runner::{Base, Stage, Suite};
+use lxhost_tests::suite;
+
+pub(crate) const SUITE: Suite = suite!(
+    "seeds",
+    Base::Packaged,
+    [
+        a_network_is_made_and_set_step_by_step,
+        an_instance_keeps_the_address_it_is_given,
+        an_internal_network_reaches_nothing_outside,
+        a_restricted_network_lets_two_ports_in,
+        a_bridge_and_a_vlan_are_made_over_the_hosts_interface needs [Vlan],
+        a_profile_puts_instances_on_a_bridge_of_the_host,
+        any_client_of_the_bus_can_do_the_same,
+    ]
+);
+
+/// An instance of the name, running, with an address in the default network.
+fn running(stage: &Stage, name: &str) -> Result<()> {
+    stage.with_busybox()?;
+    if stage.row(name)?.is_none() {
+        stage.lxctl(&format!("launch busybox {name}")).succeed()?;
+    }
+    stage.address(name).map(drop)
+}
+
+fn all(stage: &Stage, lines: &[&str]) -> Result<()> {
+    lines.iter().try_for_each(|line| stage.lxctl(line).succeed().map(drop))
+}
+
+/// What DHCP gives an instance's interface.
+fn lease(stage: &Stage, name: &str, interface: &str) -> Result<String> {
+    let argv = ["udhcpc", "-i", interface, "-n", "-q", "-f", "-t", "10", "-T", "1", "-s", "/etc/udhcpc"];
+    stage.exec(name, argv).succeed()?;
+    let said = stage.exec(name, ["ip", "-4", "-oneline", "address", "show", "dev", interface]).succeed()?;
+    let address = said.split_whitespace().nth(3).with_context(|| format!("no address in {said:?}"))?;
+    Ok(address.split('/').next().unwrap_or_default().to_owned())
+}
+
+fn a_network_is_made_and_set_step_by_step(stage: &Stage) -> Result<()> {
+    running(stage, "mon-conteneur")?;
+    all(
+        stage,
+        &[
+            "network show lxbr0",
+            "network create production-network",
+            "network set production-network ipv4.address 192.168.100.1/24",
+            "network set production-network ipv4.dhcp true",
+            "network set production-network ipv4.dhcp.ranges 192.168.100.50-192.168.100.200",
+            "network set production-network dns.domain production.local",
+            "config device add mon-conteneur eth1 nic network=production-network name=eth1",
+        ],
+    )?;
+    let address = lease(stage, "mon-conteneur", "eth1")?;
+    let last: u8 = address.strip_prefix("192.168.100.").with_context(|| address.clone())?.parse()?;
+    ensure!((50..=200).contains(&last), "{address}");
+    stage.eventually("its name in the domain", || {
+        let asked = ["nslookup", "mon-conteneur.production.local", "192.168.100.1"];
+        let found = stage.exec("mon-conteneur", asked).output()?;
+        Ok(found.stdout_text().contains(&address).then_some(()))
+    })?;
+    let shown = stage.exec("mon-conteneur", ["ip", "addr", "show"]).succeed()?;
+    ensure!(shown.contains("eth0") && shown.contains("eth1"), "{shown}");
+    stage.exec("mon-conteneur", ["cat", "/proc/net/dev"]).succeed()?;
+    all(stage, &["config device remove mon-conteneur eth1", "network delete production-network"])
+}
+
+fn an_instance_keeps_the_address_it_is_given(stage: &Stage) -> Result<()> {
+    running(stage, "mon-conteneur")?;
+    all(stage, &["network set lxbr0 dns.domain lxd.local", "network set lxbr0 dns.mode managed"])?;
+    all(stage, &["network set lxbr0 ipv4.address 10.166.11.1/24"])?;
+    stage.lxctl("config device add mon-conteneur eth0 nic network=lxbr0 ipv4.address=10.166.11.100").succeed()?;
+    stage.lxctl("restart --force mon-conteneur").succeed()?;
+    ensure!(stage.address("mon-conteneur")? == "10.166.11.100");
+    stage.eventually("its name", || {
+        let found = stage.exec("mon-conteneur", ["nslookup", "mon-conteneur.lxd.local"]).output()?;
+        Ok(found.stdout_text().contains("10.166.11.100").then_some(()))
+    })
+}
+
+fn an_internal_network_reaches_nothing_outside(stage: &Stage) -> Result<()> {
+    running(stage, "mon-conteneur")?;
+    all(
+        stage,
+        &[
+            "network create internal-network",
+            "network set internal-network ipv4.address 172.16.1.1/24",
+            "network set internal-network ipv4.nat false",
+            "network set internal-network ipv6.nat false",
+            "config device add mon-conteneur eth2 nic network=internal-network",
+        ],
+    )?;
+    let address = lease(stage, "mon-conteneur", "eth2")?;
+    ensure!(address.starts_with("172.16.1."), "{address}");
+    let rules = stage.host.succeed(["nft", "list", "table", "inet", "lxhost"])?;
+    let masked = |line: &&str| line.contains("172.16.1.0/24") && line.contains("masquerade");
+    ensure!(!rules.lines().any(|line| masked(&line)), "{rules}");
+    all(stage, &["config device remove mon-conteneur eth2", "network delete internal-network"])
+}
+
+/// One of its lines names an ACL before it is made: it says so, and is typed again.
+fn a_restricted_network_lets_two_ports_in(stage: &Stage) -> Result<()> {
+    running(stage, "mon-conteneur")?;
+    stage.lxctl("network create restricted-network").succeed()?;
+    let set = ["lxctl", "network", "set", "restricted-network", "security.acls", "restricted-access"];
+    let early = stage.host.command(set).fail()?;
+    ensure!(early.code == Some(3) && early.stderr_text().contains("restricted-access"), "{}", early.describe());
+    all(
+        stage,
+        &[
+            "network acl create restricted-access",
+            "network acl rule add restricted-access ingress,allow,tcp 0.0.0.0/0 10.0.0.0/8 80,443",
+            "network set restricted-network ipv4.address 10.166.12.1/24",
+        ],
+    )?;
+    stage.host.succeed(set)?;
+    stage.lxctl("config device add mon-conteneur eth3 nic network=restricted-network").succeed()?;
+    let address = lease(stage, "mon-conteneur", "eth3")?;
+    for port in ["80", "443", "81"] {
+        let serve = format!("nc -ll -p {port} -e echo hello >/dev/null 2>&1 &");
+        stage.exec("mon-conteneur", ["sh", "-c", &serve]).succeed()?;
+    }
+    for (port, open) in [("80", true), ("443", true), ("81", false)] {
+        let ask = format!("busybox nc -w 3 {address} {port} </dev/null");
+        let said = stage.host.command(["sh", "-c", &ask]).output()?;
+        ensure!(said.stdout_text().contains("hello") == open, "port {port}: {}", said.describe());
+    }
+    all(
+        stage,
+        &["config device remove mon-conteneur eth3", "network delete restricted-network", "network acl delete restricted-access"],
+    )
+}
+
+/// `eth0` is an interface of the host, with somebody at 198.51.100.1 behind it and at 198.51.101.1 in VLAN 100.
+fn a_bridge_and_a_vlan_are_made_over_the_hosts_interface(stage: &Stage) -> Result<()> {
+    running(stage, "mon-conteneur")?;
+    running(stage, "web-server")?;
+    let lan = "ip link show eth0 >/dev/null 2>&1 && ip link set eth0 down name was0
+        ip link add eth0 type veth peer name far0; ip link set far0 up; ip address add 198.51.100.1/24 dev far0
+        ip link add link far0 name far0.100 type vlan id 100; ip link set far0.100 up
+        ip address add 198.51.101.1/24 dev far0.100";
+    stage.host.succeed(["sh", "-c", lan])?;
+    all(
+        stage,
+        &[
+            "network create vlan100 --type=bridge parent=eth0.100",
+            "config device add web-server eth0 nic network=vlan100",
+            "network create overlay-network --type=overlay --config tunnel.protocol=vxlan --config tunnel.id=1000",
+        ],
+    )?;
+    let answers = |name: &str, own: &str, other: &str| {
+        stage.exec(name, ["ip", "address", "add", own, "dev", "eth0"]).succeed()?;
+        stage.exec(name, ["ping", "-c", "1", "-W", "10", other]).succeed().map(drop)
+    };
+    answers("web-server", "198.51.101.7/24", "198.51.101.1")?;
+    stage.delete("web-server")?;
+    all(stage, &["network delete vlan100", "network delete overlay-network"])?;
+    all(
+        stage,
+        &["network create br-physical --type=bridge parent=eth0", "config device add mon-conteneur eth0 nic network=br-physical"],
+    )?;
+    answers("mon-conteneur", "198.51.100.7/24", "198.51.100.1")?;
+    stage.delete("mon-conteneur")?;
+    stage.lxctl("network delete br-physical").succeed()?;
+    stage.host.succeed(["ip", "link", "delete", "far0"]).map(drop)
+}
+
+fn a_profile_puts_instances_on_a_bridge_of_the_host(stage: &Stage) -> Result<()> {
+    running(stage, "CGN-Server")?;
+    running(stage, "BDD")?;
+    let bridge = "ip link add br0 type bridge; ip address add 198.51.102.1/24 dev br0; ip link set br0 up";
+    stage.host.succeed(["sh", "-ec", bridge])?;
+    all(
+        stage,
+        &[
+            "profile create bridgedprofile",
+            "profile device add bridgedprofile eth0 nic nictype=bridged parent=br0",
+            "profile device add bridgedprofile root disk path=/ pool=default",
+            "profile assign CGN-Server bridgedprofile",
+            "profile assign BDD bridgedprofile",
+            "restart --force CGN-Server BDD",
+        ],
+    )?;
+    for (name, own) in [("CGN-Server", "198.51.102.7/24"), ("BDD", "198.51.102.8/24")] {
+        stage.exec(name, ["ip", "address", "add", own, "dev", "eth0"]).succeed()?;
+    }
+    stage.exec("BDD", ["ping", "-c", "1", "-W", "5", "198.51.102.7"]).succeed()?;
+    stage.delete("CGN-Server BDD")?;
+    stage.lxctl("profile delete bridgedprofile").succeed()?;
+    stage.host.succeed(["ip", "link", "delete", "br0"]).map(drop)
+}
+
+fn any_client_of_the_bus_can_do_the_same(stage: &Stage) -> Result<()> {
+    running(stage, "mon-conteneur")?;
+    let script = r#"
+        manager() { busctl call org.lxhost1 /org/lxhost1 org.lxhost1.Manager "$@"; }
+        wait_for() { busctl call org.lxhost1 "$1" org.lxhost1.Job Wait t 30000000 | grep -q '"done"'; }
+        acl=$(manager CreateACL 'ssa{ss}aa{ss}aa{ss}a{sv}' '' bus-acl 0 \
+            1 4 action allow protocol tcp source 0.0.0.0/0 destination_port 80,443 0 0 | cut -d'"' -f2)
+        made=$(manager CreateNetwork 'sssa{ss}a{sv}' '' bus-network bridge \
+            4 ipv4.address 192.168.101.1/24 ipv4.dhcp.ranges 192.168.101.50-192.168.101.200 \
+              ipv6.address none security.acls bus-acl 0)
+        network=$(echo "$made" | cut -d'"' -f2); wait_for "$(echo "$made" | cut -d'"' -f4)"
+        busctl call org.lxhost1 "$network" org.lxhost1.Network GetState 'a{sv}' 0 | grep -q 192.168.101.1
+        ip -4 -o address show bus-network | grep -q 192.168.101.1/24
+        nft list table inet lxhost | grep -q 'tcp dport { 80, 443 }'
+        wait_for "$(busctl call org.lxhost1 "$network" org.lxhost1.Network Delete 'a{sv}' 0 | cut -d'"' -f2)"
+        wait_for "$(busctl call org.lxhost1 "$acl" org.lxhost1.ACL Delete 'a{sv}' 0 | cut -d'"' -f2)"
+        test ! -e /sys/class/net/bus-network
+    "#;
+    stage.host.succeed(["bash", "-euxc", script]).map(drop)
+}
