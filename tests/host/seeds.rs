@@ -146,11 +146,7 @@ fn a_bridge_and_a_vlan_are_made_over_the_hosts_interface(stage: &Stage) -> Resul
     stage.host.succeed(["sh", "-c", lan])?;
     all(
         stage,
-        &[
-            "network create vlan100 --type=bridge parent=eth0.100",
-            "config device add web-server eth0 nic network=vlan100",
-            "network create overlay-network --type=overlay --config tunnel.protocol=vxlan --config tunnel.id=1000",
-        ],
+        &["network create vlan100 --type=bridge parent=eth0.100", "config device add web-server eth0 nic network=vlan100"],
     )?;
     let answers = |name: &str, own: &str, other: &str| {
         stage.exec(name, ["ip", "address", "add", own, "dev", "eth0"]).succeed()?;
@@ -158,7 +154,17 @@ fn a_bridge_and_a_vlan_are_made_over_the_hosts_interface(stage: &Stage) -> Resul
     };
     answers("web-server", "198.51.101.7/24", "198.51.101.1")?;
     stage.delete("web-server")?;
-    all(stage, &["network delete vlan100", "network delete overlay-network"])?;
+    stage.lxctl("network delete vlan100").succeed()?;
+    let uplink = "ip link set eth0 up; ip address add 198.51.100.2/24 dev eth0; ip route add default via 198.51.100.1";
+    stage.host.succeed(["sh", "-ec", uplink])?;
+    all(
+        stage,
+        &[
+            "network create overlay-network --type=overlay --config tunnel.protocol=vxlan --config tunnel.id=1000",
+            "network delete overlay-network",
+        ],
+    )?;
+    stage.host.succeed(["ip", "address", "flush", "dev", "eth0"])?;
     all(
         stage,
         &["network create br-physical --type=bridge parent=eth0", "config device add mon-conteneur eth0 nic network=br-physical"],
