@@ -69,6 +69,20 @@ impl Handle {
         Ok(Done::Changed)
     }
 
+    /// Has the bridge send back by the port called `name` what has come by it, or no longer.
+    ///
+    /// # Errors
+    /// As `ensure_isolation`.
+    pub async fn ensure_hairpin(&self, name: &str, hairpin: bool) -> Result<Done> {
+        let message = self.link_message(name).await?;
+        if port(&message).contains(&InfoBridgePort::HairpinMode(hairpin)) {
+            return Ok(Done::Already);
+        }
+        let change = LinkBridgePort::new(message.header.index).hairpin(hairpin).build();
+        self.change(change, format!("hairpin of port {name}")).await?;
+        Ok(Done::Changed)
+    }
+
     /// Has the port called `name` (or, by its own name, the bridge itself) carry exactly these VLANs. They take
     /// effect on a bridge with `vlan_filtering`.
     ///

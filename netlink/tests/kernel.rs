@@ -238,6 +238,8 @@ async fn a_port_joins_and_leaves_its_bridge_and_may_be_isolated() {
     handle.veth_into(guest.pid(), "port", "br0", "eth0", "00:16:3e:00:00:01", None).await.unwrap();
     assert_eq!(handle.ensure_isolation("port", true).await.unwrap(), Done::Changed);
     assert_eq!(handle.ensure_isolation("port", true).await.unwrap(), Done::Already);
+    assert_eq!(handle.ensure_hairpin("port", true).await.unwrap(), Done::Changed);
+    assert_eq!(handle.ensure_hairpin("port", true).await.unwrap(), Done::Already);
     assert_eq!(handle.ensure_port("port", "br0").await.unwrap(), Done::Already);
     assert_eq!(handle.ensure_port("port", "br1").await.unwrap(), Done::Changed);
     assert_eq!(handle.leave_bridge("port").await.unwrap(), Done::Changed);

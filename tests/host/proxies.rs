@@ -16,6 +16,10 @@ pub(crate) const SUITE: Suite = suite!(
         a_proxy_starts_with_its_instance_and_ends_with_it,
         a_relay_outlives_the_daemon_and_comes_back_when_killed,
         what_cannot_be_is_refused_and_changes_nothing,
+        sockets_of_both_sides_lead_to_the_other,
+        many_ports_and_who_comes_are_passed_on,
+        datagrams_come_back_to_whoever_asked,
+        packets_are_translated_to_a_fixed_address,
     ]
 );
 
@@ -189,4 +193,134 @@ fn what_cannot_be_is_refused_and_changes_nothing(stage: &Stage) -> Result<()> {
     ensure!(stage.status("p2")? == "stopped");
     stage.lxctl("config device remove p1 web").succeed()?;
     stage.delete("p2")
+}
+
+/// Somebody on the host who says `host` at port 7100.
+fn on_host(stage: &Stage) -> Result<()> {
+    stage.host.succeed(["systemd-run", "--unit=said", "--", "busybox", "nc", "-ll", "-p", "7100", "-e", "echo", "host"])?;
+    stage.eventually("somebody at port 7100", || Ok((said(stage, "host", "127.0.0.1", 7100)? == "host").then_some(())))
+}
+
+fn sockets_of_both_sides_lead_to_the_other(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    on_host(stage)?;
+    for keys in [
+        "inner proxy bind=instance listen=unix:/tmp/inner.sock connect=tcp:127.0.0.1:7100 uid=1 gid=2 mode=0600",
+        "tofile proxy listen=tcp:127.0.0.1:8081 connect=unix:/tmp/inner.sock",
+        "outer proxy listen=unix:/run/outer.sock connect=tcp:127.0.0.1:80 uid=33 gid=34 mode=0660",
+        "fromfile proxy bind=guest listen=tcp:127.0.0.1:9000 connect=unix:/run/outer.sock",
+        "name proxy bind=container listen=unix:@inner connect=tcp:127.0.0.1:7100",
+        "names proxy listen=unix:@outer connect=unix:@inner",
+        "fromname proxy bind=instance listen=tcp:127.0.0.1:9001 connect=unix:@outer",
+        "trap proxy listen=tcp:127.0.0.1:8082 connect=unix:/tmp/trap.sock",
+    ] {
+        stage.lxctl(&format!("config device add p1 {keys}")).succeed()?;
+    }
+    ensure!(said(stage, "host", "127.0.0.1", 8081)? == "host");
+    ensure!(said(stage, "p1", "127.0.0.1", 9000)? == "hello");
+    ensure!(said(stage, "p1", "127.0.0.1", 9001)? == "host");
+    let file = stage.exec("p1", ["stat", "-c", "%a %u:%g", "/tmp/inner.sock"]).succeed()?;
+    ensure!(file.trim() == "600 1:2", "{file}");
+    let file = stage.host.succeed(["stat", "-c", "%a %u:%g", "/run/outer.sock"])?;
+    ensure!(file.trim() == "660 33:34", "{file}");
+    // A link inside leads to nothing that is outside.
+    stage.exec("p1", ["ln", "-s", "/run/outer.sock", "/tmp/trap.sock"]).succeed()?;
+    ensure!(said(stage, "host", "127.0.0.1", 8082)?.is_empty());
+    let output =
+        stage.lxctl("config device add p1 bad proxy bind=instance listen=tcp:0.0.0.0:80 connect=tcp:127.0.0.1:7100").fail()?;
+    let text = output.stderr_text();
+    ensure!(output.code == Some(5) && text.contains("of the instance is taken by"), "{}", output.describe());
+    // A file that a killed relay has left is replaced.
+    stage.host.succeed(["kill", "-9", &relay(stage, "outer")?])?;
+    stage.eventually("another relay", || Ok((said(stage, "p1", "127.0.0.1", 9000)? == "hello").then_some(())))?;
+    stage.lxctl("config device remove p1 inner tofile outer fromfile name names fromname trap").succeed()?;
+    ensure!(stage.host.command(["test", "-e", "/run/outer.sock"]).output()?.code == Some(1));
+    stage.host.succeed(["systemctl", "stop", "said"]).map(drop)
+}
+
+fn many_ports_and_who_comes_are_passed_on(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    stage.lxctl("config device add p1 some proxy listen=tcp:0.0.0.0:8080-8081 connect=tcp:127.0.0.1:80-81").succeed()?;
+    stage.lxctl("config device add p1 all proxy listen=tcp:127.0.0.1:8090,8095-8096 connect=tcp:127.0.0.1:80").succeed()?;
+    stage
+        .lxctl("config device add p1 who proxy listen=tcp:0.0.0.0:8082 connect=tcp:127.0.0.1:82 proxy_protocol=true")
+        .succeed()?;
+    for (port, wanted) in [(8080, "hello"), (8081, "second"), (8090, "hello"), (8095, "hello"), (8096, "hello")] {
+        ensure!(said(stage, "host", "127.0.0.1", port)? == wanted, "port {port}");
+    }
+    let line = said(stage, "outside", "198.51.100.1", 8082)?;
+    ensure!(line.starts_with("PROXY TCP4 198.51.100.2 198.51.100.1 ") && line.ends_with(" 8082"), "{line}");
+    stage.lxctl("config device remove p1 some all who").succeed().map(drop)
+}
+
+/// A question to a name server, and whether an answer to it came.
+fn resolves(stage: &Stage, address: &str, port: u16) -> Result<bool> {
+    let ask = format!(
+        "exec 3<>/dev/udp/{address}/{port}; printf '\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0\\x02p1\\x06lxhost\\0\\0\\x01\\0\\x01' >&3; \
+         timeout 3 head -c 2 <&3 | od -An -tx1"
+    );
+    Ok(stage.host.command(["bash", "-c", &ask]).output()?.stdout_text().trim() == "12 34")
+}
+
+fn datagrams_come_back_to_whoever_asked(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    let bridge = stage.host.succeed(["sh", "-c", "ip -4 -o addr show lxbr0 | awk '{sub(/\\/.*/, \"\", $4); print $4}'"])?;
+    let bridge = bridge.trim();
+    ensure!(resolves(stage, bridge, 53)?, "the bridge's own name server says nothing");
+    stage.lxctl(&format!("config device add p1 dns proxy listen=udp:0.0.0.0:5300 connect=udp:{bridge}:53")).succeed()?;
+    for _ in 0..3 {
+        ensure!(resolves(stage, "127.0.0.1", 5300)?);
+    }
+    stage.lxctl("config device remove p1 dns").succeed()?;
+    ensure!(!resolves(stage, "127.0.0.1", 5300)?);
+    Ok(())
+}
+
+fn packets_are_translated_to_a_fixed_address(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    let tables = || stage.host.succeed(["nft", "list", "tables"]);
+    let before = tables()?;
+    let add = "config device add p1 web proxy nat=true listen=tcp:198.51.100.1:8080-8081 connect=tcp:0.0.0.0:80-81";
+    let output = stage.lxctl(add).fail()?;
+    ensure!(output.code == Some(2) && output.stderr_text().contains("set ipv4.address"), "{}", output.describe());
+    let address = stage.address("p1")?;
+    stage.lxctl(&format!("config device override p1 eth0 ipv4.address={address}")).succeed()?;
+    stage.lxctl(add).succeed()?;
+    stage.lxctl("launch busybox p3").succeed()?;
+    stage.address("p3")?;
+    let all = |when: &str| -> Result<()> {
+        for (from, port, wanted) in [
+            ("outside", 8080, "hello"),
+            ("outside", 8081, "second"),
+            ("host", 8080, "hello"),
+            ("p3", 8080, "hello"),
+            ("p1", 8081, "second"),
+        ] {
+            ensure!(said(stage, from, "198.51.100.1", port)? == wanted, "{when}: {from} at {port}");
+        }
+        Ok(())
+    };
+    all("at first")?;
+    ensure!(!active(stage, "web")?);
+    stage.host.succeed(["nft", "flush", "ruleset"])?;
+    stage.eventually("its table", || Ok(tables()?.contains("lxhost_proxy_").then_some(())))?;
+    all("after a flush")?;
+    stage.lxctl("restart --force p1").succeed()?;
+    serve(stage)?;
+    stage.eventually("the address", || Ok((said(stage, "outside", "198.51.100.1", 8080)? == "hello").then_some(())))?;
+    stage.lxctl("config device set p1 web listen=tcp:0.0.0.0:8085 connect=tcp:0.0.0.0:80").succeed()?;
+    ensure!(said(stage, "outside", "198.51.100.1", 8085)? == "hello" && said(stage, "outside", "198.51.100.1", 8080)?.is_empty());
+    // Packets would go past whoever listens there.
+    on_host(stage)?;
+    let output = stage.lxctl("config device set p1 web listen=tcp:0.0.0.0:7100").fail()?;
+    ensure!(output.code == Some(5) && output.stderr_text().contains("taken by busybox"), "{}", output.describe());
+    ensure!(said(stage, "outside", "198.51.100.1", 8085)? == "hello");
+    stage.host.succeed(["systemctl", "stop", "said"])?;
+    stage.lxctl("stop --force p1").succeed()?;
+    ensure!(tables()? == before, "{}", tables()?);
+    stage.lxctl("start p1").succeed()?;
+    stage.lxctl("config device remove p1 web").succeed()?;
+    stage.delete("p3")?;
+    ensure!(tables()? == before, "{}", tables()?);
+    Ok(())
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(core: &Arc<Core>) {
     }
     for instance in core.state().instances.values() {
         correct(core, instance).await;
-        repair_proxies(core, instance).await;
+        crate::step::repair(core, &core.state(), instance).await;
     }
     for pool in core.state().pools.values() {
         let swept = async { core.ports.pools.driver(&pool.driver)?.sweep(pool).await };
@@ -89,13 +89,6 @@ async fn adopt(core: &Arc<Core>, instance: &Instance) {
             core.live.remove(instance.id);
         }
     }
-}
-
-/// A proxy whose relay has died for good, or that was never made, is opened again.
-async fn repair_proxies(core: &Arc<Core>, instance: &Instance) {
-    let Some(live) = core.live.get(instance.id).filter(|live| live.exit.is_none()) else { return };
-    let plans = crate::instance::proxies(&core.state(), instance).unwrap_or_default();
-    crate::step::repair(core, live.leader, &plans).await;
 }
 
 /// Makes the status of an instance without a job say what is true.

@@ -109,6 +109,7 @@ async fn refill(core: &Arc<Core>, memory: &mut Memory) {
         memory.later = Some(tokio::time::Instant::now() + LATER);
         return;
     }
+    proxies(core).await;
     // Verbs that change it take turns, and the records say the truth in between.
     let _turn = core.jobs.turn(Some(FIREWALL.to_owned())).await;
     match core.ports.networks.restore_firewall(&NetworkRecords::of(&core.state())).await {
@@ -117,6 +118,14 @@ async fn refill(core: &Arc<Core>, memory: &mut Memory) {
             tracing::error!("the firewall could not be written again: {error}");
             memory.later = Some(tokio::time::Instant::now() + LATER);
         }
+    }
+}
+
+/// Has the proxies of running instances made again that went with the rules of others.
+async fn proxies(core: &Arc<Core>) {
+    let state = core.state();
+    for instance in state.instances.values().filter(|instance| !core.jobs.holds(instance.id)) {
+        crate::step::repair(core, &state, instance).await;
     }
 }
 

@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with};
+use rustix::thread::CapabilitySet;
 
 use self::arguments::{Arguments, Place};
 use self::guest::Guest;
@@ -59,10 +60,13 @@ fn start(words: &[String]) -> Result<Relay, Failure> {
     };
     let doors = sockets.into_iter().zip(arguments.pairs).map(|(socket, (from, to))| relay::Door::new(socket, &from, to));
     let relay = Relay::new(doors.collect(), arguments.announces).during("epoll")?;
-    let file = relay.doors.iter().any(|door| matches!(door.to, Place::File(_) | Place::Name(_)));
-    let (uid, gid) = arguments.user.unwrap_or(if file { (0, 0) } else { NOBODY });
+    let file = relay.doors.iter().any(|door| matches!(door.to, Place::File(_)));
+    let name = relay.doors.iter().any(|door| matches!(door.to, Place::Name(_)));
+    let (uid, gid) = arguments.user.unwrap_or(if file || name { (0, 0) } else { NOBODY });
     identity::become_user(uid, gid, &[]).during("become the user of security.uid")?;
-    identity::give_up_capabilities().during("capabilities")?;
+    // Root gets in at every socket file, as everywhere else; nobody else needs more than his user id.
+    let kept = if file { CapabilitySet::DAC_OVERRIDE } else { CapabilitySet::empty() };
+    identity::keep_capabilities(kept).during("capabilities")?;
     if let Some(ready) = ready {
         // Without it PID 1 ends us in a while, and says so.
         let _ = send(&ready, b"READY=1", SendFlags::NOSIGNAL);

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
-use rustix::thread::{capabilities, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 /// Runs `work` with the file-system ids `uid` and `gid` of the host and all capabilities still effective.
 ///
@@ -41,7 +41,7 @@ pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errn
 /// sets, so that the next execve(2) has at most `kept`.
 pub(crate) fn bound_capabilities(kept: u64) -> Result<(), Errno> {
     let mut sets = capabilities(None)?;
-    sets.inheritable = rustix::thread::CapabilitySet::empty();
+    sets.inheritable = CapabilitySet::empty();
     set_capabilities(None, sets)?;
     for capability in 0..64u64 {
         if kept & (1 << capability) != 0 {
@@ -58,10 +58,13 @@ pub(crate) fn bound_capabilities(kept: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Gives up every capability, for good where no_new_privs is set.
-pub(crate) fn give_up_capabilities() -> Result<(), Errno> {
-    let none = rustix::thread::CapabilitySet::empty();
-    set_capabilities(None, rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none })
+/// Gives up every capability but those, for good where no_new_privs is set.
+pub(crate) fn keep_capabilities(kept: CapabilitySet) -> Result<(), Errno> {
+    let mut sets = capabilities(None)?;
+    sets.permitted &= kept;
+    sets.effective = sets.permitted;
+    sets.inheritable = CapabilitySet::empty();
+    set_capabilities(None, sets)
 }
 
 /// Leaves the session keyring that was inherited for a new, empty one.

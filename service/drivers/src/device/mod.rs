@@ -13,6 +13,7 @@ mod routed;
 
 pub(crate) use bridged::refuse_vlans;
 pub use proxy::HostProxies;
+pub(crate) use proxy::PROXY_TABLES;
 
 use crate::network::spoof::Guards;
 use crate::network::{Surroundings, from_netlink};

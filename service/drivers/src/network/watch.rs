@@ -76,7 +76,8 @@ impl Filter {
 fn is_ours(change: &FilterChange) -> bool {
     let docker = |part: &FilterPart| part.chain.as_deref() == Some(docker::USER);
     // A chain there that is new has none of our rules; so it is after all of them were flushed.
-    change.parts.iter().any(|part| part.table == firewall::TABLE || docker(part))
+    let ours = |table: &str| table == firewall::TABLE || table.starts_with(crate::device::PROXY_TABLES);
+    change.parts.iter().any(|part| ours(&part.table) || docker(part))
 }
 
 /// An open watch, and the names of the links it has seen: a renamed link says its new name only.
@@ -159,7 +160,8 @@ mod tests {
             let part = FilterPart { table: table.into(), chain: chain.map(Into::into), gone: true };
             FilterChange { parts: [part].into(), ..FilterChange::default() }
         };
-        assert!(is_ours(&change("lxhost", None)) && is_ours(&change("filter", Some("DOCKER-USER"))));
+        assert!(is_ours(&change("lxhost", None)) && is_ours(&change("lxhost_proxy_0123456789", None)));
+        assert!(is_ours(&change("filter", Some("DOCKER-USER"))));
         assert!(!is_ours(&change("filter", Some("FORWARD"))) && !is_ours(&change("firewalld", None)));
     }
 

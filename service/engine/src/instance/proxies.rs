@@ -2,7 +2,7 @@
 //! Changes nothing.
 
 use super::{Wired, expand, nics};
-use crate::ports::{ProxyPlan, State};
+use crate::ports::{ProxyPlan, ProxyTarget, State};
 use crate::step::Step;
 use crate::{Error, Kind, Result};
 use lxhost_model::device::{NicType, Proxy};
@@ -28,19 +28,21 @@ pub(crate) fn proxies(state: &State, instance: &Instance) -> Result<Vec<ProxyPla
 }
 
 /// The address that packets are sent to: a fixed one of an interface that the host reaches.
-fn target(proxy: &Proxy, nics: &[Wired]) -> Result<IpAddr> {
+fn target(proxy: &Proxy, nics: &[Wired]) -> Result<ProxyTarget> {
     let wanted = proxy.connect.address().ok_or_else(|| Error::new(Kind::InvalidConfig, "connect: it has no address"))?;
     let reached = |wired: &&Wired| matches!(wired.plan.nic.kind, None | Some(NicType::Bridged | NicType::Routed));
-    let families = nics.iter().filter(reached).flat_map(|wired| [&wired.plan.nic.ipv4, &wired.plan.nic.ipv6]);
-    let fixed: Vec<IpAddr> = families
-        .flat_map(|family| family.addresses.iter().map(ipnet::IpNet::addr))
-        .filter(|address| address.is_ipv4() == wanted.is_ipv4())
-        .collect();
-    let found = if wanted.is_unspecified() { fixed.first() } else { fixed.iter().find(|address| **address == wanted) };
-    found.copied().ok_or_else(|| {
+    let targets = |wired: &Wired| -> Vec<ProxyTarget> {
+        let nic = &wired.plan.nic;
+        let addresses = nic.ipv4.addresses.iter().chain(&nic.ipv6.addresses).map(ipnet::IpNet::addr);
+        let target = |address| ProxyTarget { address, nic: wired.plan.name.clone(), host_name: nic.host_name.clone() };
+        addresses.filter(|address: &IpAddr| address.is_ipv4() == wanted.is_ipv4()).map(target).collect()
+    };
+    let fixed: Vec<ProxyTarget> = nics.iter().filter(reached).flat_map(targets).collect();
+    let found = fixed.iter().find(|target| wanted.is_unspecified() || target.address == wanted);
+    found.cloned().ok_or_else(|| {
         let key = if wanted.is_ipv4() { "ipv4.address" } else { "ipv6.address" };
         let what = match fixed.first() {
-            Some(other) => format!("nat: {wanted} is not a fixed address of the instance; {other} is"),
+            Some(other) => format!("nat: {wanted} is not a fixed address of the instance; {} is", other.address),
             None => format!("nat: the instance has no fixed address to translate to; set {key} of its nic, or leave nat out"),
         };
         Error::new(Kind::InvalidConfig, what)

@@ -27,7 +27,7 @@ pub use launcher::{
 };
 pub use network::{Lease, NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState};
 pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, Port};
-pub use proxy::{Proxies, ProxyPlan, RelaySpec, RelayStart, Relays};
+pub use proxy::{Proxies, ProxyPlan, ProxyTarget, RelaySpec, RelayStart, Relays};
 pub use resolver::Resolver;
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
 pub use storage::{PoolDriver, PoolKinds, Usage};

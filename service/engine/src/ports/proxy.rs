@@ -19,8 +19,19 @@ pub struct ProxyPlan {
     pub device: DeviceName,
     /// What the device says.
     pub proxy: Proxy,
-    /// The instance's address, where packets are translated.
-    pub target: Option<IpAddr>,
+    /// Where packets are sent to, when they are translated.
+    pub target: Option<ProxyTarget>,
+}
+
+/// Where packets are sent to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ProxyTarget {
+    /// A fixed address of the instance.
+    pub address: IpAddr,
+    /// Name inside of the interface that has it.
+    pub nic: String,
+    /// Name of the host's end of that, if it was chosen.
+    pub host_name: Option<String>,
 }
 
 /// Makes proxies.

@@ -3,7 +3,8 @@
 use super::{Context, Ran};
 use crate::Result;
 use crate::core::Core;
-use crate::ports::ProxyPlan;
+use crate::ports::{ProxyPlan, State};
+use lxhost_model::Instance;
 
 /// A proxy of a running instance becomes another, comes or goes.
 pub(super) async fn change(context: &Context<'_>, from: Option<&ProxyPlan>, to: Option<&ProxyPlan>) -> Result<()> {
@@ -32,11 +33,16 @@ pub(super) async fn close_all(core: &Core, ran: &Ran) {
     }
 }
 
-/// Opens what is not open of a running instance, as after a daemon's or a relay's death.
-pub(crate) async fn repair(core: &Core, leader: u32, plans: &[ProxyPlan]) {
-    for plan in plans {
-        let repaired =
-            async { if core.ports.proxies.is_open(plan).await? { Ok(()) } else { core.ports.proxies.open(plan, leader).await } };
+/// Opens what is not open of an instance that runs, as after a daemon's or a relay's death.
+pub(crate) async fn repair(core: &Core, state: &State, instance: &Instance) {
+    let Some(live) = core.live.get(instance.id).filter(|live| live.leader != 0 && live.exit.is_none()) else { return };
+    for plan in &crate::instance::proxies(state, instance).unwrap_or_default() {
+        let repaired = async {
+            match core.ports.proxies.is_open(plan).await? {
+                true => Ok(()),
+                false => core.ports.proxies.open(plan, live.leader).await,
+            }
+        };
         if let Err(error) = repaired.await {
             tracing::warn!(LXHOST_INSTANCE = %plan.machine, "device {}: {error}", plan.device);
         }

@@ -12,5 +12,6 @@ mod guests;
 mod permission;
 #[cfg(feature = "faults")]
 mod points;
+mod proxies;
 mod together;
 mod world;

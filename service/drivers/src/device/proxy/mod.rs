@@ -4,6 +4,8 @@
 mod nat;
 mod relay;
 
+pub(crate) use nat::PROXY_TABLES;
+
 use crate::network::Surroundings;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Proxies, ProxyPlan, Relays};
@@ -29,21 +31,21 @@ impl HostProxies {
 #[async_trait]
 impl Proxies for HostProxies {
     async fn open(&self, plan: &ProxyPlan, leader: u32) -> Result<()> {
-        match plan.target {
+        match &plan.target {
             Some(target) => nat::open(&self.on.links, &self.proc, plan, target).await,
             None => relay::open(self.relays.as_ref(), &self.proc, plan, leader).await,
         }
     }
 
     async fn close(&self, plan: &ProxyPlan) -> Result<()> {
-        match plan.target {
+        match &plan.target {
             Some(_) => nat::close(plan).await,
             None => relay::close(self.relays.as_ref(), plan).await,
         }
     }
 
     async fn is_open(&self, plan: &ProxyPlan) -> Result<bool> {
-        match plan.target {
+        match &plan.target {
             Some(_) => nat::is_open(plan).await,
             None => self.relays.is_active(&relay::unit(plan)).await,
         }
@@ -53,11 +55,12 @@ impl Proxies for HostProxies {
 #[cfg(test)]
 pub(crate) fn plan_of(keys: &[(&str, &str)], target: Option<&str>) -> ProxyPlan {
     let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    use lxhost_engine::ports::ProxyTarget;
     ProxyPlan {
         instance: lxhost_model::ObjectId::from_random([9; 16]),
         machine: "c1".into(),
         device: "web".parse().unwrap(),
         proxy: lxhost_model::device::Proxy::read(&keys).unwrap(),
-        target: target.map(|address| address.parse().unwrap()),
+        target: target.map(|address| ProxyTarget { address: address.parse().unwrap(), nic: "eth0".into(), host_name: None }),
     }
 }

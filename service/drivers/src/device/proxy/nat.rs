@@ -2,27 +2,47 @@
 //! Nothing of it is in the table of the networks, so neither is written anew for the other.
 
 use super::relay;
+use crate::device::host_name;
 use crate::network::firewall;
 use crate::network::from_netlink;
 use ipnet::IpNet;
-use lxhost_engine::ports::ProxyPlan;
+use lxhost_engine::ports::{ProxyPlan, ProxyTarget};
 use lxhost_model::Result;
 use lxhost_netlink::Handle;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use std::path::Path;
 
+/// How the names of our tables begin.
+pub(crate) const PROXY_TABLES: &str = "lxhost_proxy_";
+
 /// Name of a proxy's table.
 fn table(plan: &ProxyPlan) -> String {
     let digest = Sha256::new().chain_update(plan.instance.bytes()).chain_update(plan.device.as_str()).finalize();
-    format!("lxhost_proxy_{}", &hex::encode(digest)[..10])
+    format!("{PROXY_TABLES}{}", &hex::encode(digest)[..10])
 }
 
-pub(super) async fn open(links: &Handle, proc: &Path, plan: &ProxyPlan, target: IpAddr) -> Result<()> {
+pub(super) async fn open(links: &Handle, proc: &Path, plan: &ProxyPlan, to: &ProxyTarget) -> Result<()> {
     relay::refuse_taken(proc, &plan.proxy)?;
+    let target = to.address;
     let known = links.addresses().await.map_err(from_netlink)?;
     let near = known.iter().map(|address| address.net).find(|net| net.contains(&target)).unwrap_or(IpNet::from(target));
+    if are_bridges_filtered(proc, target) {
+        // What an instance sends to itself goes back by its port then, instead of through the host.
+        let port = to.host_name.clone().unwrap_or_else(|| host_name(plan.instance, &to.nic));
+        match links.ensure_hairpin(&port, true).await {
+            Ok(_) => {}
+            // A routed interface is no port.
+            Err(error) => tracing::info!(LXHOST_INSTANCE = %plan.machine, "device {}: {error}", plan.device),
+        }
+    }
     firewall::apply(&render(plan, target, near.trunc())).await
+}
+
+/// Whether packets pass the rules for the host's own on bridges, too (br_netfilter).
+fn are_bridges_filtered(proc: &Path, target: IpAddr) -> bool {
+    let file = if target.is_ipv4() { "bridge-nf-call-iptables" } else { "bridge-nf-call-ip6tables" };
+    std::fs::read_to_string(proc.join("sys/net/bridge").join(file)).is_ok_and(|text| text.trim() == "1")
 }
 
 pub(super) async fn close(plan: &ProxyPlan) -> Result<()> {
@@ -32,7 +52,8 @@ pub(super) async fn close(plan: &ProxyPlan) -> Result<()> {
 }
 
 pub(super) async fn is_open(plan: &ProxyPlan) -> Result<bool> {
-    Ok(firewall::list(&["list", "table", "inet", &table(plan)]).await?.is_some())
+    // Flushed, it has its chains and no rules.
+    Ok(firewall::list(&["list", "table", "inet", &table(plan)]).await?.is_some_and(|listed| listed.contains("\"dnat\"")))
 }
 
 /// The transaction that makes the table. `near` is the net of the host in which the instance is.

@@ -67,7 +67,7 @@ fn spec(plan: &ProxyPlan, leader: u32) -> RelaySpec {
         machine: plan.machine.clone(),
         arguments,
         writable: file.and_then(|path| Path::new(path).parent()).map(Path::to_owned),
-        owns_files: file.is_some(),
+        owns_files: file.is_some() || (proxy.inside && proxy.connect.file().is_some()),
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
         let wanted = "--guest 7 --scope lxhost-c1.scope --inside --socket 0:0:420 --user 33:0 -- \
                       tcp:0.0.0.0:80 unix:/run/web.sock tcp:0.0.0.0:81 unix:/run/web.sock";
         assert_eq!(spec.arguments.join(" "), wanted);
-        assert_eq!((spec.unit.as_str(), spec.writable, spec.owns_files), ("lxhost-proxy-c1:web.service", None, false));
+        assert_eq!((spec.unit.as_str(), spec.writable, spec.owns_files), ("lxhost-proxy-c1:web.service", None, true));
     }
 
     #[test]
