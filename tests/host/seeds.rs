@@ -15,6 +15,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_restricted_network_lets_two_ports_in,
         a_bridge_and_a_vlan_are_made_over_the_hosts_interface needs [Vlan],
         a_profile_puts_instances_on_a_bridge_of_the_host,
+        ports_of_the_host_lead_to_a_web_server,
         any_client_of_the_bus_can_do_the_same,
     ]
 );
@@ -198,6 +199,44 @@ fn a_profile_puts_instances_on_a_bridge_of_the_host(stage: &Stage) -> Result<()>
     stage.delete("CGN-Server BDD")?;
     stage.lxctl("profile delete bridgedprofile").succeed()?;
     stage.host.succeed(["ip", "link", "delete", "br0"]).map(drop)
+}
+
+fn ports_of_the_host_lead_to_a_web_server(stage: &Stage) -> Result<()> {
+    running(stage, "web-server")?;
+    all(
+        stage,
+        &[
+            "network set lxbr0 ipv4.address 10.166.11.1/24",
+            "config device add web-server eth0 nic network=lxbr0 ipv4.address=10.166.11.50",
+            "restart --force web-server",
+        ],
+    )?;
+    ensure!(stage.address("web-server")? == "10.166.11.50");
+    // The packages of this host come by its port 80.
+    stage.host.succeed(["systemctl", "stop", "lab-mirror.socket"])?;
+    stage.host.succeed(["ip", "address", "add", "192.168.1.100/32", "dev", "lo"])?;
+    all(
+        stage,
+        &[
+            "config device add web-server port80 proxy listen=tcp:0.0.0.0:80 connect=tcp:127.0.0.1:80",
+            "config device add web-server https-proxy proxy listen=tcp:192.168.1.100:443 connect=tcp:10.166.11.50:443",
+        ],
+    )?;
+    for port in ["80", "443"] {
+        let serve = format!("nc -ll -p {port} -e echo hello >/dev/null 2>&1 &");
+        stage.exec("web-server", ["sh", "-c", &serve]).succeed()?;
+    }
+    for at in ["127.0.0.1 80", "192.168.1.100 80", "192.168.1.100 443"] {
+        let ask = format!("busybox nc -w 3 {at} </dev/null");
+        stage.eventually("the server behind the port", || {
+            Ok(stage.host.command(["sh", "-c", &ask]).output()?.stdout_text().contains("hello").then_some(()))
+        })?;
+    }
+    stage.delete("web-server")?;
+    let gone = stage.host.command(["busybox", "nc", "-w", "3", "127.0.0.1", "80"]).output()?;
+    ensure!(gone.code != Some(0), "{}", gone.describe());
+    stage.host.succeed(["systemctl", "start", "lab-mirror.socket"])?;
+    stage.host.succeed(["ip", "address", "del", "192.168.1.100/32", "dev", "lo"]).map(drop)
 }
 
 fn any_client_of_the_bus_can_do_the_same(stage: &Stage) -> Result<()> {

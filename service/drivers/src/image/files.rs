@@ -22,6 +22,8 @@ const INCOMING: &str = ".incoming-";
 const UNPACK_TIME: u32 = 3600;
 /// Bytes of memory for it; `unsquashfs` alone keeps half a gigabyte of buffers.
 const UNPACK_MEMORY: u64 = 1536 << 20;
+/// Bytes that an image leaves free on a large disk.
+const LEFT_FREE: u64 = 1 << 30;
 
 /// The store on disk.
 pub struct FilesStore {
@@ -293,12 +295,31 @@ fn size_of(fd: &OwnedFd) -> u64 {
     rustix::fs::fstat(fd).map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0))
 }
 
-/// Bytes an image may take: what is free, less a twentieth of the disk, and never more than 64 GiB.
+/// Bytes an image may take, if it can be unpacked at all.
 fn room(target: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(target).map_err(|e| Error::io("look for room", &e.into()))?;
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    match free.saturating_sub(stat.f_blocks.saturating_mul(stat.f_frsize) / 20).min(copy::FILE_CAP) {
+    match may_take(stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)) {
         0 => Err(Error::new(Kind::NoSpace, "the disk is nearly full: no room to unpack an image")),
         room => Ok(room),
+    }
+}
+
+/// What is free, less what the rest of the host is left: a twentieth of the disk, of a large one 1 GiB. Never more
+/// than 64 GiB.
+fn may_take(free: u64, disk: u64) -> u64 {
+    free.saturating_sub((disk / 20).min(LEFT_FREE)).min(copy::FILE_CAP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_leaves_a_little_of_the_disk() {
+        let gib = |number: u64| number << 30;
+        assert_eq!(may_take(gib(12), gib(252)), gib(11), "a large disk is not full with 12 GiB free");
+        assert_eq!(may_take(1000, 10_000), 500);
+        assert_eq!(may_take(400, 10_000), 0);
+        assert_eq!(may_take(gib(900), gib(1000)), copy::FILE_CAP);
     }
 }
