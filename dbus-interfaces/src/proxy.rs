@@ -363,6 +363,35 @@ pub trait Network {
     /// Deletes a forward; connections there are stay.
     #[zbus(allow_interactive_auth)]
     fn delete_forward(&self, listen: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Load balancers, and the network's generation.
+    #[zbus(allow_interactive_auth)]
+    fn list_load_balancers(&self, options: &Options<'_>) -> zbus::Result<(Vec<LoadBalancerRow>, u64)>;
+    /// Has what comes to an address of the host go to instances in turn: `user.*` keys; backends: dictionaries of `name`,
+    /// `target_address`, `target_port`, `description`; and ports: dictionaries of `protocol`, `listen_port`,
+    /// `target_backend` (names with commas), `description`. Option: `description` s.
+    #[zbus(allow_interactive_auth)]
+    fn create_load_balancer(
+        &self,
+        listen: &str,
+        config: &Config,
+        backends: &[Config],
+        ports: &[Config],
+        options: &Options<'_>,
+    ) -> zbus::Result<OwnedObjectPath>;
+    /// Replaces a load balancer's keys, backends and ports. Option: `description` s.
+    #[zbus(allow_interactive_auth)]
+    fn replace_load_balancer(
+        &self,
+        listen: &str,
+        config: &Config,
+        backends: &[Config],
+        ports: &[Config],
+        expected_generation: u64,
+        options: &Options<'_>,
+    ) -> zbus::Result<OwnedObjectPath>;
+    /// Deletes a load balancer; connections there are stay.
+    #[zbus(allow_interactive_auth)]
+    fn delete_load_balancer(&self, listen: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Leases there are now.
     fn list_leases(&self) -> zbus::Result<Vec<LeaseRow>>;
     /// Its DHCP server gave, renewed or dropped a lease: `added`, `renewed` or `removed`.

@@ -177,6 +177,21 @@ pub struct ForwardRow {
     pub ports: Vec<Config>,
 }
 
+/// Row of `ListLoadBalancers`: `(ssa{ss}aa{ss}aa{ss})`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct LoadBalancerRow {
+    /// Address of the host that it listens on.
+    pub listen: String,
+    /// Description.
+    pub description: String,
+    /// `user.*` keys.
+    pub config: Config,
+    /// Instances that take turns.
+    pub backends: Vec<Config>,
+    /// Entries of ports.
+    pub ports: Vec<Config>,
+}
+
 /// Answer of `Job.Wait`: `(sssa{sv})`.
 #[derive(Debug, Serialize, Deserialize, Type)]
 pub struct JobEnd {

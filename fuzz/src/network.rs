@@ -31,6 +31,7 @@ fn network(data: &[u8]) -> Network {
         description: String::new(),
         config,
         forwards: Default::default(),
+        load_balancers: Default::default(),
         created: 0,
         generation: 1,
     }
@@ -148,7 +149,7 @@ pub fn network_acl(data: &[u8]) {
     }
 }
 
-/// A forward is refused in a line, or makes lines of nft in which every word is one of ours: the address it listens
+/// A forward, or a load balancer if any of its entries has a name, is refused in a line, or makes lines of nft in which every word is one of ours: the address it listens
 /// on, then its keys, then those of its ports between NULs; a lone `-` ends what came before.
 pub fn network_forward(data: &[u8]) {
     let mut parts = crate::parts(data);
@@ -164,11 +165,21 @@ pub fn network_forward(data: &[u8]) {
         }
     }
     let config = all.remove(0);
-    let forward = lxhost_model::Forward { description: String::new(), config, ports: all };
-    let network = Network { forwards: [(listen, forward)].into(), ..network(b"") };
+    let (backends, ports): (Vec<_>, Vec<_>) = all.into_iter().partition(|keys| keys.contains_key("name"));
+    let description = String::new();
+    let network = match backends.is_empty() {
+        true => {
+            let forward = lxhost_model::Forward { description, config, ports };
+            Network { forwards: [(listen, forward)].into(), ..network(b"") }
+        }
+        false => {
+            let balancer = lxhost_model::LoadBalancer { description, config, backends, ports };
+            Network { load_balancers: [(listen, balancer)].into(), ..network(b"") }
+        }
+    };
     match hostile::forwards(&network) {
         Err(error) => {
-            assert!(matches!(error.kind, Kind::InvalidConfig | Kind::Conflict), "{error:?}");
+            assert!(matches!(error.kind, Kind::InvalidConfig | Kind::Conflict | Kind::Unsupported), "{error:?}");
             crate::is_a_line(&error.message);
         }
         Ok(nft) => {

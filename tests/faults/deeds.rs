@@ -112,6 +112,12 @@ pub(crate) const DEEDS: &[Deed] = &[
         "lxctl network forward port add fnet 192.0.2.77 tcp 80 10.98.7.5",
         "lxctl network forward show fnet 192.0.2.77 | grep -q 10.98.7.5 && nft list table inet lxhost | grep -q 10.98.7.5",
     ),
+    deed(
+        "network load balancer change",
+        "lxctl network create fnet ipv4.address=10.98.7.1/24 && lxctl network load-balancer create fnet 192.0.2.78",
+        "lxctl network load-balancer backend add fnet 192.0.2.78 w1 10.98.7.6",
+        "lxctl network load-balancer show fnet 192.0.2.78 | grep -q 10.98.7.6",
+    ),
     deed("network delete", "lxctl network create fnet", "lxctl network delete fnet", "! lxctl network list -q | grep -qx fnet"),
     deed(
         "storage create",

@@ -1,4 +1,4 @@
-//! Forwards of networks, with connections that come through and connections that do not.
+//! Forwards and load balancers of networks, with connections that come through and connections that do not.
 
 use anyhow::{Result, ensure};
 use lxhost_tests::runner::{Base, Stage, Suite};
@@ -14,6 +14,8 @@ pub(crate) const SUITE: Suite = suite!(
         an_acl_judges_what_is_forwarded,
         what_makes_no_sense_changes_nothing,
         a_forward_is_shown_edited_and_seen_on_the_bus,
+        a_load_balancer_gives_its_backends_turns,
+        a_load_balancer_without_sense_changes_nothing,
         forwards_come_back_with_the_network_and_go_with_it,
     ]
 );
@@ -51,8 +53,8 @@ fn rig(stage: &Stage) -> Result<()> {
     ] {
         stage.host.succeed(words.split(' '))?;
     }
-    for (port, word) in [("80", "eighty"), ("81", "more")] {
-        stage.exec("web", ["sh", "-c", &format!("nc -ll -p {port} -e echo {word} >/dev/null 2>&1 &")]).succeed()?;
+    for (instance, port, word) in [("web", "80", "eighty"), ("web", "81", "more"), ("next", "80", "next")] {
+        stage.exec(instance, ["sh", "-c", &format!("nc -ll -p {port} -e echo {word} >/dev/null 2>&1 &")]).succeed()?;
     }
     Ok(())
 }
@@ -207,6 +209,82 @@ fn a_forward_is_shown_edited_and_seen_on_the_bus(stage: &Stage) -> Result<()> {
     stage.eventually("the end of the forward", || Ok((!call("ListForwards 'a{sv}' 0")?.contains(HOST)).then_some(())))?;
     call("CreateForward 'sa{ss}aa{ss}a{sv}' 198.51.100.1 0 1 3 protocol tcp listen_port 80 target_address 10.65.1.5 0")?;
     stage.eventually("the forward made over the bus", || Ok((heard(stage, "outside", 80)? == "eighty").then_some(())))
+}
+
+/// What is heard from there in six connections, each once.
+fn turns(stage: &Stage, from: &str, port: u16) -> Result<Vec<String>> {
+    let mut heard: Vec<String> = (0..6).map(|_| heard(stage, from, port)).collect::<Result<_>>()?;
+    heard.sort();
+    heard.dedup();
+    Ok(heard)
+}
+
+fn a_load_balancer_gives_its_backends_turns(stage: &Stage) -> Result<()> {
+    fresh(stage)?;
+    stage.lxctl(&format!("network forward delete lab {HOST}")).succeed()?;
+    let next = stage.address("next")?;
+    let balancer = |words: &str| stage.lxctl(&format!("network load-balancer {words}")).succeed();
+    balancer(&format!("create lab {HOST} --description Web"))?;
+    balancer(&format!("backend add lab {HOST} w1 {WEB}"))?;
+    balancer(&format!("backend add lab {HOST} w2 {next}"))?;
+    balancer(&format!("backend add lab {HOST} w3 {WEB} 81 --description More"))?;
+    balancer(&format!("port add lab {HOST} tcp 80 w1,w2"))?;
+    balancer(&format!("port add lab {HOST} tcp 8081-8082 w3"))?;
+    for from in ["outside", "host", "other"] {
+        ensure!(turns(stage, from, 80)? == ["eighty", "next"], "from {from}: {:?}", turns(stage, from, 80)?);
+    }
+    hear(stage, "one backend", &[("outside", 8082, "more"), ("outside", 81, "")])?;
+
+    // With a port of its own in it, and the same from a file.
+    balancer(&format!("port remove lab {HOST} tcp 80"))?;
+    balancer(&format!("port add lab {HOST} tcp 80 w2,w3"))?;
+    ensure!(turns(stage, "outside", 80)? == ["more", "next"], "{:?}", turns(stage, "outside", 80)?);
+    let shown = balancer(&format!("show lab {HOST}"))?;
+    ensure!(shown.contains("target_backend:") && shown.contains("description: More"), "{shown}");
+    let file = format!(
+        "lxctl network load-balancer show lab {HOST} >/root/lb.yaml; lxctl network load-balancer delete lab {HOST}; \
+         lxctl network load-balancer create lab {HOST} </root/lb.yaml"
+    );
+    stage.host.succeed(["sh", "-ec", &file])?;
+    ensure!(balancer(&format!("show lab {HOST}"))? == shown);
+    ensure!(turns(stage, "outside", 80)? == ["more", "next"]);
+    ensure!(balancer("list lab --format csv")?.contains("198.51.100.1,Web,3,2"));
+    balancer(&format!("delete lab {HOST}"))?;
+    hear(stage, "without it", &[("outside", 80, ""), ("host", 80, "")])
+}
+
+fn a_load_balancer_without_sense_changes_nothing(stage: &Stage) -> Result<()> {
+    fresh(stage)?;
+    let balancer = |words: &str| stage.lxctl(&format!("network load-balancer {words}")).succeed();
+    balancer("create lab 192.0.2.9")?;
+    balancer(&format!("backend add lab 192.0.2.9 w1 {WEB}"))?;
+    balancer("port add lab 192.0.2.9 tcp 80 w1")?;
+    nothing_changes(&stage.host, || {
+        for (words, code, said) in [
+            ("create lab 198.51.100.1", 5, "forward"),
+            ("create lxbr0 192.0.2.9", 5, "network lab"),
+            ("create lab 192.0.2.9", 4, "already"),
+            ("create lab 192.0.2.10 healthcheck=true", 8, "healthcheck"),
+            ("set lab 192.0.2.9 healthcheck.interval=5", 8, "healthcheck.interval"),
+            ("set lab 192.0.2.9 target_address=10.65.1.5", 2, "target_address"),
+            ("backend add lab 192.0.2.9 w2 10.66.1.5", 2, "10.66.1.5"),
+            ("backend add lab 192.0.2.9 w1 10.65.1.6", 2, "two backends w1"),
+            ("backend add lab 192.0.2.9 a,b 10.65.1.6", 2, "a,b"),
+            ("backend add lab 192.0.2.9 w2 10.65.1.6 0", 2, "65535"),
+            ("backend remove lab 192.0.2.9 w1", 2, "no backend"),
+            ("backend remove lab 192.0.2.9 w2", 2, "no such backend"),
+            ("port add lab 192.0.2.9 tcp 81 w2", 2, "no backend"),
+            ("port add lab 192.0.2.9 tcp 70-90 w1", 2, "tcp port 80"),
+            ("port remove lab 192.0.2.9 udp", 2, "no such ports"),
+            ("show lab 192.0.2.10", 3, "192.0.2.10"),
+            ("info lab 192.0.2.9", 8, "this version"),
+        ] {
+            let output = stage.lxctl(&format!("network load-balancer {words}")).fail()?;
+            ensure!(output.code == Some(code) && output.stderr_text().contains(said), "{words}: {}", output.describe());
+        }
+        Ok(())
+    })?;
+    balancer("delete lab 192.0.2.9").map(drop)
 }
 
 fn forwards_come_back_with_the_network_and_go_with_it(stage: &Stage) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Forwards of networks: made, changed, refused, gone with their network.
+//! Forwards and load balancers of networks: made, changed, refused, gone with their network.
 
 use crate::client::{Client, none, options, refused};
 use crate::world::World;
@@ -122,4 +122,45 @@ async fn networks_do_not_take_each_others_addresses() {
     // They go with their network.
     client.done(&lab.delete(&none()).await.unwrap()).await;
     client.done(&office.create_forward(LISTEN, &Config::new(), &[], &none()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_load_balancer_is_listed_changed_and_deleted_and_shares_no_address() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let lab = network(&client, "lab", "10.9.0.1/24").await;
+    let office = network(&client, "office", "10.9.1.1/24").await;
+    let none_of = Config::new();
+    let backend = |name: &str, target: &str| keys(&[("name", name), ("target_address", target)]);
+    let port = |to: &str| keys(&[("protocol", "tcp"), ("listen_port", "80"), ("target_backend", to)]);
+    let backends = [backend("w1", "10.9.0.5"), backend("w2", "10.9.0.6")];
+    let about = options([("description", "Web".into())]);
+    client.done(&lab.create_load_balancer(LISTEN, &none_of, &backends, &[port("w1,w2")], &about).await.unwrap()).await;
+    let (rows, generation) = lab.list_load_balancers(&none()).await.unwrap();
+    assert_eq!((rows[0].listen.as_str(), rows[0].description.as_str(), rows[0].backends.len()), (LISTEN, "Web", 2));
+
+    for network in [&lab, &office] {
+        refused(network.create_forward(LISTEN, &none_of, &[], &none()).await, Kind::Conflict);
+    }
+    refused(lab.create_load_balancer(LISTEN, &none_of, &[], &[], &none()).await, Kind::AlreadyExists);
+    refused(office.create_load_balancer(LISTEN, &none_of, &[], &[], &none()).await, Kind::Conflict);
+    let checked = keys(&[("healthcheck", "true")]);
+    refused(lab.replace_load_balancer(LISTEN, &checked, &[], &[], generation, &none()).await, Kind::Unsupported);
+    for (backends, ports) in [
+        (vec![backend("w1", "10.9.1.5")], vec![]),
+        (vec![backend("w1", "10.9.0.5")], vec![port("w2")]),
+        (vec![backend("w1", "10.9.0.5"); 2], vec![]),
+    ] {
+        let result = lab.replace_load_balancer(LISTEN, &none_of, &backends, &ports, generation, &none()).await;
+        assert!(refused(result, Kind::InvalidConfig).contains(LISTEN));
+    }
+    assert_eq!(lab.list_load_balancers(&none()).await.unwrap(), (rows, generation));
+
+    let job = lab.replace_load_balancer(LISTEN, &none_of, &backends[..1], &[port("w1")], generation, &none()).await.unwrap();
+    client.done(&job).await;
+    let (rows, _) = lab.list_load_balancers(&none()).await.unwrap();
+    assert_eq!((rows[0].description.as_str(), rows[0].backends.len()), ("Web", 1));
+    client.done(&lab.delete_load_balancer(LISTEN, &none()).await.unwrap()).await;
+    refused(lab.delete_load_balancer(LISTEN, &none()).await, Kind::NoSuchLoadBalancer);
+    client.done(&office.create_forward(LISTEN, &none_of, &[], &none()).await.unwrap()).await;
 }

@@ -21,7 +21,7 @@ pub(crate) enum Forward {
     #[command(after_help = "Examples:\n  lxctl network forward show lab 192.0.2.1")]
     Show {
         #[command(flatten)]
-        forward: ForwardName,
+        forward: ListenAddress,
         #[command(flatten)]
         format: DocumentArg,
     },
@@ -35,7 +35,7 @@ pub(crate) enum Forward {
     )]
     Create {
         #[command(flatten)]
-        forward: ForwardName,
+        forward: ListenAddress,
         /// Keys
         #[arg(value_name = "KEY=VALUE")]
         keys: Vec<Pair>,
@@ -45,12 +45,12 @@ pub(crate) enum Forward {
     },
     /// Delete a forward
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl network forward delete lab 192.0.2.1")]
-    Delete(ForwardName),
+    Delete(ListenAddress),
     /// Print one key
     #[command(after_help = "Examples:\n  lxctl network forward get lab 192.0.2.1 target_address")]
     Get {
         #[command(flatten)]
-        forward: ForwardName,
+        forward: ListenAddress,
         /// Key
         key: String,
     },
@@ -58,7 +58,7 @@ pub(crate) enum Forward {
     #[command(after_help = "Examples:\n  lxctl network forward set lab 192.0.2.1 target_address=10.9.0.5")]
     Set {
         #[command(flatten)]
-        forward: ForwardName,
+        forward: ListenAddress,
         /// KEY=VALUE…, or KEY VALUE
         #[arg(required = true, value_name = "KEY=VALUE")]
         keys: Vec<String>,
@@ -67,7 +67,7 @@ pub(crate) enum Forward {
     #[command(after_help = "Examples:\n  lxctl network forward unset lab 192.0.2.1 target_address")]
     Unset {
         #[command(flatten)]
-        forward: ForwardName,
+        forward: ListenAddress,
         /// Keys
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
@@ -75,7 +75,7 @@ pub(crate) enum Forward {
     /// Change a forward in an editor, or from standard input
     #[command(after_help = "Examples:\n  lxctl network forward edit lab 192.0.2.1\n  \
                             lxctl network forward edit lab 192.0.2.1 < forward.yaml")]
-    Edit(ForwardName),
+    Edit(ListenAddress),
     /// Manage the ports of a forward
     #[command(subcommand)]
     Port(ForwardPort),
@@ -91,7 +91,7 @@ pub(crate) enum ForwardPort {
         lxctl network forward port add lab 192.0.2.1 udp 5000-5009 10.9.0.6 6000-6009")]
     Add {
         #[command(flatten)]
-        forward: ForwardName,
+        forward: ListenAddress,
         /// `tcp` or `udp`
         protocol: String,
         /// Ports and ranges, such as 80,8000-8100
@@ -112,7 +112,7 @@ pub(crate) enum ForwardPort {
     )]
     Remove {
         #[command(flatten)]
-        forward: ForwardName,
+        forward: ListenAddress,
         /// `tcp` or `udp`; without it, either
         protocol: Option<String>,
         /// Ports as they were added; without them, any
@@ -123,9 +123,9 @@ pub(crate) enum ForwardPort {
     },
 }
 
-/// One forward.
+/// An address that a network listens on.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct ForwardName {
+pub(crate) struct ListenAddress {
     /// Network
     #[arg(add = ArgValueCandidates::new(complete::networks))]
     pub(crate) network: String,

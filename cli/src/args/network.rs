@@ -1,6 +1,6 @@
 //! Arguments of `network`.
 
-use super::{Acl, DocumentArg, FormatArg, Forward};
+use super::{Acl, DocumentArg, FormatArg, Forward, LoadBalancer};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -133,6 +133,9 @@ pub(crate) enum Network {
     /// Manage forwards: what comes to addresses of the host and goes to instances
     #[command(subcommand)]
     Forward(Forward),
+    /// Manage load balancers: what comes to addresses of the host and goes to instances in turn
+    #[command(subcommand)]
+    LoadBalancer(LoadBalancer),
     /// List the addresses given out
     #[command(after_help = "Examples:\n  lxctl network list-leases lxbr0")]
     ListLeases {

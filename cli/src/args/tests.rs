@@ -156,7 +156,7 @@ fn a_wrong_verb_is_answered_with_the_right_line() {
 fn a_verb_of_a_later_version_is_not_called_a_typo() {
     for line in [
         "snapshot c1 s1",
-        "network load-balancer create lxbr0 192.0.2.1",
+        "network load-balancer info lxbr0 192.0.2.1",
         "publish c1 --alias x",
         "config trust add c.crt",
         "storage volume list default",

@@ -61,7 +61,7 @@ const NOT_YET: &[&str] = &[
     "image get-property",
     "image set-property",
     "image unset-property",
-    "network load-balancer",
+    "network load-balancer info",
     "network peer",
     "network zone",
     "profile rename",

@@ -1,7 +1,7 @@
 //! `network forward`.
 
 use super::keyed::described;
-use crate::args::{Document, Forward as Args, ForwardName, ForwardPort as PortArgs};
+use crate::args::{Document, Forward as Args, ForwardPort as PortArgs, ListenAddress};
 use crate::bus::Session;
 use crate::definition::scalars;
 use crate::failure::Failure;
@@ -34,7 +34,7 @@ struct Definition {
 /// An entry of ports, whose values may be written as any scalar.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Entry(#[serde(deserialize_with = "scalars")] Config);
+pub(super) struct Entry(#[serde(deserialize_with = "scalars")] pub(super) Config);
 
 impl Definition {
     fn parse(text: &str) -> Result<Self, Failure> {
@@ -117,10 +117,11 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn remove(entries: &mut Vec<Entry>, keys: &Config, force: bool) -> Result<(), Failure> {
+/// Takes away the entry that has these keys, or with `force` all that have them.
+pub(super) fn remove(entries: &mut Vec<Entry>, keys: &Config, force: bool) -> Result<(), Failure> {
     let meant = |entry: &Entry| keys.iter().all(|(key, value)| entry.0.get(key) == Some(value));
     match entries.iter().filter(|entry| meant(entry)).count() {
-        0 => return Err(Failure::of(Kind::InvalidConfig, "the forward has no such ports")),
+        0 => return Err(Failure::of(Kind::InvalidConfig, "there are no such ports")),
         several if several > 1 && !force => {
             let what = format!("{several} entries of ports fit; name protocol and ports, or --force");
             return Err(Failure::of(Kind::InvalidConfig, what));
@@ -150,7 +151,7 @@ async fn list(session: &Session, name: &str, format: Format) -> Result<(), Failu
 }
 
 /// A forward, and the generation that a change of it has to name.
-async fn read(session: &Session, network: &NetworkProxy<'static>, forward: &ForwardName) -> Result<(Definition, u64), Failure> {
+async fn read(session: &Session, network: &NetworkProxy<'static>, forward: &ListenAddress) -> Result<(Definition, u64), Failure> {
     let listen = listen_address(&forward.listen).map_err(|e| Failure::of(e.kind, e.message))?.to_string();
     let (rows, generation) = rows(session, network).await?;
     let gone = || Failure::of(Kind::NoSuchForward, format!("network {} has no forward of {listen}", forward.network));
@@ -158,12 +159,12 @@ async fn read(session: &Session, network: &NetworkProxy<'static>, forward: &Forw
     Ok((Definition::of(row), generation))
 }
 
-async fn show(session: &Session, forward: &ForwardName, format: Document) -> Result<(), Failure> {
+async fn show(session: &Session, forward: &ListenAddress, format: Document) -> Result<(), Failure> {
     let (definition, _) = read(session, &session.network(&forward.network).await?, forward).await?;
     render::document(format, &definition)
 }
 
-async fn create(session: &Session, forward: &ForwardName, keys: &Config, description: Option<&str>) -> Result<(), Failure> {
+async fn create(session: &Session, forward: &ListenAddress, keys: &Config, description: Option<&str>) -> Result<(), Failure> {
     let stdin = std::io::stdin();
     let mut new = match crate::definition::is_redirected(&stdin)? {
         true => Definition::parse(&pairs::read_text(&mut stdin.lock())?)?,
@@ -180,7 +181,7 @@ async fn create(session: &Session, forward: &ForwardName, keys: &Config, descrip
 
 async fn change(
     session: &Session,
-    forward: &ForwardName,
+    forward: &ListenAddress,
     change: impl FnOnce(&mut Definition) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let network = session.network(&forward.network).await?;
@@ -189,7 +190,7 @@ async fn change(
     replace(session, forward, &network, &definition, generation).await
 }
 
-async fn edit(session: &Session, forward: &ForwardName) -> Result<(), Failure> {
+async fn edit(session: &Session, forward: &ListenAddress) -> Result<(), Failure> {
     let network = session.network(&forward.network).await?;
     let (before, generation) = read(session, &network, forward).await?;
     crate::editor::edit(&render::yaml(&before)?, async |text| {
@@ -200,7 +201,7 @@ async fn edit(session: &Session, forward: &ForwardName) -> Result<(), Failure> {
 
 async fn replace(
     session: &Session,
-    forward: &ForwardName,
+    forward: &ListenAddress,
     network: &NetworkProxy<'static>,
     new: &Definition,
     generation: u64,
@@ -210,7 +211,7 @@ async fn replace(
     wait(session, &job, "Configuring", forward).await
 }
 
-async fn wait(session: &Session, job: &OwnedObjectPath, doing: &str, forward: &ForwardName) -> Result<(), Failure> {
+async fn wait(session: &Session, job: &OwnedObjectPath, doing: &str, forward: &ListenAddress) -> Result<(), Failure> {
     progress::wait(session, job, &format!("{doing} forward {}", forward.listen), OnInterrupt::Leave).await.map(drop)
 }
 

@@ -38,12 +38,12 @@ pub fn acl(network: &Network, acl: &Acl) -> Result<String> {
     Ok(firewall::render(std::slice::from_ref(&settings), &[Arc::new(acl.clone())]))
 }
 
-/// The text of the firewall's table for this network with its forwards.
+/// The text of the firewall's table for this network with its forwards and load balancers.
 ///
 /// # Errors
 /// `InvalidConfig`, `InvalidName`, `Conflict`.
 pub fn forwards(network: &Network) -> Result<String> {
-    network.check_forwards()?;
+    network.check_listeners()?;
     bridge(network).map(|(_, nft)| nft)
 }
 

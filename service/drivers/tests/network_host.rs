@@ -137,6 +137,7 @@ fn record(name: &str, seed: u8, keys: &[(&str, &str)]) -> Network {
         description: String::new(),
         config: keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         forwards: Default::default(),
+        load_balancers: Default::default(),
         created: 0,
         generation: 1,
     }

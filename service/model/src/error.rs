@@ -43,6 +43,8 @@ kinds! {
     NoSuchAcl => "org.lxhost1.Error.NoSuchAcl", 3;
     /// No forward of that listen address.
     NoSuchForward => "org.lxhost1.Error.NoSuchForward", 3;
+    /// No load balancer of that listen address.
+    NoSuchLoadBalancer => "org.lxhost1.Error.NoSuchLoadBalancer", 3;
     /// No pool of that name.
     NoSuchPool => "org.lxhost1.Error.NoSuchPool", 3;
     /// No volume of that name.

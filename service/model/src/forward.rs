@@ -11,7 +11,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// Most forwards of one network.
+/// Most forwards and load balancers of one network.
 pub const MAX_FORWARDS: usize = 256;
 /// Most entries of ports of one forward.
 pub const MAX_ENTRIES: usize = 256;
@@ -57,10 +57,17 @@ pub struct Ports {
     pub protocol: &'static str,
     /// The ports.
     pub listen: Vec<RangeInclusive<u16>>,
-    /// Address of the instance.
-    pub target: IpAddr,
+    /// Instances that take turns, at least one.
+    pub targets: Vec<Target>,
+}
+
+/// An instance that gets something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its address.
+    pub address: IpAddr,
     /// Its ports.
-    pub to: TargetPorts,
+    pub ports: TargetPorts,
 }
 
 /// Ports at the far end.
@@ -74,7 +81,7 @@ pub enum TargetPorts {
     Each(Vec<(u16, u16)>),
 }
 
-fn bad(why: impl fmt::Display) -> Error {
+pub(crate) fn bad(why: impl fmt::Display) -> Error {
     Error::new(Kind::InvalidConfig, why.to_string())
 }
 
@@ -104,65 +111,106 @@ impl Forward {
     /// `InvalidConfig`, naming the key and the number of the entry.
     pub fn read(&self, listen: IpAddr) -> Result<Diversion, Error> {
         listen_address(&listen.to_string())?;
-        check_text("description", &self.description)?;
-        if self.config.len() > MAX_KEYS {
-            return Err(bad(format!("more than {MAX_KEYS} keys")));
-        }
-        for (key, value) in &self.config {
-            if key != DEFAULT_TARGET && !key.starts_with("user.") {
-                return Err(bad(format!("a forward has no key {}; only {DEFAULT_TARGET} and user.* keys", quoted(key))));
-            }
-            check_text(key, value)?;
-        }
-        if self.ports.len() > MAX_ENTRIES {
-            return Err(bad(format!("more than {MAX_ENTRIES} entries of ports")));
+        described(&self.description, &self.config)?;
+        if let Some(key) = self.config.keys().find(|key| *key != DEFAULT_TARGET && !key.starts_with("user.")) {
+            return Err(bad(format!("a forward has no key {}; only {DEFAULT_TARGET} and user.* keys", quoted(key))));
         }
         let rest = self.config.get(DEFAULT_TARGET).filter(|text| !text.is_empty());
         let rest = rest.map(|text| target(text, listen)).transpose()?;
-        let entry = |(number, keys)| ports(keys, listen).map_err(|e| e.context(format!("port {}", number + 1)));
-        let ports: Vec<Ports> = self.ports.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
-        once(&ports)?;
-        let moved = |ports: &Ports| if let TargetPorts::Each(pairs) = &ports.to { pairs.len() } else { 0 };
-        if ports.iter().map(moved).sum::<usize>() > MAX_MOVED {
-            return Err(bad(format!("more than {MAX_MOVED} ports go to another port each")));
+        Ok(Diversion { listen, ports: entries(&self.ports, |keys| ports(keys, listen))?, rest })
+    }
+}
+
+/// Checks what a forward and a load balancer have in common.
+pub(crate) fn described(description: &str, config: &Config) -> Result<(), Error> {
+    check_text("description", description)?;
+    if config.len() > MAX_KEYS {
+        return Err(bad(format!("more than {MAX_KEYS} keys")));
+    }
+    config.iter().try_for_each(|(key, value)| check_text(key, value))
+}
+
+/// All entries of ports, each read by `read`.
+pub(crate) fn entries(all: &[PortKeys], read: impl Fn(&PortKeys) -> Result<Ports, Error>) -> Result<Vec<Ports>, Error> {
+    if all.len() > MAX_ENTRIES {
+        return Err(bad(format!("more than {MAX_ENTRIES} entries of ports")));
+    }
+    let entry = |(number, keys)| read(keys).map_err(|e| e.context(format!("port {}", number + 1)));
+    let ports: Vec<Ports> = all.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
+    once(&ports)?;
+    if ports.iter().map(Ports::moved).sum::<usize>() > MAX_MOVED {
+        return Err(too_many());
+    }
+    Ok(ports)
+}
+
+fn too_many() -> Error {
+    bad(format!("more than {MAX_MOVED} ports go to another port each"))
+}
+
+impl Ports {
+    /// How many ports have to be named one by one.
+    fn moved(&self) -> usize {
+        match &self.targets[..] {
+            [Target { ports: TargetPorts::Same | TargetPorts::One(_), .. }] => 0,
+            targets if targets.iter().all(|target| target.ports == TargetPorts::Same) => 0,
+            targets => count(&self.listen).saturating_mul(targets.len()),
         }
-        Ok(Diversion { listen, ports, rest })
     }
 }
 
 impl Diversion {
     /// The instances' addresses.
     pub fn targets(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.ports.iter().map(|ports| ports.target).chain(self.rest)
+        self.ports.iter().flat_map(|ports| &ports.targets).map(|target| target.address).chain(self.rest)
+    }
+}
+
+/// Keys of an entry, all of which are among those there are.
+pub(crate) struct Entry<'a>(&'a PortKeys);
+
+impl<'a> Entry<'a> {
+    pub(crate) fn new(keys: &'a PortKeys, known: &[&str]) -> Result<Self, Error> {
+        for (key, value) in keys {
+            if !known.contains(&key.as_str()) {
+                let near = nearest(key, known.iter().copied()).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+                return Err(bad(format!("there is no key {}{near}", quoted(key))));
+            }
+            check_text(key, value)?;
+        }
+        Ok(Entry(keys))
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn need(&self, key: &str) -> Result<&'a str, Error> {
+        self.get(key).ok_or_else(|| bad(format!("it has no {key}")))
+    }
+
+    /// Protocol and ports that it listens on.
+    pub(crate) fn listens(&self) -> Result<(&'static str, Vec<RangeInclusive<u16>>), Error> {
+        let protocol = match self.need("protocol")? {
+            "tcp" => "tcp",
+            "udp" => "udp",
+            other => return Err(bad(format!("protocol {}: expected tcp or udp", quoted(other)))),
+        };
+        Ok((protocol, port::ranges("listen_port", self.need("listen_port")?)?))
     }
 }
 
 fn ports(keys: &PortKeys, listen: IpAddr) -> Result<Ports, Error> {
-    for (key, value) in keys {
-        if !PORT_KEYS.contains(&key.as_str()) {
-            let near = nearest(key, PORT_KEYS.iter().copied()).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-            return Err(bad(format!("there is no key {}{near}", quoted(key))));
-        }
-        check_text(key, value)?;
-    }
-    let get = |key: &str| keys.get(key).map(String::as_str).filter(|value| !value.is_empty());
-    let need = |key: &str| get(key).ok_or_else(|| bad(format!("it has no {key}")));
-    let protocol = match need("protocol")? {
-        "tcp" => "tcp",
-        "udp" => "udp",
-        other => return Err(bad(format!("protocol {}: expected tcp or udp", quoted(other)))),
-    };
-    let listened = port::ranges("listen_port", need("listen_port")?)?;
-    let target = target(need("target_address")?, listen)?;
-    let to = match get("target_port") {
-        None => TargetPorts::Same,
-        Some(text) => target_ports(&listened, &port::ranges("target_port", text)?)?,
-    };
-    Ok(Ports { protocol, listen: listened, target, to })
+    let entry = Entry::new(keys, PORT_KEYS)?;
+    let (protocol, listened) = entry.listens()?;
+    let address = target(entry.need("target_address")?, listen)?;
+    let to = entry.get("target_port").map(|text| port::ranges("target_port", text)).transpose()?;
+    let ports = target_ports(&listened, to.as_deref())?;
+    Ok(Ports { protocol, listen: listened, targets: vec![Target { address, ports }] })
 }
 
 /// The address of an instance, of the family of `listen`.
-fn target(text: &str, listen: IpAddr) -> Result<IpAddr, Error> {
+pub(crate) fn target(text: &str, listen: IpAddr) -> Result<IpAddr, Error> {
     let address: IpAddr = text.parse().map_err(|_| bad(format!("target_address {}: expected an address", quoted(text))))?;
     match address.is_ipv4() == listen.is_ipv4() {
         true => Ok(address),
@@ -175,7 +223,9 @@ fn count(ranges: &[RangeInclusive<u16>]) -> usize {
     ranges.iter().map(|range| usize::from(range.end() - range.start()) + 1).sum()
 }
 
-fn target_ports(listen: &[RangeInclusive<u16>], target: &[RangeInclusive<u16>]) -> Result<TargetPorts, Error> {
+/// Where each of the ports goes; without `target`, to the same.
+pub(crate) fn target_ports(listen: &[RangeInclusive<u16>], target: Option<&[RangeInclusive<u16>]>) -> Result<TargetPorts, Error> {
+    let Some(target) = target else { return Ok(TargetPorts::Same) };
     if let [only] = target
         && only.start() == only.end()
     {
@@ -189,7 +239,7 @@ fn target_ports(listen: &[RangeInclusive<u16>], target: &[RangeInclusive<u16>]) 
         return Ok(TargetPorts::Same);
     }
     if from > MAX_MOVED {
-        return Err(bad(format!("more than {MAX_MOVED} ports go to another port each")));
+        return Err(too_many());
     }
     let each = |ranges: &[RangeInclusive<u16>]| ranges.iter().cloned().flatten().collect::<Vec<u16>>();
     Ok(TargetPorts::Each(each(listen).into_iter().zip(each(target)).collect()))
@@ -228,7 +278,8 @@ mod tests {
 
     #[test]
     fn ports_go_where_the_entries_say() {
-        let to = |listen: &str, target: &str| read(&[&entry("tcp", listen, target)]).unwrap().ports.remove(0).to;
+        let to =
+            |listen: &str, target: &str| read(&[&entry("tcp", listen, target)]).unwrap().ports.remove(0).targets.remove(0).ports;
         assert_eq!(to("80,443", ""), TargetPorts::Same);
         assert_eq!(to("80,8000-8002", "80,8000-8002"), TargetPorts::Same);
         assert_eq!(to("80,443", "8080"), TargetPorts::One(8080));

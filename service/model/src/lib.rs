@@ -5,6 +5,7 @@
 
 pub mod acl;
 pub mod action;
+pub mod balancer;
 pub mod config;
 pub mod device;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod status;
 
 pub use acl::Acl;
 pub use action::Action;
+pub use balancer::LoadBalancer;
 pub use error::{Error, Kind};
 pub use forward::Forward;
 pub use id::{Fingerprint, IdRange, ObjectId};

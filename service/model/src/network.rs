@@ -1,7 +1,8 @@
 //! The record of a network.
 
+use crate::balancer::LoadBalancer;
 use crate::config::{Config, parse_bool};
-use crate::forward::{Forward, MAX_FORWARDS};
+use crate::forward::{Diversion, Forward, MAX_FORWARDS};
 use crate::name::{NetworkName, ProjectName};
 use crate::{Error, Kind, ObjectId, Timestamp};
 use ipnet::IpNet;
@@ -29,6 +30,9 @@ pub struct Network {
     /// Forwards, by the address they listen on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub forwards: BTreeMap<IpAddr, Forward>,
+    /// Load balancers, by the address they listen on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub load_balancers: BTreeMap<IpAddr, LoadBalancer>,
     /// When it was made.
     pub created: Timestamp,
     /// Grows with every change of the record.
@@ -47,23 +51,48 @@ impl Network {
         ["ipv4.address", "ipv6.address"].into_iter().filter_map(|key| self.config.get(key)?.parse().ok())
     }
 
-    /// Checks the forwards, as far as it is about this network alone.
-    ///
-    /// # Errors
-    /// `InvalidConfig`, naming the forward; `Conflict` for one that listens within the network.
-    pub fn check_forwards(&self) -> Result<(), Error> {
-        if self.forwards.len() > MAX_FORWARDS {
-            return Err(Error::new(Kind::InvalidConfig, format!("network {} has more than {MAX_FORWARDS} forwards", self.name)));
-        }
-        let check = |(listen, forward): (&IpAddr, &Forward)| {
-            self.check_forward(*listen, forward).map_err(|e| e.context(format!("forward {listen} of network {}", self.name)))
-        };
-        self.forwards.iter().try_for_each(check)
+    /// Addresses that its forwards and load balancers listen on, each with the word for it.
+    pub fn listeners(&self) -> impl Iterator<Item = (IpAddr, &'static str)> {
+        let forwards = self.forwards.keys().map(|listen| (*listen, "forward"));
+        forwards.chain(self.load_balancers.keys().map(|listen| (*listen, "load balancer")))
     }
 
-    fn check_forward(&self, listen: IpAddr, forward: &Forward) -> Result<(), Error> {
+    /// What its forwards and load balancers mean; those that cannot be read mean nothing.
+    pub fn diversions(&self) -> impl Iterator<Item = Diversion> {
+        let forwards = self.forwards.iter().filter_map(|(listen, forward)| forward.read(*listen).ok());
+        forwards.chain(self.load_balancers.iter().filter_map(|(listen, balancer)| balancer.read(*listen).ok()))
+    }
+
+    /// Checks the forwards and load balancers, as far as it is about this network alone.
+    ///
+    /// # Errors
+    /// `InvalidConfig`, naming the listener; `Conflict` for one that listens within the network, or where another does;
+    /// `Unsupported`.
+    pub fn check_listeners(&self) -> Result<(), Error> {
+        if self.listeners().count() > MAX_FORWARDS {
+            let what = format!("network {} has more than {MAX_FORWARDS} forwards and load balancers", self.name);
+            return Err(Error::new(Kind::InvalidConfig, what));
+        }
+        let named = |what: &str, listen: &IpAddr| format!("{what} {listen} of network {}", self.name);
+        for (listen, forward) in &self.forwards {
+            let check = || self.check_targets(*listen, forward.read(*listen)?.targets());
+            check().map_err(|e| e.context(named("forward", listen)))?;
+        }
+        for (listen, balancer) in &self.load_balancers {
+            let check = || {
+                if self.forwards.contains_key(listen) {
+                    return Err(Error::new(Kind::Conflict, "there is a forward of that address"));
+                }
+                balancer.read(*listen)?;
+                self.check_targets(*listen, balancer.addresses())
+            };
+            check().map_err(|e| e.context(named("load balancer", listen)))?;
+        }
+        Ok(())
+    }
+
+    fn check_targets(&self, listen: IpAddr, mut targets: impl Iterator<Item = IpAddr>) -> Result<(), Error> {
         let bad = |why: String| Err(Error::new(Kind::InvalidConfig, why));
-        let diversion = forward.read(listen)?;
         let family = if listen.is_ipv4() { "ipv4" } else { "ipv6" };
         let Some(net) = self.subnets().find(|net| net.addr().is_ipv4() == listen.is_ipv4()) else {
             return bad(format!("it needs a bridge with a subnet, and the network has no {family}.address"));
@@ -80,7 +109,7 @@ impl Network {
                 *target == net.addr() || *target == net.network() || (net.addr().is_ipv4() && *target == net.broadcast());
             net.contains(target) && !reserved
         };
-        match diversion.targets().find(|target| !guest(target)) {
+        match targets.find(|target| !guest(target)) {
             Some(target) => bad(format!("target_address {target} is not the address of an instance in {}", net.trunc())),
             None => Ok(()),
         }
@@ -110,6 +139,7 @@ mod tests {
             description: String::new(),
             config: Config::new(),
             forwards: BTreeMap::new(),
+            load_balancers: BTreeMap::new(),
             created: 0,
             generation: 0,
         };

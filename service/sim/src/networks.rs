@@ -7,8 +7,9 @@ use lxhost_engine::ports::{
     HostEnd, Lease, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec, Port,
 };
 use lxhost_model::config::{Config, check_text};
+use lxhost_model::forward::Diversion;
 use lxhost_model::name::quoted;
-use lxhost_model::{Error, Forward, Kind, Network, ObjectId, Result};
+use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
@@ -32,15 +33,16 @@ struct Cables {
     rules: BTreeMap<ObjectId, usize>,
     /// Interfaces of networks whose leases changed since somebody asked.
     changed: BTreeSet<String>,
-    /// Forwards in force, by the address they listen on.
-    forwards: BTreeMap<IpAddr, Forward>,
+    /// Forwards and load balancers in force, by the address they listen on.
+    forwards: BTreeMap<IpAddr, Diversion>,
 }
 
 impl Cables {
     /// Has what the firewall does be as the records say.
     fn filter(&mut self, all: &NetworkRecords) {
         self.rules = rules(all);
-        self.forwards = all.networks.iter().flat_map(|network| network.forwards.clone()).collect();
+        self.forwards =
+            all.networks.iter().flat_map(|network| network.diversions()).map(|diversion| (diversion.listen, diversion)).collect();
     }
 }
 
@@ -74,7 +76,7 @@ impl SimNetworks {
     }
 
     /// Forwards in force, by the address they listen on.
-    pub fn forwards(&self) -> BTreeMap<IpAddr, Forward> {
+    pub fn forwards(&self) -> BTreeMap<IpAddr, Diversion> {
         locked(&self.cables).forwards.clone()
     }
 

@@ -2,12 +2,12 @@
 //! in peace, then with an error after each point, then with its death there. Called by `lxhostd --faults`.
 
 use crate::{Sim, images, locked};
-use lxhost_engine::network::forward;
+use lxhost_engine::network::listener::{Create, Delete, Listener, Replace};
 use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
 use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile};
 use lxhost_model::device::{Device, Devices};
 use lxhost_model::instance::ExitReason;
-use lxhost_model::{Acl, Error, ObjectId, Profile, Result};
+use lxhost_model::{Acl, Error, Forward, LoadBalancer, ObjectId, Profile, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
@@ -222,7 +222,8 @@ async fn rooms(engine: &Engine) {
         act(engine, create).await;
         let config = engine.state().networks.get(&id).map(|network| network.config.clone()).unwrap_or_default();
         act(engine, network::Replace { id, config, description: None, expected: None }).await;
-        forwards(engine, id).await;
+        listens::<Forward>(engine, id).await;
+        listens::<LoadBalancer>(engine, id).await;
         if let Ok(other) = "n3".parse() {
             act(engine, network::Rename::new(id, other)).await;
         }
@@ -230,13 +231,12 @@ async fn rooms(engine: &Engine) {
     }
 }
 
-/// A forward of a network comes, changes and goes.
-async fn forwards(engine: &Engine, id: ObjectId) {
+/// A forward or load balancer of a network comes, changes and goes.
+async fn listens<L: Listener + Default>(engine: &Engine, id: ObjectId) {
     let listen = Ipv4Addr::new(192, 0, 2, 1).into();
-    act(engine, forward::Create { id, listen, forward: Default::default() }).await;
-    let (config, ports) = (Default::default(), vec![]);
-    act(engine, forward::Replace { id, listen, config, ports, description: None, expected: None }).await;
-    act(engine, forward::Delete { id, listen }).await;
+    act(engine, Create { id, listen, listener: L::default() }).await;
+    act(engine, Replace { id, listen, listener: L::default(), expected: None }).await;
+    act(engine, Delete::<L>::new(id, listen)).await;
 }
 
 /// An ACL comes, gets another name, changes while a network carries it, and goes.

@@ -71,6 +71,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
         }
         Args::Acl(args) => super::acl::run(session, args).await,
         Args::Forward(args) => super::forward::run(session, args).await,
+        Args::LoadBalancer(args) => super::load_balancer::run(session, args).await,
         Args::ListLeases { name, format } => leases(session, name, format.format).await,
         Args::ListAllocations { format } => state::allocations(session, format.format).await,
     }

@@ -155,6 +155,7 @@ pub(super) mod tests {
             description: String::new(),
             config: keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             forwards: Default::default(),
+            load_balancers: Default::default(),
             created: 0,
             generation: 1,
         }

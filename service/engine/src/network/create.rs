@@ -1,6 +1,6 @@
 //! `network.create`: a network with everything chosen that the caller left open.
 
-use super::{forward, question};
+use super::{listener, question};
 use crate::job::Output;
 use crate::ports::{NetworkRecords, Row, State, Write};
 use crate::step::{Outcome, Step};
@@ -33,6 +33,7 @@ impl Create {
             description: String::new(),
             config,
             forwards: Default::default(),
+            load_balancers: Default::default(),
             created: ports.host.now(),
             generation: 0,
         };
@@ -49,6 +50,7 @@ impl Create {
             description: "Default network".to_owned(),
             config: Config::new(),
             forwards: Default::default(),
+            load_balancers: Default::default(),
             created: view.now,
             generation: 0,
         };
@@ -100,7 +102,7 @@ impl Verb for Create {
         let mut network = self.network.clone();
         let others = NetworkRecords::of(&view.state);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
-        forward::check(&view.state, &network)?;
+        listener::check(&view.state, &network)?;
         Ok(Plan {
             writes: vec![],
             steps: vec![Step::NetworkUp(network.clone())],

@@ -2,7 +2,7 @@
 
 mod create;
 mod delete;
-pub mod forward;
+pub mod listener;
 mod rename;
 mod replace;
 mod up;

@@ -1,6 +1,6 @@
 //! `network.replace`: other keys and description for a network, on the host at once.
 
-use super::{by_id, forward, question};
+use super::{by_id, listener, question};
 use crate::Result;
 use crate::ports::{NetworkRecords, Row, State, Write, same};
 use crate::step::Step;
@@ -62,7 +62,7 @@ impl Verb for Replace {
         let mut network = self.changed(&view.state)?;
         let others = NetworkRecords::of(&view.state).without(network.id);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
-        forward::check(&view.state, &network)?;
+        listener::check(&view.state, &network)?;
         Ok(Plan {
             writes: vec![],
             steps: vec![Step::NetworkUp(network.clone())],

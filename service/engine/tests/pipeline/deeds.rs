@@ -2,11 +2,11 @@
 //! is proved of all.
 
 use crate::world::World;
-use lxhost_engine::network::forward;
+use lxhost_engine::network::listener::{Create, Delete, Replace};
 use lxhost_engine::{Result, acl, image, instance, network, pool, profile};
 use lxhost_model::forward::PortKeys;
 use lxhost_model::instance::ExitReason;
-use lxhost_model::{Acl, Forward, ObjectId, Profile};
+use lxhost_model::{Acl, Forward, LoadBalancer, ObjectId, Profile};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
@@ -95,20 +95,31 @@ fn entry(world: &World, port: &str) -> PortKeys {
 }
 
 async fn new_forward(world: &World) -> Result<()> {
-    let forward = Forward { ports: vec![entry(world, "80")], ..Default::default() };
+    let listener = Forward { ports: vec![entry(world, "80")], ..Default::default() };
     let id = network_named(world, "n1").unwrap();
-    world.perform(forward::Create { id, listen: LISTEN, forward }).await.map(drop)
+    world.perform(Create { id, listen: LISTEN, listener }).await.map(drop)
+}
+
+async fn new_balancer(world: &World) -> Result<()> {
+    let (mut port, mut backend) = (entry(world, "80"), entry(world, "80"));
+    backend.retain(|key, _| key == "target_address");
+    port.remove("target_address");
+    backend.insert("name".into(), "w1".into());
+    port.insert("target_backend".into(), "w1,w1".into());
+    let listener = LoadBalancer { backends: vec![backend], ports: vec![port], ..Default::default() };
+    let id = network_named(world, "n1").unwrap();
+    world.perform(Create { id, listen: LISTEN, listener }).await.map(drop)
 }
 
 async fn other_forward(world: &World) -> Result<()> {
-    let (id, config) = (network_named(world, "n1").unwrap(), Default::default());
-    let ports = vec![entry(world, "81")];
-    world.perform(forward::Replace { id, listen: LISTEN, config, ports, description: None, expected: None }).await.map(drop)
+    let listener = Forward { ports: vec![entry(world, "81")], ..Default::default() };
+    let id = network_named(world, "n1").unwrap();
+    world.perform(Replace { id, listen: LISTEN, listener, expected: None }).await.map(drop)
 }
 
 /// Whether that port is forwarded, by the look of the machine.
-fn forwarded(world: &World, port: &str) -> bool {
-    world.sim.networks.forwards().get(&LISTEN).is_some_and(|forward| forward.ports[0]["listen_port"] == port)
+fn forwarded(world: &World, port: u16) -> bool {
+    world.sim.networks.forwards().get(&LISTEN).is_some_and(|forward| forward.ports[0].listen == [port..=port])
 }
 
 /// An ACL with a rule of that action.
@@ -338,7 +349,7 @@ fn on_the_rest() -> Vec<Deed> {
             |w| w.perform(network::Delete::new(network_named(&w, "n1").unwrap())),
             |w| network_named(w, "n1").is_none()
         ),
-        deed!("create forward", true, |w| new_network(&w, "n1").await.unwrap(), |w| new_forward(&w), |w| forwarded(w, "80")),
+        deed!("create forward", true, |w| new_network(&w, "n1").await.unwrap(), |w| new_forward(&w), |w| forwarded(w, 80)),
         deed!(
             "change forward",
             true,
@@ -347,7 +358,7 @@ fn on_the_rest() -> Vec<Deed> {
                 new_forward(&w).await.unwrap();
             },
             |w| other_forward(&w),
-            |w| forwarded(w, "81")
+            |w| forwarded(w, 81)
         ),
         deed!(
             "delete forward",
@@ -356,9 +367,10 @@ fn on_the_rest() -> Vec<Deed> {
                 new_network(&w, "n1").await.unwrap();
                 new_forward(&w).await.unwrap();
             },
-            |w| w.perform(forward::Delete { id: network_named(&w, "n1").unwrap(), listen: LISTEN }),
+            |w| w.perform(Delete::<Forward>::new(network_named(&w, "n1").unwrap(), LISTEN)),
             |w| w.sim.networks.forwards().is_empty()
         ),
+        deed!("create load balancer", true, |w| new_network(&w, "n1").await.unwrap(), |w| new_balancer(&w), |w| forwarded(w, 80)),
         deed!("create ACL", true, |w| w.rest().await, |w| new_acl(&w, "a1"), |w| acl_named(w, "a1").is_some()),
         deed!("change ACL", true, |w| carried_acl(&w).await, |w| stricter_acl(&w), |w| acl_named(w, "a1")
             .is_some_and(|acl| acl.ingress[0]["action"] == "drop")),

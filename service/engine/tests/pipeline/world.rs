@@ -198,7 +198,7 @@ impl World {
         if sim.networks.rules() != rules {
             wrong.push(format!("rules in force: there are {:?}, there should be {rules:?}", sim.networks.rules()));
         }
-        let forwards = state.networks.values().flat_map(|network| network.forwards.clone()).collect();
+        let forwards = state.networks.values().flat_map(|network| network.diversions()).map(|one| (one.listen, one)).collect();
         if sim.networks.forwards() != forwards {
             wrong.push(format!("forwards in force: there are {:?}, there should be {forwards:?}", sim.networks.forwards()));
         }

@@ -2,17 +2,17 @@
 
 use super::Bus;
 use super::error::Failure;
-use super::forward;
 use super::job::{described, value};
+use super::listener;
 use super::options::{self, Options};
 use super::rows;
 use super::server::{CheckRow, check};
-use lxhost_dbus::wire::{Config, ForwardRow, LeaseRow, Values};
+use lxhost_dbus::wire::{Config, ForwardRow, LeaseRow, LoadBalancerRow, Values};
 use lxhost_engine::network::{Delete, Rename, Replace, by_id, users};
 use lxhost_engine::ports::{NetworkRecords, NetworkState, State};
 use lxhost_engine::{Engine, Question, Result};
 use lxhost_model::config::is_on;
-use lxhost_model::{Action, Network as Record, ObjectId};
+use lxhost_model::{Action, Forward, LoadBalancer, Network as Record, ObjectId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -149,7 +149,7 @@ impl Network {
         #[zbus(header)] header: Header<'_>,
         options: Values,
     ) -> Result<(Vec<ForwardRow>, u64), Failure> {
-        forward::list(&self.bus, &header, self.record()?, options).await
+        listener::list(&self.bus, &header, self.record()?, options, listener::forward).await
     }
 
     #[zbus(out_args("job"))]
@@ -161,7 +161,8 @@ impl Network {
         ports: Vec<Config>,
         options: Values,
     ) -> Result<OwnedObjectPath, Failure> {
-        forward::create(&self.bus, &header, self.id, listen, (config, ports), options).await
+        let forward = |description| Forward { description, config, ports };
+        listener::create(&self.bus, &header, self.id, listen, options, forward).await
     }
 
     #[zbus(out_args("job"))]
@@ -174,7 +175,9 @@ impl Network {
         expected_generation: u64,
         options: Values,
     ) -> Result<OwnedObjectPath, Failure> {
-        forward::replace(&self.bus, &header, self.id, listen, (config, ports, expected_generation), options).await
+        let forward = |description| Forward { description, config, ports };
+        let network = (self.record()?, expected_generation);
+        listener::replace(&self.bus, &header, network, listen, options, forward).await
     }
 
     #[zbus(out_args("job"))]
@@ -184,7 +187,57 @@ impl Network {
         listen: &str,
         options: Values,
     ) -> Result<OwnedObjectPath, Failure> {
-        forward::delete(&self.bus, &header, self.id, listen, options).await
+        listener::delete::<Forward>(&self.bus, &header, self.id, listen, options).await
+    }
+
+    #[zbus(out_args("load_balancers", "generation"))]
+    async fn list_load_balancers(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        options: Values,
+    ) -> Result<(Vec<LoadBalancerRow>, u64), Failure> {
+        listener::list(&self.bus, &header, self.record()?, options, listener::load_balancer).await
+    }
+
+    #[zbus(out_args("job"))]
+    async fn create_load_balancer(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        listen: &str,
+        config: Config,
+        backends: Vec<Config>,
+        ports: Vec<Config>,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let balancer = |description| LoadBalancer { description, config, backends, ports };
+        listener::create(&self.bus, &header, self.id, listen, options, balancer).await
+    }
+
+    #[zbus(out_args("job"))]
+    #[expect(clippy::too_many_arguments, reason = "the signature of the published method")]
+    async fn replace_load_balancer(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        listen: &str,
+        config: Config,
+        backends: Vec<Config>,
+        ports: Vec<Config>,
+        expected_generation: u64,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let balancer = |description| LoadBalancer { description, config, backends, ports };
+        let network = (self.record()?, expected_generation);
+        listener::replace(&self.bus, &header, network, listen, options, balancer).await
+    }
+
+    #[zbus(out_args("job"))]
+    async fn delete_load_balancer(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        listen: &str,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        listener::delete::<LoadBalancer>(&self.bus, &header, self.id, listen, options).await
     }
 
     #[zbus(out_args("leases"))]

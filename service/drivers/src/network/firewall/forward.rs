@@ -1,10 +1,10 @@
-//! Forwards as a chain of the firewall's table: one for each bridge that has any, which gives what comes to an
+//! Forwards and load balancers as a chain of the firewall's table: one for each bridge that has any, which gives what comes to an
 //! address of the host another destination. Called from where packets come in and from where the host's own
 //! leave. Pure text; called by the table.
 
 use super::acl::list;
 use crate::network::bridge::Settings;
-use lxhost_model::forward::{Diversion, Ports, TargetPorts};
+use lxhost_model::forward::{Diversion, Ports, Target, TargetPorts};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -30,12 +30,18 @@ fn family(address: IpAddr) -> &'static str {
 fn diversion(diversion: &Diversion) -> Vec<String> {
     let (family, listen) = (family(diversion.listen), diversion.listen);
     let rest = diversion.rest.map(|target| format!("{family} daddr {listen} dnat {family} to {target}"));
-    diversion.ports.iter().map(|entry| format!("{family} daddr {listen} {}", ports(entry, family))).chain(rest).collect()
+    let entries = diversion.ports.iter().flat_map(|entry| match &entry.targets[..] {
+        [one] => vec![alone(entry, one, family)],
+        several => in_turn(entry, several, family),
+    });
+    entries.map(|entry| format!("{family} daddr {listen} {entry}")).chain(rest).collect()
 }
 
-fn ports(entry: &Ports, family: &str) -> String {
-    let Ports { protocol, listen, target, to } = entry;
-    match to {
+/// An entry with one target.
+fn alone(entry: &Ports, target: &Target, family: &str) -> String {
+    let Ports { protocol, listen, .. } = entry;
+    let Target { address: target, ports } = target;
+    match ports {
         TargetPorts::Same => format!("{protocol} dport {{ {} }} dnat {family} to {target}", list(listen)),
         TargetPorts::One(port) => {
             let at = if target.is_ipv4() { format!("{target}:{port}") } else { format!("[{target}]:{port}") };
@@ -46,6 +52,29 @@ fn ports(entry: &Ports, family: &str) -> String {
             format!("dnat {family} to {protocol} dport map {{ {} }}", pairs.join(", "))
         }
     }
+}
+
+/// An entry whose targets take turns, one line for each port where they differ in theirs.
+fn in_turn(entry: &Ports, targets: &[Target], family: &str) -> Vec<String> {
+    let Ports { protocol, listen, .. } = entry;
+    let line = |ports: &str, goals: Vec<String>| {
+        let turns: Vec<String> = goals.iter().enumerate().map(|(turn, goal)| format!("{turn} : {goal}")).collect();
+        let (number, turns) = (targets.len(), turns.join(", "));
+        format!("{protocol} dport {{ {ports} }} dnat {family} to numgen inc mod {number} map {{ {turns} }}")
+    };
+    if targets.iter().all(|target| target.ports == TargetPorts::Same) {
+        return vec![line(&list(listen), targets.iter().map(|target| target.address.to_string()).collect())];
+    }
+    let goal = |target: &Target, at: usize, port: u16| {
+        let port = match &target.ports {
+            TargetPorts::Same => port,
+            TargetPorts::One(one) => *one,
+            TargetPorts::Each(pairs) => pairs.get(at).map_or(port, |(_, to)| *to),
+        };
+        format!("{} . {port}", target.address)
+    };
+    let all = listen.iter().cloned().flatten().enumerate();
+    all.map(|(at, port)| line(&port.to_string(), targets.iter().map(|target| goal(target, at, port)).collect())).collect()
 }
 
 /// Targets of a bridge, each family that has any as a condition.

@@ -263,6 +263,15 @@ mod tests {
             ),
             forward("2001:db8::1", &[], vec![port("tcp", "80", "fd42:1:2:3::5", ""), port("udp", "80", "fd42:1:2:3::5", "81")]),
         ];
+        let backend =
+            |name: &str, target: &str, to: &str| keys(&[("name", name), ("target_address", target), ("target_port", to)]);
+        let turns = |listen: &str, to: &str| keys(&[("protocol", "tcp"), ("listen_port", listen), ("target_backend", to)]);
+        let balancer = lxhost_model::LoadBalancer {
+            backends: vec![backend("a", "10.1.2.3", ""), backend("b", "10.1.2.4", "8080"), backend("c", "10.1.2.5", "")],
+            ports: vec![turns("80,443", "a,c"), turns("81,90-91", "a,b"), turns("100-110", "b")],
+            ..Default::default()
+        };
+        lxbr0.forwards.push(balancer.read("192.0.2.3".parse().unwrap()).unwrap());
         let mut open = settings_of(&[("ipv4.address", "192.168.7.1/24"), ("ipv6.address", "none")]);
         open.interface = "open".parse().unwrap();
         open.forwards = vec![forward("192.0.2.2", &[("target_address", "192.168.7.7")], vec![])];

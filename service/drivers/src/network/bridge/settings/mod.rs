@@ -122,7 +122,7 @@ impl Settings {
             dns: names::told(config)?,
             acls: acls::read(network)?,
             // One that an older version took and this one does not is left out.
-            forwards: network.forwards.iter().filter_map(|(listen, forward)| forward.read(*listen).ok()).collect(),
+            forwards: network.diversions().collect(),
         };
         if settings.ipv6.is_some() && settings.mtu.is_some_and(|mtu| mtu < 1280) {
             return Err(bad("bridge.mtu", "IPv6 needs at least 1280; or set ipv6.address=none"));

@@ -16,6 +16,7 @@ pub(crate) fn network(keys: &[(&str, &str)]) -> Network {
         description: String::new(),
         config,
         forwards: Default::default(),
+        load_balancers: Default::default(),
         created: 0,
         generation: 1,
     }

@@ -1,30 +1,30 @@
-//! `network.create-forward`: an address of the host whose ports lead to instances of a network.
+//! `network.create-forward`, `network.create-load-balancer`: an address of the host whose ports lead to instances of a network.
 
 use super::super::by_id;
-use super::{check, plan, question};
+use super::{Listener, check, plan, question};
 use crate::ports::State;
 use crate::verb::{Plan, Question, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
-use lxhost_model::{Forward, Network, ObjectId};
+use lxhost_model::{Network, ObjectId};
 use std::net::IpAddr;
 
-/// Makes a forward.
-pub struct Create {
+/// Makes a forward or a load balancer.
+pub struct Create<L> {
     /// The network.
     pub id: ObjectId,
     /// The address it listens on.
     pub listen: IpAddr,
-    /// The forward.
-    pub forward: Forward,
+    /// What listens.
+    pub listener: L,
 }
 
-impl Create {
+impl<L: Listener> Create<L> {
     fn changed(&self, state: &State) -> Result<Network> {
         let mut network = Network::clone(by_id(state, self.id)?.as_ref());
-        match network.forwards.insert(self.listen, self.forward.clone()) {
+        match L::of_mut(&mut network).insert(self.listen, self.listener.clone()) {
             Some(_) => {
-                let what = format!("network {} has a forward of {} already", network.name, self.listen);
+                let what = format!("network {} has a {} of {} already", network.name, L::NOUN, self.listen);
                 Err(Error::new(Kind::AlreadyExists, what))
             }
             None => check(state, &network).map(|()| network),
@@ -33,9 +33,9 @@ impl Create {
 }
 
 #[async_trait]
-impl Verb for Create {
+impl<L: Listener> Verb for Create<L> {
     fn name(&self) -> &'static str {
-        "network.create-forward"
+        L::VERBS[0]
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {

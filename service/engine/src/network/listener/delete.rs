@@ -1,35 +1,40 @@
-//! `network.delete-forward`: an address of the host is its own again.
+//! `network.delete-forward`, `network.delete-load-balancer`: an address of the host is its own again.
 
 use super::super::by_id;
-use super::{known, plan, question};
+use super::{Listener, known, plan, question};
 use crate::Result;
 use crate::ports::State;
 use crate::verb::{Plan, Question, Verb, View};
 use async_trait::async_trait;
 use lxhost_model::{Network, ObjectId};
+use std::marker::PhantomData;
 use std::net::IpAddr;
 
-/// Deletes a forward. Connections there are stay.
-pub struct Delete {
-    /// The network.
-    pub id: ObjectId,
-    /// The address it listens on.
-    pub listen: IpAddr,
+/// Deletes a forward or a load balancer. Connections there are stay.
+pub struct Delete<L> {
+    id: ObjectId,
+    listen: IpAddr,
+    kind: PhantomData<L>,
 }
 
-impl Delete {
+impl<L: Listener> Delete<L> {
+    /// Deletes what listens on `listen` in the network `id`.
+    pub fn new(id: ObjectId, listen: IpAddr) -> Self {
+        Delete { id, listen, kind: PhantomData }
+    }
+
     fn changed(&self, state: &State) -> Result<Network> {
         let mut network = Network::clone(by_id(state, self.id)?.as_ref());
-        known(&network, self.listen)?;
-        network.forwards.remove(&self.listen);
+        known::<L>(&network, self.listen)?;
+        L::of_mut(&mut network).remove(&self.listen);
         Ok(network)
     }
 }
 
 #[async_trait]
-impl Verb for Delete {
+impl<L: Listener> Verb for Delete<L> {
     fn name(&self) -> &'static str {
-        "network.delete-forward"
+        L::VERBS[2]
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {
