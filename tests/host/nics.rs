@@ -18,6 +18,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_macvlan_is_plugged_in_and_out,
         a_routed_guest_is_reached_from_the_hosts_side,
         a_physical_link_comes_back_however_the_guest_ends,
+        a_profiles_interface_comes_and_goes_in_instances_that_run,
         a_guest_cannot_pretend_to_be_another,
         a_limit_holds_what_goes_to_the_guest,
         an_older_daemons_death_leaves_no_half_interface,
@@ -181,6 +182,27 @@ fn a_physical_link_comes_back_however_the_guest_ends(stage: &Stage) -> Result<()
     stage.lxctl("config device remove n1 wan").succeed()?;
     stage.lxctl("start n1").succeed()?;
     stage.host.succeed(["ip", "link", "del", "phy0"]).map(drop)
+}
+
+fn a_profiles_interface_comes_and_goes_in_instances_that_run(stage: &Stage) -> Result<()> {
+    n1(stage)?;
+    let pid = || stage.exec("n1", ["cat", "/proc/1/stat"]).succeed();
+    let before = pid()?;
+    stage.lxctl("profile create extra").succeed()?;
+    stage.lxctl("profile add n1 extra").succeed()?;
+    stage.lxctl("profile device add extra lan nic network=lxbr0 name=lan7").succeed()?;
+    ensure!(has(stage, "n1", "lan7")?);
+    stage.lxctl("profile device set extra lan name=lan8").succeed()?;
+    ensure!(has(stage, "n1", "lan8")? && !has(stage, "n1", "lan7")?);
+    // What one of them cannot have is taken by none.
+    let refused = stage.lxctl("profile device add extra wan nic nictype=macvlan parent=nowhere0").fail()?;
+    ensure!(refused.stderr_text().contains("nowhere0"), "{}", refused.describe());
+    ensure!(!stage.lxctl("profile show extra").succeed()?.contains("nowhere0"));
+    stage.lxctl("profile device remove extra lan").succeed()?;
+    ensure!(!has(stage, "n1", "lan8")?);
+    ensure!(before.split(' ').nth(21) == pid()?.split(' ').nth(21), "it runs all the while");
+    stage.lxctl("profile remove n1 extra").succeed()?;
+    stage.lxctl("profile delete extra").succeed().map(drop)
 }
 
 fn a_guest_cannot_pretend_to_be_another(stage: &Stage) -> Result<()> {

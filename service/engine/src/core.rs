@@ -240,7 +240,7 @@ impl Core {
     fn open_granted(self: &Arc<Self>, uid: u32, verb: Box<dyn Verb>, granted: Option<Vec<crate::Question>>) -> Result<JobId> {
         let state = self.state();
         verb.check(&state)?;
-        let job = self.jobs.open(self, uid, verb.name(), verb.object(), verb.shares())?;
+        let job = self.jobs.open(self, uid, verb.name(), verb.object(), verb.shares(&state))?;
         let core = self.clone();
         let id = job.id();
         let named = crate::audit::name(self, &job);
@@ -252,19 +252,18 @@ impl Core {
         Ok(id)
     }
 
-    /// Ends a job and lets the instance it held settle.
+    /// Ends a job and lets the instances it held settle.
     pub(crate) fn end(self: &Arc<Self>, job: crate::job::JobHandle, result: Result<Output>) {
-        let (object, failed) = (job.object(), result.is_err());
+        let (held, failed) = (job.held(), result.is_err());
         self.jobs.close(self, job, result);
-        let Some(id) = object else { return };
         if !failed {
-            return crate::supervise::settle(self, id);
+            return held.into_iter().for_each(|id| crate::supervise::settle(self, id));
         }
         // What failed may have been the attempt to settle: the next one has to wait, or there is no end of them.
         let core = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(UNSETTLED).await;
-            crate::supervise::settle(&core, id);
+            held.into_iter().for_each(|id| crate::supervise::settle(&core, id));
         });
     }
 

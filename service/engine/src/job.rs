@@ -102,6 +102,8 @@ pub(crate) struct JobHandle {
     cancel: watch::Receiver<bool>,
     core: Weak<Core>,
     notes: Mutex<Output>,
+    /// Everything that it holds.
+    held: Vec<ObjectId>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -158,10 +160,11 @@ impl Jobs {
             let (view, _) = watch::channel(view);
             let (cancel, canceled) = watch::channel(false);
             table.entries.insert(id, Entry { view: view.clone(), cancel });
+            let held = wanted.iter().map(|(object, _)| *object).collect();
             for (object, shared) in wanted {
                 table.held.entry(object).or_insert(Hold { jobs: BTreeSet::new(), shared }).jobs.insert(id);
             }
-            JobHandle { view, cancel: canceled, core: Arc::downgrade(core), notes: Mutex::default() }
+            JobHandle { view, cancel: canceled, core: Arc::downgrade(core), notes: Mutex::default(), held }
         };
         core.emit(Event::JobNew(handle.id()));
         Ok(handle)
@@ -303,6 +306,11 @@ fn no_such_job(id: JobId) -> Error {
 }
 
 impl JobHandle {
+    /// Objects that no other job may hold, or not in another way.
+    pub(crate) fn held(&self) -> Vec<ObjectId> {
+        self.held.clone()
+    }
+
     pub(crate) fn id(&self) -> JobId {
         self.view.borrow().id
     }

@@ -98,7 +98,7 @@ pub trait Verb: Send + Sync + 'static {
     }
 
     /// Objects that may not change meanwhile, and that other jobs may hold in the same way.
-    fn shares(&self) -> Vec<ObjectId> {
+    fn shares(&self, _state: &State) -> Vec<ObjectId> {
         vec![]
     }
 

@@ -120,6 +120,7 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Thaw::new(id)).await;
     interfaces(&engine, id).await;
     proxies(&engine, id).await;
+    shared_interface(&engine).await;
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Stop::new(id, false, Some(5))).await;
     act(&engine, instance::Start::new(id)).await;
@@ -157,6 +158,20 @@ async fn interfaces(engine: &Engine, id: ObjectId) {
         if let Ok(change) = instance::Configure::new(id, change) {
             act(engine, change).await;
         }
+    }
+}
+
+/// An interface comes with the profile of an instance that runs, and goes with it.
+async fn shared_interface(engine: &Engine) {
+    let Some(profile) = engine.state().profiles.values().next().cloned() else { return };
+    let Ok(name) = "eth2".parse() else { return };
+    let keys = [("type", "nic"), ("nictype", "macvlan"), ("parent", "eth0")];
+    let Ok(device) = Device::new(&name, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()) else { return };
+    let mut more = profile.devices.clone();
+    more.insert(name, device);
+    for devices in [more, profile.devices.clone()] {
+        let (id, config) = (profile.id, profile.config.clone());
+        act(engine, profile::Replace { id, config, devices, description: None, expected: None }).await;
     }
 }
 

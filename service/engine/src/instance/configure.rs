@@ -1,7 +1,7 @@
 //! `instance.configure`: keys, devices, profiles and description change together or not at all; interfaces of a running
 //! instance at once.
 
-use super::{expand, guard, mac, mac_key, nics, proxies, questions, refuse_clashes, refuse_taken, reproxy, rewire};
+use super::{expand, guard, mac, mac_key, nics, questions, rewired};
 use crate::core::instance_of;
 use crate::job::Output;
 use crate::ports::{Row, State, Write, same};
@@ -119,21 +119,7 @@ impl Verb for Configure {
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let (before, record) = (instance_of(&view.state, self.id)?, self.changed(&view.state)?);
-        let wanted = nics(&view.state, &record)?;
-        let present = nics(&view.state, &before);
-        // What it had already is not refused now.
-        if present.as_ref().ok() != Some(&wanted) {
-            refuse_clashes(&view.state, self.id, &wanted)?;
-        }
-        let (had, proxies) = (proxies(&view.state, &before).unwrap_or_default(), proxies(&view.state, &record)?);
-        let mut steps = vec![];
-        if matches!(before.status, Status::Running | Status::Frozen) {
-            if had != proxies {
-                refuse_taken(&view.state, self.id, &proxies)?;
-            }
-            steps = rewire(self.id, &present.unwrap_or_default(), &wanted);
-            steps.extend(reproxy(&had, &proxies));
-        }
+        let steps = rewired(&view.state, &before, &view.state, &record)?;
         let mut back = Instance::clone(&before);
         // The writes raise it.
         back.generation += 1;

@@ -217,7 +217,7 @@ impl Verb for Create {
         Some(self.id)
     }
 
-    fn shares(&self) -> Vec<ObjectId> {
+    fn shares(&self, _state: &State) -> Vec<ObjectId> {
         match self.source {
             Source::Copy(from) => vec![from],
             Source::Image(_) | Source::Empty => vec![],

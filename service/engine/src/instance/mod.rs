@@ -10,6 +10,7 @@ mod nics;
 mod proxies;
 mod rename;
 mod restart;
+mod rewired;
 mod start;
 mod stop;
 
@@ -20,10 +21,11 @@ pub use delete::Delete;
 pub(crate) use exited::Exited;
 pub use freeze::{Freeze, Thaw};
 pub use nics::Wired;
-pub(crate) use nics::{nics, refuse_clashes, rewire};
+pub(crate) use nics::{needed, nics, refuse_clashes, rewire};
 pub(crate) use proxies::{proxies, refuse_taken, reproxy};
 pub use rename::Rename;
 pub use restart::Restart;
+pub(crate) use rewired::rewired;
 pub use start::Start;
 pub use stop::Stop;
 

@@ -115,7 +115,7 @@ fn wired(state: &State, instance: &Instance, name: &DeviceName, device: &Device)
 }
 
 /// The next network of these interfaces that has to be brought up.
-pub(super) async fn needed(view: &View<'_>, nics: &[Wired]) -> Result<Option<Box<dyn Verb>>> {
+pub(crate) async fn needed(view: &View<'_>, nics: &[Wired]) -> Result<Option<Box<dyn Verb>>> {
     for nic in nics {
         let network = nic.network.as_ref().and_then(|name| view.state.network(&nic.project, name));
         let Some(network) = network else { continue };

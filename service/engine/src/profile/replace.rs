@@ -1,13 +1,16 @@
-//! `profile.replace`: other keys, devices and description for a profile.
+//! `profile.replace`: other keys, devices and description for a profile; interfaces and proxies of the instances that
+//! have it and run, at once.
 
 use super::{by_id, questions};
-use crate::Result;
+use crate::instance::{needed, nics, rewired};
 use crate::ports::{Row, State, Write, same};
 use crate::verb::{Plan, Question, Verb, View};
+use crate::{Error, Kind, Result};
 use async_trait::async_trait;
 use lxhost_model::config::Config;
 use lxhost_model::device::Devices;
-use lxhost_model::{ObjectId, Profile};
+use lxhost_model::{Instance, ObjectId, Profile, Status};
+use std::sync::Arc;
 
 /// Changes a profile.
 pub struct Replace {
@@ -35,6 +38,25 @@ impl Replace {
         super::check(&profile)?;
         Ok(profile)
     }
+
+    /// The records as they will be.
+    fn next(&self, state: &State) -> Result<State> {
+        let mut next = State::clone(state);
+        next.apply(Write::Update(Row::Profile(self.changed(state)?)))?;
+        Ok(next)
+    }
+
+    /// Instances that have the profile and are not at rest, when it is devices that change.
+    fn concerned(&self, state: &State) -> Vec<Arc<Instance>> {
+        let Ok(profile) = by_id(state, self.id) else { return vec![] };
+        if profile.devices == self.devices {
+            return vec![];
+        }
+        let has = |instance: &&Arc<Instance>| {
+            instance.project == profile.project && instance.profiles.contains(&profile.name) && instance.status.is_live()
+        };
+        state.instances.values().filter(has).cloned().collect()
+    }
 }
 
 #[async_trait]
@@ -54,11 +76,40 @@ impl Verb for Replace {
         Some(self.id)
     }
 
+    fn shares(&self, state: &State) -> Vec<ObjectId> {
+        self.concerned(state).iter().map(|instance| instance.id).collect()
+    }
+
     fn check(&self, state: &State) -> Result<()> {
         self.changed(state).map(drop)
     }
 
+    async fn needs(&self, view: &View<'_>) -> Result<Option<Box<dyn Verb>>> {
+        // What cannot be is refused by the plan.
+        let Ok(next) = self.next(&view.state) else { return Ok(None) };
+        for instance in self.concerned(&view.state) {
+            if let Some(need) = needed(view, &nics(&next, &instance).unwrap_or_default()).await? {
+                return Ok(Some(need));
+            }
+        }
+        Ok(None)
+    }
+
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
-        Ok(Plan::writes(vec![Write::Update(Row::Profile(self.changed(&view.state)?))]))
+        let (profile, next) = (self.changed(&view.state)?, self.next(&view.state)?);
+        let mut steps = vec![];
+        for instance in self.concerned(&view.state) {
+            if !matches!(instance.status, Status::Running | Status::Frozen) {
+                let what = format!("instance {} is {}; try again", instance.name, instance.status);
+                return Err(Error::new(Kind::Busy, what));
+            }
+            let changed = rewired(&view.state, &instance, &next, &instance);
+            steps.extend(changed.map_err(|e| e.context(format!("instance {}", instance.name)))?);
+        }
+        let mut back = Profile::clone(by_id(&view.state, self.id)?.as_ref());
+        // The writes raise it.
+        back.generation += 1;
+        let failed = if steps.is_empty() { vec![] } else { vec![Write::Update(Row::Profile(back))] };
+        Ok(Plan { steps, failed, ..Plan::writes(vec![Write::Update(Row::Profile(profile))]) })
     }
 }

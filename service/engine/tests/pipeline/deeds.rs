@@ -202,6 +202,17 @@ fn nics(world: &World, plugged: bool) -> instance::Configure {
     instance::Configure::new(id(world), instance::Change { devices: Some(devices), ..Default::default() }).unwrap()
 }
 
+/// Another interface in the default profile, on a link of the host.
+pub(crate) fn default_profile(world: &World) -> profile::Replace {
+    let profile = world.state().profiles.values().next().unwrap().clone();
+    let name: lxhost_model::name::DeviceName = "wan".parse().unwrap();
+    let keys = [("type", "nic"), ("nictype", "macvlan"), ("parent", "eth0")];
+    let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut devices = profile.devices.clone();
+    devices.insert(name.clone(), lxhost_model::device::Device::new(&name, keys).unwrap());
+    profile::Replace { id: profile.id, config: profile.config.clone(), devices, description: None, expected: None }
+}
+
 /// One proxy, at that port of the host.
 fn proxy(world: &World, port: Option<u16>) -> instance::Configure {
     let name: lxhost_model::name::DeviceName = "web".parse().unwrap();
@@ -387,6 +398,13 @@ fn on_the_rest() -> Vec<Deed> {
             |w| new_acl(&w, "a1").await.unwrap(),
             |w| w.perform(acl::Delete::new(acl_named(&w, "a1").unwrap().id)),
             |w| w.state().acls.is_empty()
+        ),
+        deed!(
+            "change the profile of a running instance",
+            true,
+            |w| w.launch("c1").await,
+            |w| w.perform(default_profile(&w)),
+            |w| interfaces(w) == 2
         ),
         deed!("create profile", true, |w| w.rest().await, |w| w.perform(new_profile(&w)), |w| !w.state().profiles.is_empty()),
     ]

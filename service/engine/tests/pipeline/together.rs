@@ -149,3 +149,24 @@ async fn verbs_of_all_kinds_on_few_instances_leave_the_machine_whole() {
         assert_eq!(world.status(name), None::<Status>);
     }
 }
+
+#[cfg(feature = "faults")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_instance_that_ends_while_its_profile_is_changed_is_stopped_in_the_end() {
+    let (_dir, world) = world().await;
+    world.launch("c1").await;
+    let id = world.id("c1").unwrap();
+    let sim = world.sim.clone();
+    world.engine.on_points(Box::new(move |point| {
+        if point == "profile.replace/planned" {
+            let _ = sim.launcher.end(id, lxhost_model::instance::ExitReason::Poweroff, 0);
+            // Its end is heard of before the change is over.
+            return Ok(Some(std::time::Duration::from_millis(50)));
+        }
+        Ok(None)
+    }));
+    let _ = world.perform(crate::deeds::default_profile(&world)).await;
+    world.until(|world| world.status("c1") == Some(Status::Stopped)).await;
+    world.rest().await;
+    world.is_whole("after the change").await;
+}

@@ -3,7 +3,7 @@
 use lxhost_engine::ports::{Caller, ImageFiles, State};
 use lxhost_engine::{Engine, Output, Result, Verb, instance};
 use lxhost_model::instance::Exit;
-use lxhost_model::{Acl, Error, Instance, ObjectId, Status};
+use lxhost_model::{Acl, Error, Instance, ObjectId, Profile, Status};
 use lxhost_sim::Sim;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, Write};
@@ -272,7 +272,7 @@ impl World {
         seen.extend(state.pools.values().map(|pool| format!("{pool:?}")));
         seen.extend(state.networks.values().map(|network| format!("{network:?}")));
         seen.extend(state.acls.values().map(|acl| format!("{:?}", Acl { generation: 0, ..Acl::clone(acl) })));
-        seen.extend(state.profiles.values().map(|profile| format!("{profile:?}")));
+        seen.extend(state.profiles.values().map(|profile| format!("{:?}", Profile { generation: 0, ..Profile::clone(profile) })));
         seen
     }
 }

@@ -1,0 +1,30 @@
+//! What a running instance has to be given or taken when its configuration changes: interfaces and proxies, from one
+//! set of records to the next. Called by the verbs that change an instance or one of its profiles.
+
+use super::{nics, proxies, refuse_clashes, refuse_taken, reproxy, rewire};
+use crate::Result;
+use crate::ports::State;
+use crate::step::Step;
+use lxhost_model::{Instance, Status};
+
+/// The steps for an instance that is `before` in the records `old` and `after` in `new`; none when it does not run.
+///
+/// # Errors
+/// Those of devices that cannot be; `Conflict` for addresses that another instance was promised.
+pub(crate) fn rewired(old: &State, before: &Instance, new: &State, after: &Instance) -> Result<Vec<Step>> {
+    let (present, wanted) = (nics(old, before), nics(new, after)?);
+    // What it had already is not refused now.
+    if present.as_ref().ok() != Some(&wanted) {
+        refuse_clashes(new, after.id, &wanted)?;
+    }
+    let (had, proxies) = (proxies(old, before).unwrap_or_default(), proxies(new, after)?);
+    if !matches!(before.status, Status::Running | Status::Frozen) {
+        return Ok(vec![]);
+    }
+    if had != proxies {
+        refuse_taken(new, after.id, &proxies)?;
+    }
+    let mut steps = rewire(after.id, &present.unwrap_or_default(), &wanted);
+    steps.extend(reproxy(&had, &proxies));
+    Ok(steps)
+}
