@@ -260,8 +260,7 @@ fn a_limit_holds_what_goes_to_the_guest(stage: &Stage) -> Result<()> {
 fn an_older_daemons_death_leaves_no_half_interface(stage: &Stage) -> Result<()> {
     n1(stage)?;
     stage.lxctl("config device add n1 eth7 nic network=lxbr0").succeed()?;
-    let pid = stage.host.succeed(["systemctl", "show", "--value", "-p", "MainPID", "lxhostd.service"])?;
-    stage.host.succeed(["kill", "-9", pid.trim()])?;
+    stage.kill_daemon()?;
     stage.lxctl("config device remove n1 eth7").succeed()?;
     ensure!(!has(stage, "n1", "eth7")?);
     let row = stage.row("n1")?.context("n1")?;

@@ -51,27 +51,10 @@ fn shell_lives(mut shell: Running) -> Result<()> {
     Ok(())
 }
 
-fn daemon(stage: &Stage) -> Result<String> {
-    Ok(stage.host.succeed(["systemctl", "show", "-P", "MainPID", "lxhostd.service"])?.trim().to_owned())
-}
-
-/// Kills the daemon and waits until systemd has started another that answers.
-fn kill_daemon(stage: &Stage) -> Result<()> {
-    let before = daemon(stage)?;
-    // A daemon that dies this often is not started any more.
-    stage.host.succeed(["systemctl", "reset-failed", "lxhostd.service"])?;
-    stage.host.succeed(["kill", "-KILL", &before])?;
-    stage.eventually("another daemon", || {
-        let now = daemon(stage)?;
-        let answers = stage.lxctl("list").output()?.code == Some(0);
-        Ok((now != before && now != "0" && answers).then_some(()))
-    })
-}
-
 fn a_killed_daemon_leaves_containers_and_shells_alone(stage: &Stage) -> Result<()> {
     o1(stage)?;
     let (init, shell) = (stage.init_of("o1")?, open_shell(stage)?);
-    kill_daemon(stage)?;
+    stage.kill_daemon()?;
     ensure!(stage.init_of("o1")? == init && stage.status("o1")? == "running");
     stage.exec("o1", ["true"]).succeed()?;
     shell_lives(shell)
@@ -133,10 +116,10 @@ fn what_stopped_while_the_daemon_was_away_is_known_after(stage: &Stage) -> Resul
 
 fn a_second_daemon_is_refused(stage: &Stage) -> Result<()> {
     o1(stage)?;
-    let before = daemon(stage)?;
+    let before = stage.daemon()?;
     let second = stage.host.command(["/usr/libexec/lxhost/lxhostd"]).timeout(Duration::from_secs(20)).fail()?;
     ensure!(!second.stderr_text().contains("panicked"), "{}", second.describe());
-    ensure!(daemon(stage)? == before);
+    ensure!(stage.daemon()? == before);
     stage.exec("o1", ["true"]).succeed()?;
     Ok(())
 }
@@ -160,9 +143,9 @@ fn a_crashed_host_comes_back_with_its_instances_stopped_or_started_again(stage: 
 
 fn an_upgrade_is_noticed_by_nobody(stage: &Stage) -> Result<()> {
     o1(stage)?;
-    let (init, before, shell) = (stage.init_of("o1")?, daemon(stage)?, open_shell(stage)?);
+    let (init, before, shell) = (stage.init_of("o1")?, stage.daemon()?, open_shell(stage)?);
     upgrade(stage)?;
-    ensure!(daemon(stage)? != before, "the upgrade left the old daemon running");
+    ensure!(stage.daemon()? != before, "the upgrade left the old daemon running");
     ensure!(stage.init_of("o1")? == init && stage.status("o1")? == "running");
     stage.exec("o1", ["true"]).succeed()?;
     shell_lives(shell)?;

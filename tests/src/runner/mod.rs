@@ -3,6 +3,7 @@
 //! and keeps the journal of what failed. Depends on `host`, `package` and `image`. Called by
 //! `host/main.rs`.
 
+mod daemon;
 mod instance;
 mod journal;
 mod plan;
