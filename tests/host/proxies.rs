@@ -316,8 +316,17 @@ fn packets_are_translated_to_a_fixed_address(stage: &Stage) -> Result<()> {
     ensure!(output.code == Some(5) && output.stderr_text().contains("taken by busybox"), "{}", output.describe());
     ensure!(said(stage, "outside", "198.51.100.1", 8085)? == "hello");
     stage.host.succeed(["systemctl", "stop", "said"])?;
+    // One that its profile has forgotten meanwhile is not left.
+    stage.lxctl("profile create doors").succeed()?;
+    let door = "profile device add doors door proxy nat=true listen=tcp:198.51.100.1:8088 connect=tcp:0.0.0.0:80";
+    stage.lxctl(door).succeed()?;
+    stage.lxctl("profile add p1 doors").succeed()?;
+    ensure!(said(stage, "outside", "198.51.100.1", 8088)? == "hello");
+    stage.lxctl("profile device remove doors door").succeed()?;
     stage.lxctl("stop --force p1").succeed()?;
     ensure!(tables()? == before, "{}", tables()?);
+    stage.lxctl("profile remove p1 doors").succeed()?;
+    stage.lxctl("profile delete doors").succeed()?;
     stage.lxctl("start p1").succeed()?;
     stage.lxctl("config device remove p1 web").succeed()?;
     stage.delete("p3")?;

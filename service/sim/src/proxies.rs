@@ -50,6 +50,12 @@ impl Proxies for SimProxies {
         Ok(())
     }
 
+    async fn sweep(&self, instance: ObjectId) -> Result<()> {
+        self.faults.pass("proxies.sweep")?;
+        locked(&self.open).retain(|(id, _), _| *id != instance);
+        Ok(())
+    }
+
     async fn is_open(&self, plan: &ProxyPlan) -> Result<bool> {
         self.faults.pass("proxies.is_open")?;
         Ok(locked(&self.open).contains_key(&(plan.instance, plan.device.to_string())))

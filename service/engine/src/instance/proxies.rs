@@ -56,7 +56,7 @@ fn target(proxy: &Proxy, nics: &[Wired]) -> Result<ProxyTarget> {
 pub(crate) fn refuse_taken(state: &State, id: ObjectId, wanted: &[ProxyPlan]) -> Result<()> {
     for (at, plan) in wanted.iter().enumerate() {
         let own = wanted.iter().take(at).map(|other| (other, "of the same instance".to_owned()));
-        if let Some(what) = taken(plan, own) {
+        if let Some(what) = taken(plan, own).or_else(|| diverted(state, plan)) {
             return Err(what);
         }
     }
@@ -72,6 +72,21 @@ pub(crate) fn refuse_taken(state: &State, id: ObjectId, wanted: &[ProxyPlan]) ->
         }
     }
     Ok(())
+}
+
+/// What comes to a place that a forward of a network leads elsewhere would never come to the proxy.
+fn diverted(state: &State, plan: &ProxyPlan) -> Option<Error> {
+    let (ports, address) = plan.proxy.listen.ports().filter(|_| !plan.proxy.inside)?;
+    let network = state.networks.values().find(|network| {
+        let diversion = network.forwards.get(&address).and_then(|forward| forward.read(address).ok());
+        diversion.is_some_and(|diversion| {
+            let its = diversion.ports.iter().filter(|entry| entry.protocol == plan.proxy.listen.protocol());
+            let mut taken = its.flat_map(|entry| &entry.listen);
+            diversion.rest.is_some() || taken.any(|range| ports.iter().any(|port| range.contains(port)))
+        })
+    })?;
+    let what = format!("device {}: the forward {address} of network {} has these ports", plan.device, network.name);
+    Some(Error::new(Kind::Conflict, what))
 }
 
 fn taken<'a>(plan: &ProxyPlan, others: impl Iterator<Item = (&'a ProxyPlan, String)>) -> Option<Error> {

@@ -49,6 +49,10 @@ pub trait Proxies: Send + Sync {
 
     /// Whether it is there.
     async fn is_open(&self, plan: &ProxyPlan) -> Result<bool>;
+
+    /// Removes what is left of an instance's proxies that nobody remembers: its profiles may have changed while it ran.
+    /// Relays end with its scope.
+    async fn sweep(&self, instance: ObjectId) -> Result<()>;
 }
 
 /// A process that relays, in a unit of its own.

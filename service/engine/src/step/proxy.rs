@@ -31,6 +31,9 @@ pub(super) async fn close_all(core: &Core, ran: &Ran) {
             tracing::warn!(LXHOST_INSTANCE = %ran.machine, "device {}: {error}", plan.device);
         }
     }
+    if let Err(error) = core.ports.proxies.sweep(ran.instance).await {
+        tracing::warn!(LXHOST_INSTANCE = %ran.machine, "its proxies: {error}");
+    }
 }
 
 /// Opens what is not open of an instance that runs, as after a daemon's or a relay's death.

@@ -102,6 +102,26 @@ fn packets_are_translated_to_a_fixed_address_only() {
 }
 
 #[test]
+fn a_port_that_a_forward_leads_elsewhere_is_refused() {
+    Machine::new().daemon(async |world| {
+        let id = world.launch("c1").await;
+        let network = world.state().networks.values().next().unwrap().clone();
+        let address = "192.0.2.1".parse().unwrap();
+        let keys = [("protocol", "tcp"), ("listen_port", "80-90"), ("target_address", "10.0.0.9")];
+        let ports = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let forward = lxhost_model::Forward { ports: vec![ports], ..Default::default() };
+        let forwards = [(address, forward)].into();
+        let with = lxhost_model::Network { forwards, ..lxhost_model::Network::clone(&network) };
+        let write = lxhost_engine::ports::Write::Update(lxhost_engine::ports::Row::Network(with));
+        lxhost_engine::ports::Store::commit(world.sim.store.as_ref(), vec![write]).await.unwrap();
+        let error = given(&world, id, &[("listen", "tcp:192.0.2.1:85"), WEB[1]]).await.unwrap_err();
+        assert!(error.kind == Kind::Conflict && error.message.contains("forward 192.0.2.1 of network"), "{error}");
+        given(&world, id, &[("listen", "tcp:192.0.2.1:91"), WEB[1]]).await.unwrap();
+        given(&world, id, &[("listen", "tcp:192.0.2.2:85"), WEB[1]]).await.unwrap();
+    });
+}
+
+#[test]
 fn the_next_daemon_opens_what_is_lost() {
     let machine = Machine::new();
     let id = machine.daemon(async |world| {

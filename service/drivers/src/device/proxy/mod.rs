@@ -9,7 +9,7 @@ pub(crate) use nat::PROXY_TABLES;
 use crate::network::Surroundings;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Proxies, ProxyPlan, Relays};
-use lxhost_model::Result;
+use lxhost_model::{ObjectId, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,12 +19,13 @@ pub struct HostProxies {
     relays: Arc<dyn Relays>,
     /// Where processes are looked for.
     proc: PathBuf,
+    tables: nat::Tables,
 }
 
 impl HostProxies {
     /// Proxies in `surroundings`, with processes of `relays`.
     pub fn new(surroundings: Surroundings, relays: Arc<dyn Relays>) -> Self {
-        HostProxies { on: surroundings, relays, proc: PathBuf::from("/proc") }
+        HostProxies { on: surroundings, relays, proc: PathBuf::from("/proc"), tables: nat::Tables::default() }
     }
 }
 
@@ -32,7 +33,10 @@ impl HostProxies {
 impl Proxies for HostProxies {
     async fn open(&self, plan: &ProxyPlan, leader: u32) -> Result<()> {
         match &plan.target {
-            Some(target) => nat::open(&self.on.links, &self.proc, plan, target).await,
+            Some(target) => {
+                self.tables.note(plan).await;
+                nat::open(&self.on.links, &self.proc, plan, target).await
+            }
             None => relay::open(self.relays.as_ref(), &self.proc, plan, leader).await,
         }
     }
@@ -42,6 +46,10 @@ impl Proxies for HostProxies {
             Some(_) => nat::close(plan).await,
             None => relay::close(self.relays.as_ref(), plan).await,
         }
+    }
+
+    async fn sweep(&self, instance: ObjectId) -> Result<()> {
+        self.tables.sweep(instance).await
     }
 
     async fn is_open(&self, plan: &ProxyPlan) -> Result<bool> {

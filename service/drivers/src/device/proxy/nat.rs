@@ -7,19 +7,65 @@ use crate::network::firewall;
 use crate::network::from_netlink;
 use ipnet::IpNet;
 use lxhost_engine::ports::{ProxyPlan, ProxyTarget};
-use lxhost_model::Result;
+use lxhost_model::{ObjectId, Result};
 use lxhost_netlink::Handle;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
+use tokio::sync::Mutex;
 
 /// How the names of our tables begin.
 pub(crate) const PROXY_TABLES: &str = "lxhost_proxy_";
 
+/// How the names of an instance's tables begin.
+fn of_instance(instance: ObjectId) -> String {
+    let digest = Sha256::new().chain_update(instance.bytes()).finalize();
+    format!("{PROXY_TABLES}{}_", &hex::encode(digest)[..10])
+}
+
 /// Name of a proxy's table.
 fn table(plan: &ProxyPlan) -> String {
-    let digest = Sha256::new().chain_update(plan.instance.bytes()).chain_update(plan.device.as_str()).finalize();
-    format!("{PROXY_TABLES}{}", &hex::encode(digest)[..10])
+    let digest = Sha256::new().chain_update(plan.device.as_str()).finalize();
+    format!("{}{}", of_instance(plan.instance), &hex::encode(digest)[..8])
+}
+
+/// The tables that there may be, so that nobody has to look for those of an instance that never had one.
+#[derive(Default)]
+pub(super) struct Tables {
+    /// `None` until it was looked once: an earlier daemon may have made some.
+    known: Mutex<Option<BTreeSet<String>>>,
+}
+
+impl Tables {
+    pub(super) async fn note(&self, plan: &ProxyPlan) {
+        if let Some(known) = self.known.lock().await.as_mut() {
+            known.insert(table(plan));
+        }
+    }
+
+    /// Removes those of an instance.
+    pub(super) async fn sweep(&self, instance: ObjectId) -> Result<()> {
+        let mut known = self.known.lock().await;
+        if known.is_none() {
+            *known = Some(listed(&firewall::list(&["list", "tables", "inet"]).await?.unwrap_or_default()));
+        }
+        let (Some(known), prefix) = (known.as_mut(), of_instance(instance)) else { return Ok(()) };
+        let its: Vec<String> = known.iter().filter(|table| table.starts_with(&prefix)).cloned().collect();
+        for table in its {
+            remove(&table).await?;
+            known.remove(&table);
+        }
+        Ok(())
+    }
+}
+
+/// Our tables in what `nft -j list tables` says.
+fn listed(text: &str) -> BTreeSet<String> {
+    let said: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let entries = said.get("nftables").and_then(serde_json::Value::as_array).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.get("table")?.get("name")?.as_str());
+    names.filter(|name| name.starts_with(PROXY_TABLES)).map(str::to_owned).collect()
 }
 
 pub(super) async fn open(links: &Handle, proc: &Path, plan: &ProxyPlan, to: &ProxyTarget) -> Result<()> {
@@ -46,7 +92,10 @@ fn are_bridges_filtered(proc: &Path, target: IpAddr) -> bool {
 }
 
 pub(super) async fn close(plan: &ProxyPlan) -> Result<()> {
-    let table = table(plan);
+    remove(&table(plan)).await
+}
+
+async fn remove(table: &str) -> Result<()> {
     // Naming the table first makes the deletion valid when there is none.
     firewall::apply(&format!("table inet {table}\ndelete table inet {table}\n")).await
 }
@@ -98,6 +147,19 @@ mod tests {
     fn rendered(listen: &str, connect: &str, target: &str, near: &str) -> String {
         let plan = plan_of(&[("listen", listen), ("connect", connect), ("nat", "true")], Some(target));
         render(&plan, target.parse().unwrap(), near.parse().unwrap())
+    }
+
+    #[test]
+    fn only_our_tables_are_swept() {
+        let text = r#"{"nftables": [{"metainfo": {"version": "1"}}, {"table": {"family": "inet", "name": "lxhost"}},
+            {"table": {"family": "inet", "name": "lxhost_proxy_0_1"}}, {"table": {"family": "inet", "name": "filter"}}]}"#;
+        assert_eq!(listed(text).into_iter().collect::<Vec<_>>(), ["lxhost_proxy_0_1"]);
+        assert!(listed("").is_empty() && listed("[]").is_empty());
+        let one = plan_of(&[("listen", "tcp:192.0.2.1:80"), ("connect", "tcp:10.1.2.9:80"), ("nat", "true")], Some("10.1.2.9"));
+        let other = ProxyPlan { device: "web2".parse().unwrap(), ..one.clone() };
+        assert!(table(&one) != table(&other) && table(&one).starts_with(&of_instance(one.instance)));
+        let stranger = ObjectId::from_random([8; 16]);
+        assert!(!table(&one).starts_with(&of_instance(stranger)));
     }
 
     #[test]
