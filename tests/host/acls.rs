@@ -30,35 +30,19 @@ fn rig(stage: &Stage) -> Result<()> {
     stage.lxctl("launch busybox inner --network lab").succeed()?;
     stage.address("inner")?;
     stage.address("outer")?;
-    for words in [
-        "ip netns add outside",
-        "ip link add out0 type veth peer name in0 netns outside",
-        "ip addr add 198.51.100.1/24 dev out0",
-        "ip link set out0 up",
-        "ip -n outside addr add 198.51.100.2/24 dev in0",
-        "ip -n outside link set in0 up",
-        "ip -n outside link set lo up",
-        "ip -n outside route add 10.64.0.0/16 via 198.51.100.1",
-    ] {
-        stage.host.succeed(words.split(' '))?;
-    }
+    stage.outside()?;
+    stage.host.succeed("ip -n outside route add 10.64.0.0/16 via 198.51.100.1".split(' '))?;
     for instance in ["inner", "outer"] {
-        for port in ["80", "81"] {
-            stage.exec(instance, ["sh", "-c", &format!("nc -ll -p {port} -e echo hello >/dev/null 2>&1 &")]).succeed()?;
+        for port in [80, 81] {
+            stage.serve(instance, port, "echo hello")?;
         }
     }
     Ok(())
 }
 
-/// Whether `hello` comes back from a port of `address` to whoever runs `argv`, who is the host without one.
+/// Whether `hello` comes back from a port of `address`.
 fn reaches(stage: &Stage, from: &str, address: &str, port: u16) -> Result<bool> {
-    let ask = format!("nc -w 2 {address} {port} </dev/null");
-    let output = match from {
-        "host" => stage.host.command(["sh", "-c", &format!("busybox {ask}")]).output()?,
-        "outside" => stage.host.command(["ip", "netns", "exec", "outside", "busybox", "sh", "-c", &ask]).output()?,
-        instance => stage.exec(instance, ["sh", "-c", &ask]).output()?,
-    };
-    Ok(output.stdout_text().contains("hello"))
+    Ok(stage.heard(from, address, port)? == "hello")
 }
 
 fn rules_decide_what_goes_to_and_from_instances(stage: &Stage) -> Result<()> {

@@ -42,19 +42,9 @@ fn rig(stage: &Stage) -> Result<()> {
     ensure!(stage.address("web")? == WEB);
     stage.address("next")?;
     stage.address("other")?;
-    for words in [
-        "ip netns add outside",
-        "ip link add out0 type veth peer name in0 netns outside",
-        "ip addr add 198.51.100.1/24 dev out0",
-        "ip link set out0 up",
-        "ip -n outside addr add 198.51.100.2/24 dev in0",
-        "ip -n outside link set in0 up",
-        "ip -n outside link set lo up",
-    ] {
-        stage.host.succeed(words.split(' '))?;
-    }
-    for (instance, port, word) in [("web", "80", "eighty"), ("web", "81", "more"), ("next", "80", "next")] {
-        stage.exec(instance, ["sh", "-c", &format!("nc -ll -p {port} -e echo {word} >/dev/null 2>&1 &")]).succeed()?;
+    stage.outside()?;
+    for (instance, port, word) in [("web", 80, "eighty"), ("web", 81, "more"), ("next", 80, "next")] {
+        stage.serve(instance, port, &format!("echo {word}"))?;
     }
     Ok(())
 }
@@ -70,13 +60,7 @@ fn fresh(stage: &Stage) -> Result<()> {
 
 /// What a port of the host's address says to whoever asks.
 fn heard(stage: &Stage, from: &str, port: u16) -> Result<String> {
-    let ask = format!("nc -w 2 {HOST} {port} </dev/null");
-    let output = match from {
-        "host" => stage.host.command(["sh", "-c", &format!("busybox {ask}")]).output()?,
-        "outside" => stage.host.command(["ip", "netns", "exec", "outside", "busybox", "sh", "-c", &ask]).output()?,
-        instance => stage.exec(instance, ["sh", "-c", &ask]).output()?,
-    };
-    Ok(output.stdout_text().trim().to_owned())
+    stage.heard(from, HOST, port)
 }
 
 fn hear(stage: &Stage, when: &str, expected: &[(&str, u16, &str)]) -> Result<()> {

@@ -31,40 +31,15 @@ fn rig(stage: &Stage) -> Result<()> {
     }
     stage.lxctl("launch busybox p1").succeed()?;
     stage.address("p1")?;
-    for words in [
-        "ip netns add outside",
-        "ip link add out0 type veth peer name in0 netns outside",
-        "ip addr add 198.51.100.1/24 dev out0",
-        "ip link set out0 up",
-        "ip -n outside addr add 198.51.100.2/24 dev in0",
-        "ip -n outside link set in0 up",
-    ] {
-        stage.host.succeed(words.split(' '))?;
-    }
+    stage.outside()?;
     serve(stage)
 }
 
 /// Says something to everybody who comes to some ports of `p1`.
 fn serve(stage: &Stage) -> Result<()> {
-    for (port, what) in [(80, "echo hello"), (81, "echo second"), (82, "head -n 1")] {
-        let busy = format!("netstat -ltn | grep -q :{port}' ' || nc -ll -p {port} -e {what} >/dev/null 2>&1 &");
-        stage.exec("p1", ["sh", "-c", &busy]).succeed()?;
-    }
-    stage.eventually("servers in p1", || {
-        let listening = stage.exec("p1", ["netstat", "-ltn"]).succeed()?;
-        Ok([":80 ", ":81 ", ":82 "].iter().all(|port| listening.contains(port)).then_some(()))
-    })
-}
-
-/// What is said at a port of `address` to the host, to `outside`, or to an instance.
-fn said(stage: &Stage, from: &str, address: &str, port: u16) -> Result<String> {
-    let ask = format!("echo hi | busybox nc -w 3 {address} {port}");
-    let output = match from {
-        "host" => stage.host.command(["sh", "-c", &ask]).output()?,
-        "outside" => stage.host.command(["ip", "netns", "exec", "outside", "sh", "-c", &ask]).output()?,
-        instance => stage.exec(instance, ["sh", "-c", &ask.replace("busybox ", "")]).output()?,
-    };
-    Ok(output.stdout_text().trim().to_owned())
+    [(80, "echo hello"), (81, "echo second"), (82, "head -n 1")]
+        .into_iter()
+        .try_for_each(|(port, program)| stage.serve("p1", port, program))
 }
 
 fn active(stage: &Stage, device: &str) -> Result<bool> {
@@ -83,13 +58,13 @@ fn a_port_of_the_host_leads_into_a_running_instance(stage: &Stage) -> Result<()>
     stage.lxctl("config device add p1 web proxy listen=tcp:0.0.0.0:8080 connect=tcp:127.0.0.1:80").succeed()?;
     eprintln!("      opened within {} ms", begin.elapsed().as_millis());
     for (from, address) in [("host", "127.0.0.1"), ("outside", "198.51.100.1")] {
-        ensure!(said(stage, from, address, 8080)? == "hello", "{from} hears nothing");
+        ensure!(stage.heard(from, address, 8080)? == "hello", "{from} hears nothing");
     }
     stage.lxctl("config device set p1 web listen=tcp:198.51.100.1:8081 connect=tcp:127.0.0.1:81").succeed()?;
-    ensure!(said(stage, "outside", "198.51.100.1", 8081)? == "second");
-    ensure!(said(stage, "host", "127.0.0.1", 8080)?.is_empty() && said(stage, "host", "127.0.0.1", 8081)?.is_empty());
+    ensure!(stage.heard("outside", "198.51.100.1", 8081)? == "second");
+    ensure!(stage.heard("host", "127.0.0.1", 8080)?.is_empty() && stage.heard("host", "127.0.0.1", 8081)?.is_empty());
     stage.lxctl("config device remove p1 web").succeed()?;
-    ensure!(said(stage, "outside", "198.51.100.1", 8081)?.is_empty() && !active(stage, "web")?);
+    ensure!(stage.heard("outside", "198.51.100.1", 8081)?.is_empty() && !active(stage, "web")?);
     let left = stage.host.succeed(["systemctl", "list-units", "--all", "--plain", "--no-legend", "lxhost-proxy-*"])?;
     ensure!(left.trim().is_empty(), "{left}");
     Ok(())
@@ -122,7 +97,7 @@ fn a_proxy_starts_with_its_instance_and_ends_with_it(stage: &Stage) -> Result<()
     ensure!(!active(stage, "web")?);
     stage.lxctl("start p1").succeed()?;
     serve(stage)?;
-    ensure!(said(stage, "host", "127.0.0.1", 8080)? == "hello");
+    ensure!(stage.heard("host", "127.0.0.1", 8080)? == "hello");
     stage.host.succeed(["kill", "-9", &stage.init_of("p1")?.to_string()])?;
     gone("the death of the init")?;
     stage.eventually("the end of p1", || Ok((stage.status("p1")? == "stopped").then_some(())))?;
@@ -134,7 +109,7 @@ fn a_proxy_starts_with_its_instance_and_ends_with_it(stage: &Stage) -> Result<()
     stage.eventually("the end of p1", || Ok((stage.status("p1")? == "stopped").then_some(())))?;
     stage.lxctl("start p1").succeed()?;
     serve(stage)?;
-    ensure!(said(stage, "host", "127.0.0.1", 8080)? == "hello");
+    ensure!(stage.heard("host", "127.0.0.1", 8080)? == "hello");
     stage.lxctl("config device remove p1 web").succeed().map(drop)
 }
 
@@ -143,16 +118,16 @@ fn a_relay_outlives_the_daemon_and_comes_back_when_killed(stage: &Stage) -> Resu
     stage.lxctl("config device add p1 web proxy listen=tcp:127.0.0.1:8080 connect=tcp:127.0.0.1:80").succeed()?;
     let first = relay(stage, "web")?;
     stage.host.succeed(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "lxhostd.service"])?;
-    ensure!(said(stage, "host", "127.0.0.1", 8080)? == "hello");
+    ensure!(stage.heard("host", "127.0.0.1", 8080)? == "hello");
     stage.eventually("a daemon", || Ok(stage.status("p1").ok()))?;
     ensure!(relay(stage, "web")? == first, "the relay is another one");
     stage.host.succeed(["kill", "-9", &first])?;
-    stage.eventually("another relay", || Ok((said(stage, "host", "127.0.0.1", 8080)? == "hello").then_some(())))?;
+    stage.eventually("another relay", || Ok((stage.heard("host", "127.0.0.1", 8080)? == "hello").then_some(())))?;
     // One that PID 1 has given up is opened by the next daemon.
     stage.host.succeed(["systemctl", "stop", "lxhost-proxy-p1:web.service"])?;
     stage.host.succeed(["systemctl", "restart", "lxhostd.service"])?;
     stage.eventually("a daemon", || Ok(stage.status("p1").ok()))?;
-    ensure!(said(stage, "host", "127.0.0.1", 8080)? == "hello");
+    ensure!(stage.heard("host", "127.0.0.1", 8080)? == "hello");
     stage.lxctl("config device remove p1 web").succeed().map(drop)
 }
 
@@ -198,7 +173,7 @@ fn what_cannot_be_is_refused_and_changes_nothing(stage: &Stage) -> Result<()> {
 /// Somebody on the host who says `host` at port 7100.
 fn on_host(stage: &Stage) -> Result<()> {
     stage.host.succeed(["systemd-run", "--unit=said", "--", "busybox", "nc", "-ll", "-p", "7100", "-e", "echo", "host"])?;
-    stage.eventually("somebody at port 7100", || Ok((said(stage, "host", "127.0.0.1", 7100)? == "host").then_some(())))
+    stage.eventually("somebody at port 7100", || Ok((stage.heard("host", "127.0.0.1", 7100)? == "host").then_some(())))
 }
 
 fn sockets_of_both_sides_lead_to_the_other(stage: &Stage) -> Result<()> {
@@ -216,23 +191,23 @@ fn sockets_of_both_sides_lead_to_the_other(stage: &Stage) -> Result<()> {
     ] {
         stage.lxctl(&format!("config device add p1 {keys}")).succeed()?;
     }
-    ensure!(said(stage, "host", "127.0.0.1", 8081)? == "host");
-    ensure!(said(stage, "p1", "127.0.0.1", 9000)? == "hello");
-    ensure!(said(stage, "p1", "127.0.0.1", 9001)? == "host");
+    ensure!(stage.heard("host", "127.0.0.1", 8081)? == "host");
+    ensure!(stage.heard("p1", "127.0.0.1", 9000)? == "hello");
+    ensure!(stage.heard("p1", "127.0.0.1", 9001)? == "host");
     let file = stage.exec("p1", ["stat", "-c", "%a %u:%g", "/tmp/inner.sock"]).succeed()?;
     ensure!(file.trim() == "600 1:2", "{file}");
     let file = stage.host.succeed(["stat", "-c", "%a %u:%g", "/run/outer.sock"])?;
     ensure!(file.trim() == "660 33:34", "{file}");
     // A link inside leads to nothing that is outside.
     stage.exec("p1", ["ln", "-s", "/run/outer.sock", "/tmp/trap.sock"]).succeed()?;
-    ensure!(said(stage, "host", "127.0.0.1", 8082)?.is_empty());
+    ensure!(stage.heard("host", "127.0.0.1", 8082)?.is_empty());
     let output =
         stage.lxctl("config device add p1 bad proxy bind=instance listen=tcp:0.0.0.0:80 connect=tcp:127.0.0.1:7100").fail()?;
     let text = output.stderr_text();
     ensure!(output.code == Some(5) && text.contains("of the instance is taken by"), "{}", output.describe());
     // A file that a killed relay has left is replaced.
     stage.host.succeed(["kill", "-9", &relay(stage, "outer")?])?;
-    stage.eventually("another relay", || Ok((said(stage, "p1", "127.0.0.1", 9000)? == "hello").then_some(())))?;
+    stage.eventually("another relay", || Ok((stage.heard("p1", "127.0.0.1", 9000)? == "hello").then_some(())))?;
     stage.lxctl("config device remove p1 inner tofile outer fromfile name names fromname trap").succeed()?;
     ensure!(stage.host.command(["test", "-e", "/run/outer.sock"]).output()?.code == Some(1));
     stage.host.succeed(["systemctl", "stop", "said"]).map(drop)
@@ -246,9 +221,9 @@ fn many_ports_and_who_comes_are_passed_on(stage: &Stage) -> Result<()> {
         .lxctl("config device add p1 who proxy listen=tcp:0.0.0.0:8082 connect=tcp:127.0.0.1:82 proxy_protocol=true")
         .succeed()?;
     for (port, wanted) in [(8080, "hello"), (8081, "second"), (8090, "hello"), (8095, "hello"), (8096, "hello")] {
-        ensure!(said(stage, "host", "127.0.0.1", port)? == wanted, "port {port}");
+        ensure!(stage.heard("host", "127.0.0.1", port)? == wanted, "port {port}");
     }
-    let line = said(stage, "outside", "198.51.100.1", 8082)?;
+    let line = stage.heard("outside", "198.51.100.1", 8082)?;
     ensure!(line.starts_with("PROXY TCP4 198.51.100.2 198.51.100.1 ") && line.ends_with(" 8082"), "{line}");
     stage.lxctl("config device remove p1 some all who").succeed().map(drop)
 }
@@ -296,7 +271,7 @@ fn packets_are_translated_to_a_fixed_address(stage: &Stage) -> Result<()> {
             ("p3", 8080, "hello"),
             ("p1", 8081, "second"),
         ] {
-            ensure!(said(stage, from, "198.51.100.1", port)? == wanted, "{when}: {from} at {port}");
+            ensure!(stage.heard(from, "198.51.100.1", port)? == wanted, "{when}: {from} at {port}");
         }
         Ok(())
     };
@@ -307,21 +282,21 @@ fn packets_are_translated_to_a_fixed_address(stage: &Stage) -> Result<()> {
     all("after a flush")?;
     stage.lxctl("restart --force p1").succeed()?;
     serve(stage)?;
-    stage.eventually("the address", || Ok((said(stage, "outside", "198.51.100.1", 8080)? == "hello").then_some(())))?;
+    stage.eventually("the address", || Ok((stage.heard("outside", "198.51.100.1", 8080)? == "hello").then_some(())))?;
     stage.lxctl("config device set p1 web listen=tcp:0.0.0.0:8085 connect=tcp:0.0.0.0:80").succeed()?;
-    ensure!(said(stage, "outside", "198.51.100.1", 8085)? == "hello" && said(stage, "outside", "198.51.100.1", 8080)?.is_empty());
+    ensure!(stage.heard("outside", "198.51.100.1", 8085)? == "hello" && stage.heard("outside", "198.51.100.1", 8080)?.is_empty());
     // Packets would go past whoever listens there.
     on_host(stage)?;
     let output = stage.lxctl("config device set p1 web listen=tcp:0.0.0.0:7100").fail()?;
     ensure!(output.code == Some(5) && output.stderr_text().contains("taken by busybox"), "{}", output.describe());
-    ensure!(said(stage, "outside", "198.51.100.1", 8085)? == "hello");
+    ensure!(stage.heard("outside", "198.51.100.1", 8085)? == "hello");
     stage.host.succeed(["systemctl", "stop", "said"])?;
     // One that its profile has forgotten meanwhile is not left.
     stage.lxctl("profile create doors").succeed()?;
     let door = "profile device add doors door proxy nat=true listen=tcp:198.51.100.1:8088 connect=tcp:0.0.0.0:80";
     stage.lxctl(door).succeed()?;
     stage.lxctl("profile add p1 doors").succeed()?;
-    ensure!(said(stage, "outside", "198.51.100.1", 8088)? == "hello");
+    ensure!(stage.heard("outside", "198.51.100.1", 8088)? == "hello");
     stage.lxctl("profile device remove doors door").succeed()?;
     stage.lxctl("stop --force p1").succeed()?;
     ensure!(tables()? == before, "{}", tables()?);

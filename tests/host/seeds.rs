@@ -16,6 +16,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_bridge_and_a_vlan_are_made_over_the_hosts_interface needs [Vlan],
         a_profile_puts_instances_on_a_bridge_of_the_host,
         ports_of_the_host_lead_to_a_web_server,
+        questions_to_the_host_are_answered_by_a_name_server_inside,
         any_client_of_the_bus_can_do_the_same,
     ]
 );
@@ -121,14 +122,12 @@ fn a_restricted_network_lets_two_ports_in(stage: &Stage) -> Result<()> {
     stage.host.succeed(set)?;
     stage.lxctl("config device add mon-conteneur eth3 nic network=restricted-network").succeed()?;
     let address = lease(stage, "mon-conteneur", "eth3")?;
-    for port in ["80", "443", "81"] {
-        let serve = format!("nc -ll -p {port} -e echo hello >/dev/null 2>&1 &");
-        stage.exec("mon-conteneur", ["sh", "-c", &serve]).succeed()?;
+    for port in [80, 443, 81] {
+        stage.serve("mon-conteneur", port, "echo hello")?;
     }
-    for (port, open) in [("80", true), ("443", true), ("81", false)] {
-        let ask = format!("busybox nc -w 3 {address} {port} </dev/null");
-        let said = stage.host.command(["sh", "-c", &ask]).output()?;
-        ensure!(said.stdout_text().contains("hello") == open, "port {port}: {}", said.describe());
+    for (port, word) in [(80, "hello"), (443, "hello"), (81, "")] {
+        let heard = stage.heard("host", &address, port)?;
+        ensure!(heard == word, "port {port}: {heard:?}");
     }
     all(
         stage,
@@ -222,21 +221,44 @@ fn ports_of_the_host_lead_to_a_web_server(stage: &Stage) -> Result<()> {
             "config device add web-server https-proxy proxy listen=tcp:192.168.1.100:443 connect=tcp:10.166.11.50:443",
         ],
     )?;
-    for port in ["80", "443"] {
-        let serve = format!("nc -ll -p {port} -e echo hello >/dev/null 2>&1 &");
-        stage.exec("web-server", ["sh", "-c", &serve]).succeed()?;
+    for port in [80, 443] {
+        stage.serve("web-server", port, "echo hello")?;
     }
-    for at in ["127.0.0.1 80", "192.168.1.100 80", "192.168.1.100 443"] {
-        let ask = format!("busybox nc -w 3 {at} </dev/null");
-        stage.eventually("the server behind the port", || {
-            Ok(stage.host.command(["sh", "-c", &ask]).output()?.stdout_text().contains("hello").then_some(()))
-        })?;
+    for (at, port) in [("127.0.0.1", 80), ("192.168.1.100", 80), ("192.168.1.100", 443)] {
+        let heard = stage.heard("host", at, port)?;
+        ensure!(heard == "hello", "{at} port {port}: {heard:?}");
     }
     stage.delete("web-server")?;
-    let gone = stage.host.command(["busybox", "nc", "-w", "3", "127.0.0.1", "80"]).output()?;
-    ensure!(gone.code != Some(0), "{}", gone.describe());
+    ensure!(stage.heard("host", "127.0.0.1", 80)?.is_empty());
     stage.host.succeed(["systemctl", "start", "lab-mirror.socket"])?;
     stage.host.succeed(["ip", "address", "del", "192.168.1.100/32", "dev", "lo"]).map(drop)
+}
+
+/// The network's own name server has the port at the bridge's addresses, and keeps it there.
+fn questions_to_the_host_are_answered_by_a_name_server_inside(stage: &Stage) -> Result<()> {
+    running(stage, "dns-server")?;
+    stage.outside()?;
+    // Busybox has none: the host's, in the network of the instance.
+    let init = stage.init_of("dns-server")?;
+    let server = format!(
+        "systemd-run --quiet --unit=inside nsenter --net=/proc/{init}/ns/net dnsmasq --keep-in-foreground --conf-file=/dev/null \
+         --no-resolv --no-hosts --bind-interfaces --listen-address=127.0.0.1 --address=/web.example/192.0.2.80"
+    );
+    stage.host.succeed(["sh", "-ec", &server])?;
+    stage.eventually("a name server in the instance", || {
+        Ok(stage.exec("dns-server", ["netstat", "-lun"]).succeed()?.contains("127.0.0.1:53 ").then_some(()))
+    })?;
+    let line = "config device add dns-server dns-proxy proxy listen=udp:0.0.0.0:53 connect=udp:127.0.0.1:53";
+    stage.lxctl(line).succeed()?;
+    let ask = "ip netns exec outside busybox nslookup web.example 198.51.100.1";
+    let said = stage.host.command(["sh", "-c", ask]).output()?;
+    ensure!(said.stdout_text().contains("192.0.2.80"), "{}", said.describe());
+    stage.exec("dns-server", ["nslookup", "dns-server"]).succeed()?;
+    running(stage, "web-server")?;
+    let second = stage.lxctl(&line.replace("add dns-server", "add web-server")).fail()?;
+    ensure!(second.code == Some(5) && second.stderr_text().contains("0.0.0.0:53"), "{}", second.describe());
+    stage.host.succeed(["systemctl", "stop", "inside.service"])?;
+    stage.delete("dns-server web-server")
 }
 
 fn any_client_of_the_bus_can_do_the_same(stage: &Stage) -> Result<()> {

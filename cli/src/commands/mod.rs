@@ -15,6 +15,7 @@ pub(crate) mod init;
 mod keyed;
 mod launch;
 mod list;
+mod listener;
 mod load_balancer;
 mod monitor;
 mod network;

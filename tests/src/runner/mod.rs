@@ -6,6 +6,7 @@
 mod daemon;
 mod instance;
 mod journal;
+mod outside;
 mod plan;
 mod report;
 mod run;

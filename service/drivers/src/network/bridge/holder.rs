@@ -1,5 +1,6 @@
 //! Who has the port that a name server wants: read from /proc when the server cannot start. Called by `serve`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -36,7 +37,9 @@ pub(crate) fn holder(proc: &Path, view: &str, protocol: &str, port: u16, address
     let tables = both.map(|table| fs::read_to_string(proc.join(view).join("net").join(table)).unwrap_or_default());
     let lines = tables.iter().flat_map(|table| table.lines().skip(1));
     let inodes: Vec<String> = if address.is_unspecified() {
-        lines.filter_map(|line| taken(line, protocol, port, &[local(line)?])).collect()
+        let at = |line: &str| local(line).and_then(|at| Some((!at.is_unspecified(), taken(line, protocol, port, &[at])?)));
+        // Whoever has it everywhere is in the way for certain.
+        lines.filter_map(at).collect::<BTreeSet<_>>().into_iter().map(|(_, inode)| inode).collect()
     } else {
         lines.filter_map(|line| taken(line, protocol, port, &[address])).collect()
     };
