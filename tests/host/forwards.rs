@@ -192,7 +192,10 @@ fn a_forward_is_shown_edited_and_seen_on_the_bus(stage: &Stage) -> Result<()> {
     call("DeleteForward 'sa{sv}' 198.51.100.1 0")?;
     stage.eventually("the end of the forward", || Ok((!call("ListForwards 'a{sv}' 0")?.contains(HOST)).then_some(())))?;
     call("CreateForward 'sa{ss}aa{ss}a{sv}' 198.51.100.1 0 1 3 protocol tcp listen_port 80 target_address 10.65.1.5 0")?;
-    stage.eventually("the forward made over the bus", || Ok((heard(stage, "outside", 80)? == "eighty").then_some(())))
+    // It is in force a moment before it is acknowledged.
+    stage.eventually("the forward made over the bus", || Ok(call("ListForwards 'a{sv}' 0")?.contains(HOST).then_some(())))?;
+    ensure!(heard(stage, "outside", 80)? == "eighty");
+    Ok(())
 }
 
 /// What is heard from there in six connections, each once.

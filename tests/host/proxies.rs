@@ -147,7 +147,7 @@ fn what_cannot_be_is_refused_and_changes_nothing(stage: &Stage) -> Result<()> {
             ("listen=udp:127.0.0.1:8080", 8, "udp"),
             ("listen=tcp:203.0.113.77:8080", 5, "203.0.113.77"),
             ("listen=tcp:127.0.0.1:7000", 5, "taken by busybox"),
-            ("listen=udp:0.0.0.0:53 connect=udp:127.0.0.1:53", 5, "dnsmasq of network lxbr0"),
+            ("listen=tcp:0.0.0.0:53", 5, "dnsmasq of network lxbr0"),
             ("listen=unix:/nowhere/x.sock", 5, "/nowhere"),
             ("listen=tcp:127.0.0.1:8080 nat=true", 2, "loopback"),
         ] {
