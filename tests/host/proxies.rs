@@ -137,7 +137,7 @@ fn what_cannot_be_is_refused_and_changes_nothing(stage: &Stage) -> Result<()> {
     stage.eventually("somebody at port 7000", || {
         Ok(stage.host.succeed(["cat", "/proc/net/tcp", "/proc/net/tcp6"])?.contains(":1B58 ").then_some(()))
     })?;
-    let to = "connect=tcp:127.0.0.1:80";
+    let (to, name_server) = ("connect=tcp:127.0.0.1:80", format!("listen=tcp:{}:53", bridge(stage)?));
     nothing_changes(&stage.host, || {
         for (listen, code, heard) in [
             ("listen=tcp:0.0.0.0:0", 2, "1 to 65535"),
@@ -147,7 +147,7 @@ fn what_cannot_be_is_refused_and_changes_nothing(stage: &Stage) -> Result<()> {
             ("listen=udp:127.0.0.1:8080", 8, "udp"),
             ("listen=tcp:203.0.113.77:8080", 5, "203.0.113.77"),
             ("listen=tcp:127.0.0.1:7000", 5, "taken by busybox"),
-            ("listen=tcp:0.0.0.0:53", 5, "dnsmasq of network lxbr0"),
+            (&name_server, 5, "dnsmasq of network lxbr0"),
             ("listen=unix:/nowhere/x.sock", 5, "/nowhere"),
             ("listen=tcp:127.0.0.1:8080 nat=true", 2, "loopback"),
         ] {
@@ -237,11 +237,16 @@ fn resolves(stage: &Stage, address: &str, port: u16) -> Result<bool> {
     Ok(stage.host.command(["bash", "-c", &ask]).output()?.stdout_text().trim() == "12 34")
 }
 
+/// The address of the instance's network.
+fn bridge(stage: &Stage) -> Result<String> {
+    let said = stage.host.succeed(["sh", "-c", "ip -4 -o addr show lxbr0 | awk '{sub(/\\/.*/, \"\", $4); print $4}'"])?;
+    Ok(said.trim().to_owned())
+}
+
 fn datagrams_come_back_to_whoever_asked(stage: &Stage) -> Result<()> {
     rig(stage)?;
-    let bridge = stage.host.succeed(["sh", "-c", "ip -4 -o addr show lxbr0 | awk '{sub(/\\/.*/, \"\", $4); print $4}'"])?;
-    let bridge = bridge.trim();
-    ensure!(resolves(stage, bridge, 53)?, "the bridge's own name server says nothing");
+    let bridge = bridge(stage)?;
+    ensure!(resolves(stage, &bridge, 53)?, "the bridge's own name server says nothing");
     stage.lxctl(&format!("config device add p1 dns proxy listen=udp:0.0.0.0:5300 connect=udp:{bridge}:53")).succeed()?;
     for _ in 0..3 {
         ensure!(resolves(stage, "127.0.0.1", 5300)?);
