@@ -16,14 +16,6 @@ pub(crate) const SUITE: Suite = suite!(
     ]
 );
 
-fn d1(stage: &Stage) -> Result<()> {
-    stage.with_busybox()?;
-    if stage.row("d1")?.is_none() {
-        stage.lxctl("launch busybox d1").succeed()?;
-    }
-    stage.address("d1").map(drop)
-}
-
 /// Everything that is said, with exit status `code`.
 fn said(stage: &Stage, code: i32) -> Result<String> {
     let output = stage.lxctl("doctor network lxbr0").output()?;
@@ -41,7 +33,7 @@ fn complains(stage: &Stage, parts: &[&str]) -> Result<()> {
 }
 
 fn a_healthy_network_says_so_and_nothing_is_left_of_the_question(stage: &Stage) -> Result<()> {
-    d1(stage)?;
+    stage.running("d1")?;
     let text = said(stage, 0)?;
     for part in ["lxbr0 is up", "lxhost-dnsmasq@lxbr0.service runs", "a guest was offered 10.", "rules of this network are there"]
     {
@@ -67,7 +59,7 @@ fn a_healthy_network_says_so_and_nothing_is_left_of_the_question(stage: &Stage) 
 }
 
 fn a_chain_that_eats_dhcp_is_named_and_what_is_said_helps(stage: &Stage) -> Result<()> {
-    d1(stage)?;
+    stage.running("d1")?;
     let strict = "table inet strict { chain guard { type filter hook input priority 10; udp dport { 67, 69 } drop; }; }";
     stage.host.succeed(["nft", strict])?;
     let remedy = "nft insert rule inet strict guard iifname lxbr0 udp dport 67 accept";
@@ -84,7 +76,7 @@ fn a_chain_that_eats_dhcp_is_named_and_what_is_said_helps(stage: &Stage) -> Resu
 }
 
 fn a_chain_that_eats_what_is_forwarded_is_named(stage: &Stage) -> Result<()> {
-    d1(stage)?;
+    stage.running("d1")?;
     stage.host.succeed([
         "sh",
         "-ec",
@@ -101,7 +93,7 @@ fn a_chain_that_eats_what_is_forwarded_is_named(stage: &Stage) -> Result<()> {
 }
 
 fn a_server_that_was_stopped_is_named_and_who_has_its_port(stage: &Stage) -> Result<()> {
-    d1(stage)?;
+    stage.running("d1")?;
     let unit = "lxhost-dnsmasq@lxbr0.service";
     stage.host.succeed(["systemctl", "stop", unit])?;
     complains(stage, &["lxhost-dnsmasq@lxbr0.service does not run", "systemctl reload lxhostd"])?;
@@ -119,7 +111,7 @@ fn a_server_that_was_stopped_is_named_and_who_has_its_port(stage: &Stage) -> Res
 }
 
 fn forwarding_that_is_off_is_named(stage: &Stage) -> Result<()> {
-    d1(stage)?;
+    stage.running("d1")?;
     stage.host.succeed(["sysctl", "-q", "-w", "net.ipv4.ip_forward=0"])?;
     complains(stage, &["net.ipv4.ip_forward is 0", "sysctl -w net.ipv4.ip_forward=1"])?;
     stage.host.succeed(["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"])?;

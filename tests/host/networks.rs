@@ -30,16 +30,8 @@ pub(crate) const SUITE: Suite = suite!(
     ]
 );
 
-fn n1(stage: &Stage) -> Result<()> {
-    stage.with_busybox()?;
-    if stage.row("n1")?.is_none() {
-        stage.lxctl("launch busybox n1").succeed()?;
-    }
-    stage.address("n1").map(drop)
-}
-
 fn what_is_set_is_on_the_host_at_once(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let rules = || stage.host.succeed(["nft", "list", "table", "inet", "lxhost"]);
     ensure!(rules()?.matches("masquerade").count() == 2, "{}", rules()?);
     stage.lxctl("network set lxbr0 ipv4.nat=false").succeed()?;
@@ -59,7 +51,7 @@ fn what_is_set_is_on_the_host_at_once(stage: &Stage) -> Result<()> {
 }
 
 fn guests_move_with_the_address_of_their_network(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let before = stage.address("n1")?;
     stage.lxctl("network set lxbr0 ipv4.address=10.123.45.1/24").succeed()?;
     let bridge = stage.host.succeed(["ip", "-4", "-oneline", "address", "show", "lxbr0"])?;
@@ -72,7 +64,7 @@ fn guests_move_with_the_address_of_their_network(stage: &Stage) -> Result<()> {
 }
 
 fn a_change_that_is_wrong_changes_nothing(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.lxctl("network create other ipv4.address=10.123.46.1/24 ipv6.address=none --description Other").succeed()?;
     nothing_changes(&stage.host, || {
         for (words, code, said) in [
@@ -94,7 +86,7 @@ fn a_change_that_is_wrong_changes_nothing(stage: &Stage) -> Result<()> {
 }
 
 fn a_description_stays_and_an_edit_reads_what_show_prints(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let same = "lxctl network show lxbr0 | lxctl network edit lxbr0; lxctl storage show default | lxctl storage edit default";
     let shown =
         || Ok::<_, anyhow::Error>((stage.lxctl("network show lxbr0").succeed()?, stage.lxctl("storage show default").succeed()?));
@@ -115,7 +107,7 @@ fn a_description_stays_and_an_edit_reads_what_show_prints(stage: &Stage) -> Resu
 /// An interface `lan0` of the host; at its other end is somebody with the address 198.51.100.1. The default network
 /// is there before, or the first launch would take another for it.
 fn lan(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let script = "ip link show lan0 >/dev/null 2>&1 || ip link add lan0 type veth peer name far0
         ip address replace 198.51.100.1/24 dev far0; ip link set far0 up; ip address flush dev lan0";
     stage.host.succeed(["sh", "-ec", script]).map(drop)
@@ -205,7 +197,7 @@ fn an_overlay_is_a_bridge_with_a_tunnel(stage: &Stage) -> Result<()> {
 }
 
 fn a_network_is_attached_renamed_and_told_of(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.lxctl("network create internal-network ipv4.address=172.16.1.1/24 ipv4.nat=false ipv6.address=none").succeed()?;
     stage.lxctl("network rename internal-network inside").succeed()?;
     let bridge = stage.host.succeed(["ip", "-4", "-oneline", "address", "show", "inside"])?;
@@ -224,7 +216,7 @@ fn a_network_is_attached_renamed_and_told_of(stage: &Stage) -> Result<()> {
 }
 
 fn what_guests_are_told_follows_the_keys(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.lxctl("network create told ipv4.address=10.123.50.1/24 ipv6.address=none").succeed()?;
     for keys in [
         "ipv4.dhcp true",
@@ -261,7 +253,7 @@ fn what_guests_are_told_follows_the_keys(stage: &Stage) -> Result<()> {
 }
 
 fn this_host_resolves_names_of_instances(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.host.succeed(["systemctl", "start", "systemd-resolved"])?;
     stage.lxctl("network set lxbr0 dns.domain=resolved.test").succeed()?;
     stage.lxctl("restart --force n1").succeed()?;
@@ -304,7 +296,7 @@ fn an_interface_is_shared_or_given_away(stage: &Stage) -> Result<()> {
 }
 
 fn a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let address = stage.address("n1")?;
     for deed in ["ip link delete lxbr0", "ip address flush dev lxbr0", "ip link set lxbr0 name lost"] {
         stage.host.succeed(["sh", "-ec", deed])?;
@@ -321,7 +313,7 @@ fn a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests(
 }
 
 fn leases_are_signalled_when_they_are_given_renewed_and_dropped(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let watch = stage.host.command(["busctl", "monitor", "--json=short", "org.lxhost1"]).spawn()?;
     stage.eventually("a monitor that hears", || {
         stage.lxctl("network list-leases lxbr0").succeed()?;
@@ -347,7 +339,7 @@ fn leases_are_signalled_when_they_are_given_renewed_and_dropped(stage: &Stage) -
 }
 
 fn rules_that_somebody_flushes_come_back_once_and_at_once(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.lxctl("network acl create drift").succeed()?;
     stage.lxctl("network acl rule add drift egress action=reject destination=192.0.2.77").succeed()?;
     stage.lxctl("network set lxbr0 security.acls=drift").succeed()?;
@@ -386,7 +378,7 @@ fn a_route_that_overlaps_later_is_told_of(stage: &Stage) -> Result<()> {
 }
 
 fn a_name_server_that_is_killed_again_and_again_comes_back(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let unit = "lxhost-dnsmasq@lxbr0.service";
     let pid = || stage.host.succeed(["systemctl", "show", "-P", "MainPID", unit]).map(|pid| pid.trim().to_owned());
     for round in 0..20 {

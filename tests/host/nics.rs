@@ -25,14 +25,6 @@ pub(crate) const SUITE: Suite = suite!(
     ]
 );
 
-fn n1(stage: &Stage) -> Result<()> {
-    stage.with_busybox()?;
-    if stage.row("n1")?.is_none() {
-        stage.lxctl("launch busybox n1").succeed()?;
-    }
-    stage.address("n1").map(drop)
-}
-
 fn link(stage: &Stage, instance: &str, name: &str) -> Result<String> {
     stage.exec(instance, ["ip", "addr", "show", "dev", name]).succeed()
 }
@@ -42,7 +34,7 @@ fn has(stage: &Stage, instance: &str, name: &str) -> Result<bool> {
 }
 
 fn an_interface_comes_and_goes_while_the_instance_runs(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let links = || stage.host.succeed(["ip", "-brief", "link", "show", "type", "veth"]);
     let before = links()?;
     let begin = Instant::now();
@@ -67,7 +59,7 @@ fn an_interface_comes_and_goes_while_the_instance_runs(stage: &Stage) -> Result<
 }
 
 fn a_change_that_fails_leaves_the_interfaces_as_they_were(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.lxctl("create busybox n2").succeed()?;
     stage.lxctl("config device add n2 eth5 nic network=lxbr0 ipv4.address=none hwaddr=02:00:00:00:11:99").succeed()?;
     let identity = || stage.exec("n1", ["sh", "-c", "cat /sys/class/net/eth0/address /sys/class/net/eth0/ifindex"]).succeed();
@@ -97,7 +89,7 @@ fn a_change_that_fails_leaves_the_interfaces_as_they_were(stage: &Stage) -> Resu
 }
 
 fn without_dhcp_a_fixed_address_is_given_inside(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.lxctl("network create quiet ipv4.address=10.123.47.1/24 ipv4.dhcp=false ipv6.address=none").succeed()?;
     stage.lxctl("config device add n1 quiet nic network=quiet ipv4.address=10.123.47.9").succeed()?;
     ensure!(link(stage, "n1", "quiet")?.contains("10.123.47.9/24"));
@@ -109,7 +101,7 @@ fn without_dhcp_a_fixed_address_is_given_inside(stage: &Stage) -> Result<()> {
 }
 
 fn a_macvlan_is_plugged_in_and_out(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.host.succeed([
         "sh",
         "-ec",
@@ -129,7 +121,7 @@ fn a_macvlan_is_plugged_in_and_out(stage: &Stage) -> Result<()> {
 }
 
 fn a_routed_guest_is_reached_from_the_hosts_side(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let outside = "ip netns add out; ip link add rtp type veth peer name rto netns out; ip addr add 198.51.100.1/24 dev rtp; \
                    ip link set rtp up; ip -n out addr add 198.51.100.2/24 dev rto; ip -n out link set rto up";
     stage.host.succeed(["sh", "-ec", outside])?;
@@ -152,7 +144,7 @@ fn a_routed_guest_is_reached_from_the_hosts_side(stage: &Stage) -> Result<()> {
 }
 
 fn a_physical_link_comes_back_however_the_guest_ends(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.host.succeed([
         "sh",
         "-ec",
@@ -185,7 +177,7 @@ fn a_physical_link_comes_back_however_the_guest_ends(stage: &Stage) -> Result<()
 }
 
 fn a_profiles_interface_comes_and_goes_in_instances_that_run(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     let pid = || stage.exec("n1", ["cat", "/proc/1/stat"]).succeed();
     let before = pid()?;
     stage.lxctl("profile create extra").succeed()?;
@@ -206,7 +198,7 @@ fn a_profiles_interface_comes_and_goes_in_instances_that_run(stage: &Stage) -> R
 }
 
 fn a_guest_cannot_pretend_to_be_another(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     if stage.row("n3")?.is_none() {
         stage.lxctl("launch busybox n3").succeed()?;
     }
@@ -245,7 +237,7 @@ fn a_guest_cannot_pretend_to_be_another(stage: &Stage) -> Result<()> {
 }
 
 fn a_limit_holds_what_goes_to_the_guest(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage
         .lxctl("config device add n1 lim nic nictype=p2p host_name=lim0 limits.ingress=1Mbit ipv4.routes=203.0.113.0/24")
         .succeed()?;
@@ -258,7 +250,7 @@ fn a_limit_holds_what_goes_to_the_guest(stage: &Stage) -> Result<()> {
 }
 
 fn an_older_daemons_death_leaves_no_half_interface(stage: &Stage) -> Result<()> {
-    n1(stage)?;
+    stage.running("n1")?;
     stage.lxctl("config device add n1 eth7 nic network=lxbr0").succeed()?;
     stage.kill_daemon()?;
     stage.lxctl("config device remove n1 eth7").succeed()?;

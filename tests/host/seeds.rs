@@ -21,15 +21,6 @@ pub(crate) const SUITE: Suite = suite!(
     ]
 );
 
-/// An instance of the name, running, with an address in the default network.
-fn running(stage: &Stage, name: &str) -> Result<()> {
-    stage.with_busybox()?;
-    if stage.row(name)?.is_none() {
-        stage.lxctl(&format!("launch busybox {name}")).succeed()?;
-    }
-    stage.address(name).map(drop)
-}
-
 fn all(stage: &Stage, lines: &[&str]) -> Result<()> {
     lines.iter().try_for_each(|line| stage.lxctl(line).succeed().map(drop))
 }
@@ -44,7 +35,7 @@ fn lease(stage: &Stage, name: &str, interface: &str) -> Result<String> {
 }
 
 fn a_network_is_made_and_set_step_by_step(stage: &Stage) -> Result<()> {
-    running(stage, "mon-conteneur")?;
+    stage.running("mon-conteneur")?;
     all(
         stage,
         &[
@@ -72,7 +63,7 @@ fn a_network_is_made_and_set_step_by_step(stage: &Stage) -> Result<()> {
 }
 
 fn an_instance_keeps_the_address_it_is_given(stage: &Stage) -> Result<()> {
-    running(stage, "mon-conteneur")?;
+    stage.running("mon-conteneur")?;
     all(stage, &["network set lxbr0 dns.domain lxd.local", "network set lxbr0 dns.mode managed"])?;
     all(stage, &["network set lxbr0 ipv4.address 10.166.11.1/24"])?;
     stage.lxctl("config device add mon-conteneur eth0 nic network=lxbr0 ipv4.address=10.166.11.100").succeed()?;
@@ -85,7 +76,7 @@ fn an_instance_keeps_the_address_it_is_given(stage: &Stage) -> Result<()> {
 }
 
 fn an_internal_network_reaches_nothing_outside(stage: &Stage) -> Result<()> {
-    running(stage, "mon-conteneur")?;
+    stage.running("mon-conteneur")?;
     all(
         stage,
         &[
@@ -106,7 +97,7 @@ fn an_internal_network_reaches_nothing_outside(stage: &Stage) -> Result<()> {
 
 /// One of its lines names an ACL before it is made: it says so, and is typed again.
 fn a_restricted_network_lets_two_ports_in(stage: &Stage) -> Result<()> {
-    running(stage, "mon-conteneur")?;
+    stage.running("mon-conteneur")?;
     stage.lxctl("network create restricted-network").succeed()?;
     let set = ["lxctl", "network", "set", "restricted-network", "security.acls", "restricted-access"];
     let early = stage.host.command(set).fail()?;
@@ -137,8 +128,8 @@ fn a_restricted_network_lets_two_ports_in(stage: &Stage) -> Result<()> {
 
 /// `eth0` is an interface of the host, with somebody at 198.51.100.1 behind it and at 198.51.101.1 in VLAN 100.
 fn a_bridge_and_a_vlan_are_made_over_the_hosts_interface(stage: &Stage) -> Result<()> {
-    running(stage, "mon-conteneur")?;
-    running(stage, "web-server")?;
+    stage.running("mon-conteneur")?;
+    stage.running("web-server")?;
     let lan = "ip link show eth0 >/dev/null 2>&1 && ip link set eth0 down name was0
         ip link add eth0 type veth peer name far0; ip link set far0 up; ip address add 198.51.100.1/24 dev far0
         ip link add link far0 name far0.100 type vlan id 100; ip link set far0.100 up
@@ -176,8 +167,8 @@ fn a_bridge_and_a_vlan_are_made_over_the_hosts_interface(stage: &Stage) -> Resul
 }
 
 fn a_profile_puts_instances_on_a_bridge_of_the_host(stage: &Stage) -> Result<()> {
-    running(stage, "CGN-Server")?;
-    running(stage, "BDD")?;
+    stage.running("CGN-Server")?;
+    stage.running("BDD")?;
     let bridge = "ip link add br0 type bridge; ip address add 198.51.102.1/24 dev br0; ip link set br0 up";
     stage.host.succeed(["sh", "-ec", bridge])?;
     all(
@@ -201,7 +192,7 @@ fn a_profile_puts_instances_on_a_bridge_of_the_host(stage: &Stage) -> Result<()>
 }
 
 fn ports_of_the_host_lead_to_a_web_server(stage: &Stage) -> Result<()> {
-    running(stage, "web-server")?;
+    stage.running("web-server")?;
     all(
         stage,
         &[
@@ -236,7 +227,7 @@ fn ports_of_the_host_lead_to_a_web_server(stage: &Stage) -> Result<()> {
 
 /// The network's own name server has the port at the bridge's addresses, and keeps it there.
 fn questions_to_the_host_are_answered_by_a_name_server_inside(stage: &Stage) -> Result<()> {
-    running(stage, "dns-server")?;
+    stage.running("dns-server")?;
     stage.outside()?;
     // Busybox has none: the host's, in the network of the instance.
     let init = stage.init_of("dns-server")?;
@@ -254,7 +245,7 @@ fn questions_to_the_host_are_answered_by_a_name_server_inside(stage: &Stage) -> 
     let said = stage.host.command(["sh", "-c", ask]).output()?;
     ensure!(said.stdout_text().contains("192.0.2.80"), "{}", said.describe());
     stage.exec("dns-server", ["nslookup", "dns-server"]).succeed()?;
-    running(stage, "web-server")?;
+    stage.running("web-server")?;
     let second = stage.lxctl(&line.replace("add dns-server", "add web-server")).fail()?;
     ensure!(second.code == Some(5) && second.stderr_text().contains("instance dns-server"), "{}", second.describe());
     stage.host.succeed(["systemctl", "stop", "inside.service"])?;
@@ -262,7 +253,7 @@ fn questions_to_the_host_are_answered_by_a_name_server_inside(stage: &Stage) -> 
 }
 
 fn any_client_of_the_bus_can_do_the_same(stage: &Stage) -> Result<()> {
-    running(stage, "mon-conteneur")?;
+    stage.running("mon-conteneur")?;
     let script = r#"
         manager() { busctl call org.lxhost1 /org/lxhost1 org.lxhost1.Manager "$@"; }
         wait_for() { busctl call org.lxhost1 "$1" org.lxhost1.Job Wait t 30000000 | grep -q '"done"'; }

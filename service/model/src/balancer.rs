@@ -2,7 +2,7 @@
 //! of the network's record beside its forwards, and read as they are.
 
 use crate::config::Config;
-use crate::forward::{Diversion, Entry, PortKeys, Ports, Target, bad, described, entries, listen_address, target, target_ports};
+use crate::forward::{Diversion, Entry, PortKeys, Ports, Target, bad, check_listen, described, entries, target, target_ports};
 use crate::name::quoted;
 use crate::port;
 use crate::{Error, Kind};
@@ -46,7 +46,7 @@ impl LoadBalancer {
     /// # Errors
     /// `InvalidConfig`, naming the key and the number of the entry; `Unsupported` for health checks.
     pub fn read(&self, listen: IpAddr) -> Result<Diversion, Error> {
-        listen_address(&listen.to_string())?;
+        check_listen(listen)?;
         described(&self.description, &self.config)?;
         if let Some(key) = self.config.keys().find(|key| !key.starts_with("user.")) {
             if key.starts_with("healthcheck") {

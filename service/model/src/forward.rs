@@ -90,8 +90,13 @@ pub(crate) fn bad(why: impl fmt::Display) -> Error {
 /// # Errors
 /// `InvalidConfig` for what is no single address of one host that others can reach.
 pub fn listen_address(text: &str) -> Result<IpAddr, Error> {
-    let not = |why: &str| bad(format!("listen address {}: {why}", quoted(text)));
-    let address: IpAddr = text.parse().map_err(|_| not("expected an IPv4 or IPv6 address"))?;
+    let address = text.parse().map_err(|_| bad(format!("listen address {}: expected an IPv4 or IPv6 address", quoted(text))))?;
+    check_listen(address).map(|()| address)
+}
+
+/// Refuses what is no single address of one host that others can reach.
+pub(crate) fn check_listen(address: IpAddr) -> Result<(), Error> {
+    let not = |why: &str| Err(bad(format!("listen address {}: {why}", quoted(&address.to_string()))));
     let unicast = match address {
         IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_link_local() && (1..240).contains(&v4.octets()[0]),
         IpAddr::V6(v6) => {
@@ -99,9 +104,9 @@ pub fn listen_address(text: &str) -> Result<IpAddr, Error> {
         }
     };
     if address.is_loopback() {
-        return Err(not("nothing comes to a loopback address from outside; a proxy device listens there"));
+        return not("nothing comes to a loopback address from outside; a proxy device listens there");
     }
-    if unicast { Ok(address) } else { Err(not("expected the address of one host")) }
+    if unicast { Ok(()) } else { not("expected the address of one host") }
 }
 
 impl Forward {
@@ -110,7 +115,7 @@ impl Forward {
     /// # Errors
     /// `InvalidConfig`, naming the key and the number of the entry.
     pub fn read(&self, listen: IpAddr) -> Result<Diversion, Error> {
-        listen_address(&listen.to_string())?;
+        check_listen(listen)?;
         described(&self.description, &self.config)?;
         if let Some(key) = self.config.keys().find(|key| *key != DEFAULT_TARGET && !key.starts_with("user.")) {
             return Err(bad(format!("a forward has no key {}; only {DEFAULT_TARGET} and user.* keys", quoted(key))));

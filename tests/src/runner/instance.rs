@@ -42,6 +42,18 @@ impl Stage {
         Ok(row["status"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Makes sure that a busybox instance of the name is there, with an IPv4 address.
+    ///
+    /// # Errors
+    /// When it cannot be launched or gets none.
+    pub fn running(&self, name: &str) -> Result<()> {
+        self.with_busybox()?;
+        if self.row(name)?.is_none() {
+            self.lxctl(&format!("launch busybox {name}")).succeed()?;
+        }
+        self.address(name).map(drop)
+    }
+
     /// Launches an instance and waits until its init says that the boot is over.
     ///
     /// # Errors

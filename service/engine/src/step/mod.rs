@@ -289,3 +289,11 @@ impl Step {
         }
     }
 }
+
+/// Does what may fail for a moment once more.
+async fn twice<F: Future<Output = Result<()>>>(work: impl Fn() -> F) -> Result<()> {
+    match work().await {
+        Ok(()) => Ok(()),
+        Err(_) => work().await,
+    }
+}

@@ -1,7 +1,7 @@
 //! Steps on interfaces: what networks and kinds of interfaces are told about them, and their coming and going
 //! while an instance runs.
 
-use super::{Context, Ran};
+use super::{Context, Ran, twice};
 use crate::core::Core;
 use crate::instance::Wired;
 use crate::ports::{NicSpec, Ready};
@@ -100,21 +100,13 @@ pub(crate) async fn replug(core: &Core, of: &Network) {
 pub(super) async fn leave_all(core: &Core, ran: &Ran) {
     let state = core.state();
     for network in state.networks.values().filter(|network| ran.networks.contains(&network.name)) {
-        let leave = async || core.ports.networks.driver(&network.kind)?.leave(network, ran.instance, None).await;
-        let left = match leave().await {
-            Ok(()) => Ok(()),
-            Err(_) => leave().await,
-        };
-        if let Err(error) = left {
+        let leave = || async { core.ports.networks.driver(&network.kind)?.leave(network, ran.instance, None).await };
+        if let Err(error) = twice(leave).await {
             tracing::warn!(LXHOST_INSTANCE = %ran.machine, "leaving network {}: {error}", network.name);
         }
     }
     for wired in &ran.nics {
-        let detached = match detach(core, wired).await {
-            Ok(()) => Ok(()),
-            Err(_) => detach(core, wired).await,
-        };
-        if let Err(error) = detached {
+        if let Err(error) = twice(|| detach(core, wired)).await {
             tracing::warn!(LXHOST_INSTANCE = %ran.machine, "giving up device {}: {error}", wired.device);
         }
     }

@@ -1,6 +1,6 @@
 //! Steps on proxies: their coming and going while an instance runs.
 
-use super::{Context, Ran};
+use super::{Context, Ran, twice};
 use crate::Result;
 use crate::core::Core;
 use crate::ports::{ProxyPlan, State};
@@ -23,11 +23,7 @@ pub(super) async fn change(context: &Context<'_>, from: Option<&ProxyPlan>, to: 
 /// with the guest's scope.
 pub(super) async fn close_all(core: &Core, ran: &Ran) {
     for plan in &ran.proxies {
-        let closed = match core.ports.proxies.close(plan).await {
-            Ok(()) => Ok(()),
-            Err(_) => core.ports.proxies.close(plan).await,
-        };
-        if let Err(error) = closed {
+        if let Err(error) = twice(|| core.ports.proxies.close(plan)).await {
             tracing::warn!(LXHOST_INSTANCE = %ran.machine, "device {}: {error}", plan.device);
         }
     }

@@ -8,8 +8,8 @@ mod question;
 
 use super::bridge::BridgeNetworks;
 use super::bridge::Settings;
-use super::firewall;
 use super::from_netlink;
+use super::{docker, firewall};
 use ipnet::{IpNet, Ipv4Net};
 use lxhost_engine::ports::{Check, NetworkRecords};
 use lxhost_model::{Network, Result};
@@ -300,7 +300,7 @@ fn remedy(eaten: &Eaten, rules: &Ruleset, bridge: &str, port: Option<u16>) -> St
             None => format!("ufw route allow in on {bridge} && ufw route allow out on {bridge}"),
         };
     }
-    if rules.has_chain("DOCKER-USER") && port.is_none() && !chain.starts_with("inet ") {
+    if rules.has_chain(docker::USER) && port.is_none() && !chain.starts_with("inet ") {
         return format!("{RELOAD} lets {bridge} through Docker's chain DOCKER-USER");
     }
     match port {
