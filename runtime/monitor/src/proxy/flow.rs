@@ -36,6 +36,17 @@ struct Lane {
     told: bool,
 }
 
+impl Lane {
+    /// Passes the end on, which datagrams do not have.
+    fn tell(&mut self, target: &OwnedFd, datagrams: bool) {
+        if !self.told && !datagrams {
+            // A target that is gone has been told enough.
+            let _ = shutdown(target, Shutdown::Write);
+            self.told = true;
+        }
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -121,11 +132,7 @@ impl Flow {
                 }
             }
             if lane.ended {
-                if !lane.told && datagrams_end != Some(1 - from) {
-                    // A target that is gone has been told enough.
-                    let _ = shutdown(target, Shutdown::Write);
-                    lane.told = true;
-                }
+                lane.tell(target, datagrams_end == Some(1 - from));
                 return Ok(());
             }
             let read = match read(source, chunk, self.passes, &mut lane.descriptors) {
@@ -137,8 +144,13 @@ impl Flow {
                 Err(errno) => return Err(errno),
             };
             if read == 0 {
-                lane.ended = datagrams_end != Some(from);
-                continue;
+                if datagrams_end == Some(from) {
+                    continue;
+                }
+                // At once: an end is no event a second time.
+                lane.ended = true;
+                lane.tell(target, datagrams_end == Some(1 - from));
+                return Ok(());
             }
             let bytes = chunk.get(..read).unwrap_or_default();
             let written = write(target, bytes, &mut lane.descriptors)?;
@@ -183,5 +195,33 @@ fn write(target: &OwnedFd, bytes: &[u8], descriptors: &mut Vec<OwnedFd>) -> Resu
         // As above: a datagram that nobody took is lost, as datagrams are.
         Err(Errno::CONNREFUSED) => Ok(bytes.len()),
         Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn an_end_is_passed_on_after_any_number_of_reads() {
+        for reads in 0..=2 * TURNS {
+            let [(mut client, ours), (mut server, theirs)] = [UnixStream::pair().unwrap(), UnixStream::pair().unwrap()];
+            ours.set_nonblocking(true).unwrap();
+            theirs.set_nonblocking(true).unwrap();
+            let mut flow = Flow::new(ours.into(), theirs.into(), false, Vec::new());
+            client.write_all(&vec![b'x'; reads]).unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            // As epoll has it: only while there is something to read.
+            while flow.wanted().first().is_some_and(|wanted| wanted.contains(EventFlags::IN)) {
+                assert!(flow.advance(&mut [0; 1]));
+            }
+            server.set_nonblocking(true).unwrap();
+            let mut heard = Vec::new();
+            server.read_to_end(&mut heard).unwrap_or_else(|error| panic!("no end after {reads} reads: {error}"));
+            assert_eq!(heard.len(), reads);
+        }
     }
 }
