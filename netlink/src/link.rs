@@ -1,7 +1,7 @@
 //! Links of every kind: found, set up, removed.
 
 use crate::error::errno;
-use crate::{Done, Error, Handle, LinkName, Mac, Result};
+use crate::{Done, Error, Handle, LinkName, Mac, Result, VlanId};
 use futures_util::TryStreamExt;
 use rtnetlink::LinkUnspec;
 use rtnetlink::packet_route::link::{InfoBridge, InfoData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
@@ -90,6 +90,16 @@ impl Link {
     /// Whether it is a bridge that tells VLANs apart.
     pub fn filters_vlans(&self) -> bool {
         matches!(&self.data, Some(InfoData::Bridge(infos)) if infos.contains(&InfoBridge::VlanFiltering(true)))
+    }
+
+    /// The VLAN that such a bridge puts frames without a tag into where a port says nothing else.
+    pub fn default_vlan(&self) -> Option<VlanId> {
+        let Some(InfoData::Bridge(infos)) = &self.data else { return None };
+        let number = infos.iter().find_map(|info| match info {
+            InfoBridge::VlanDefaultPvid(number) => Some(*number),
+            _ => None,
+        });
+        number.and_then(|number| VlanId::new(number).ok())
     }
 
     /// Whether its hardware address is `mac`.

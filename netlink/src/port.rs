@@ -6,7 +6,7 @@ use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{
     AfSpecBridge, BridgeVlanInfoFlags, InfoBridgePort, InfoPortData, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage,
 };
-use rtnetlink::{LinkBridgePort, LinkBridgeVlan, LinkUnspec};
+use rtnetlink::{LinkBridgePort, LinkBridgeVlan, LinkMessageBuilder, LinkUnspec};
 use std::collections::BTreeMap;
 
 /// VLANs that a port carries.
@@ -93,20 +93,20 @@ impl Handle {
         let message = self.vlan_message(name).await?;
         let (wanted, present) = (vlans.wanted(), carried(&message));
         let index = message.header.index;
-        let what = |id: &u16| format!("VLAN {id} of port {name}");
-        let on = |id: u16, flags: BridgeVlanInfoFlags| {
-            let message = LinkBridgeVlan::new(index);
-            if itself { message.bridge_self().vlan(id, flags).build() } else { message.vlan(id, flags).build() }
+        let what = |run: &Run| format!("VLANs {} to {} of port {name}", run.first, run.last);
+        let on = |run: &Run| {
+            let message = if itself { LinkBridgeVlan::new(index).bridge_self() } else { LinkBridgeVlan::new(index) };
+            run.on(message).build()
         };
         let mut done = Done::Already;
-        for (id, flags) in present.iter().filter(|(id, _)| !wanted.contains_key(id)) {
-            let request = self.requests()?.link().del_with_message(on(*id, *flags)).execute();
-            request.await.map_err(|e| Error::from_request(what(id), e))?;
+        for run in runs(present.iter().filter(|(id, _)| !wanted.contains_key(id))) {
+            let request = self.requests()?.link().del_with_message(on(&run)).execute();
+            request.await.map_err(|e| Error::from_request(what(&run), e))?;
             done = Done::Changed;
         }
-        for (id, flags) in wanted.iter().filter(|(id, flags)| present.get(id) != Some(flags)) {
-            let request = self.requests()?.link().set(on(*id, *flags)).execute();
-            request.await.map_err(|e| Error::from_request(what(id), e))?;
+        for run in runs(wanted.iter().filter(|(id, flags)| present.get(id) != Some(flags))) {
+            let request = self.requests()?.link().set(on(&run)).execute();
+            request.await.map_err(|e| Error::from_request(what(&run), e))?;
             done = Done::Changed;
         }
         Ok(done)
@@ -124,7 +124,12 @@ impl Handle {
         let index = self.existing(name).await?.index;
         let what = || format!("look at port {name}");
         let _alone = self.alone().await;
-        let answer = self.requests()?.link().get().set_filter_mask(AddressFamily::Bridge, vec![LinkExtentMask::Brvlan]).execute();
+        let answer = self
+            .requests()?
+            .link()
+            .get()
+            .set_filter_mask(AddressFamily::Bridge, vec![LinkExtentMask::BrvlanCompressed])
+            .execute();
         let messages: Vec<LinkMessage> = answer.try_collect().await.map_err(|e| Error::from_request(what(), e))?;
         let found = messages.into_iter().find(|message| message.header.index == index);
         found.ok_or_else(|| Error::Answer { what: what(), why: "it is no port of a bridge".to_owned() })
@@ -143,15 +148,64 @@ fn port(message: &LinkMessage) -> &[InfoBridgePort] {
     data.unwrap_or_default()
 }
 
+/// VLANs in a row that are carried alike.
+struct Run {
+    first: u16,
+    last: u16,
+    flags: BridgeVlanInfoFlags,
+}
+
+impl Run {
+    fn on(&self, message: LinkMessageBuilder<LinkBridgeVlan>) -> LinkMessageBuilder<LinkBridgeVlan> {
+        if self.first == self.last {
+            return message.vlan(self.first, self.flags);
+        }
+        message.vlan_range_start(self.first, self.flags).vlan_range_end(self.last, self.flags)
+    }
+}
+
+/// VLANs in their order as runs; that of frames without a tag stands alone.
+fn runs<'a>(vlans: impl Iterator<Item = (&'a u16, &'a BridgeVlanInfoFlags)>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (id, flags) in vlans {
+        match runs.last_mut() {
+            Some(run) if run.last + 1 == *id && run.flags == *flags && !flags.contains(BridgeVlanInfoFlags::Pvid) => {
+                run.last = *id
+            }
+            _ => runs.push(Run { first: *id, last: *id, flags: *flags }),
+        }
+    }
+    runs
+}
+
 fn carried(message: &LinkMessage) -> BTreeMap<u16, BridgeVlanInfoFlags> {
     let specs = message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::AfSpecBridge(specs) => Some(specs),
         _ => None,
     });
     let own = BridgeVlanInfoFlags::Pvid | BridgeVlanInfoFlags::Untagged;
-    let vlan = |spec: &AfSpecBridge| match spec {
-        AfSpecBridge::VlanInfo(vlan) => Some((vlan.vid, vlan.flags & own)),
-        _ => None,
-    };
-    specs.into_iter().flatten().filter_map(vlan).collect()
+    let (mut carried, mut begin) = (BTreeMap::new(), None);
+    for spec in specs.into_iter().flatten() {
+        let AfSpecBridge::VlanInfo(vlan) = spec else { continue };
+        if vlan.flags.contains(BridgeVlanInfoFlags::RangeBegin) {
+            begin = Some(vlan.vid);
+            continue;
+        }
+        let first = begin.take().unwrap_or(vlan.vid);
+        carried.extend((first..=vlan.vid).map(|id| (id, vlan.flags & own)));
+    }
+    carried
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vlans_in_a_row_are_one_request() {
+        let ids = |ids: &[u16]| ids.iter().map(|id| VlanId::new(*id).unwrap()).collect();
+        let port = PortVlans { untagged: Some(VlanId::new(10).unwrap()), tagged: ids(&[2, 3, 9, 11, 12, 4094]) };
+        let runs: Vec<(u16, u16)> = runs(port.wanted().iter()).iter().map(|run| (run.first, run.last)).collect();
+        assert_eq!(runs, [(2, 3), (9, 9), (10, 10), (11, 12), (4094, 4094)]);
+    }
 }

@@ -221,6 +221,9 @@ async fn a_bridge_speaks_spanning_tree_and_tells_vlans_apart_when_it_shall() {
     let vlans = PortVlans { untagged: Some("10".parse().unwrap()), tagged: vec!["20".parse().unwrap(), "30".parse().unwrap()] };
     assert_eq!(handle.ensure_port_vlans("port", &vlans).await.unwrap(), Done::Changed);
     assert_eq!(handle.ensure_port_vlans("port", &vlans).await.unwrap(), Done::Already);
+    let all = PortVlans { tagged: (11..=4094).map(|id| lxhost_netlink::VlanId::new(id).unwrap()).collect(), ..vlans.clone() };
+    assert_eq!(handle.ensure_port_vlans("port", &all).await.unwrap(), Done::Changed);
+    assert_eq!(handle.ensure_port_vlans("port", &all).await.unwrap(), Done::Already);
     let none = PortVlans::default();
     assert_eq!(handle.ensure_port_vlans("port", &none).await.unwrap(), Done::Changed);
     assert_eq!(handle.ensure_port_vlans("port", &none).await.unwrap(), Done::Already);

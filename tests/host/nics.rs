@@ -18,6 +18,8 @@ pub(crate) const SUITE: Suite = suite!(
         a_macvlan_is_plugged_in_and_out,
         a_routed_guest_is_reached_from_the_hosts_side,
         a_physical_link_comes_back_however_the_guest_ends,
+        vlans_part_the_guests_of_a_managed_bridge needs [Vlan],
+        tagged_frames_of_guests_leave_by_the_interfaces_of_their_bridge needs [Vlan],
         a_profiles_interface_comes_and_goes_in_instances_that_run,
         a_guest_cannot_pretend_to_be_another,
         a_limit_holds_what_goes_to_the_guest,
@@ -174,6 +176,104 @@ fn a_physical_link_comes_back_however_the_guest_ends(stage: &Stage) -> Result<()
     stage.lxctl("config device remove n1 wan").succeed()?;
     stage.lxctl("start n1").succeed()?;
     stage.host.succeed(["ip", "link", "del", "phy0"]).map(drop)
+}
+
+/// Whether one guest reaches an address.
+fn reaches(stage: &Stage, from: &str, address: &str) -> Result<bool> {
+    Ok(stage.exec(from, ["ping", "-c", "1", "-W", "2", address]).output()?.code == Some(0))
+}
+
+fn comes_through(stage: &Stage, from: &str, address: &str) -> Result<()> {
+    stage.eventually(&format!("{address} from {from}"), || Ok(reaches(stage, from, address)?.then_some(())))
+}
+
+fn vlans_part_the_guests_of_a_managed_bridge(stage: &Stage) -> Result<()> {
+    stage.running("n1")?;
+    stage.lxctl("launch busybox n4").succeed()?;
+    stage.host.succeed(["modprobe", "8021q"])?;
+    let (own, other) = (stage.address("n1")?, stage.address("n4")?);
+    for (name, address) in [("n1", "10.99.0.1/24"), ("n4", "10.99.0.2/24")] {
+        stage.lxctl(&format!("config device add {name} lan nic network=lxbr0 vlan=100 ipv4.address={address}")).succeed()?;
+    }
+    comes_through(stage, "n1", "10.99.0.2")?;
+    let info = stage.host.succeed(["ip", "-d", "link", "show", "dev", "lxbr0"])?;
+    ensure!(info.contains("vlan_filtering 1"), "{info}");
+    // The network's own VLAN is that of everybody else, and stays when the network is made anew.
+    comes_through(stage, "n1", &other)?;
+    stage.lxctl("network set lxbr0 user.note=x").succeed()?;
+    stage.host.succeed(["systemctl", "restart", "lxhostd"])?;
+    comes_through(stage, "n1", "10.99.0.2")?;
+    stage.host.succeed(["ping", "-c", "1", "-W", "5", &own])?;
+    // From one VLAN to another nothing goes, and a change needs no new link.
+    let index = || stage.exec("n4", ["cat", "/sys/class/net/lan/ifindex"]).succeed();
+    let before = index()?;
+    stage.lxctl("config device set n4 lan vlan=200").succeed()?;
+    ensure!(!reaches(stage, "n1", "10.99.0.2")? && index()? == before);
+    // With tags, those of the key alone.
+    stage.lxctl("config device set n4 lan vlan=none vlan.tagged=100,300-302").succeed()?;
+    ensure!(!reaches(stage, "n1", "10.99.0.2")?);
+    let tagged = "ip addr flush dev lan; for id in 100 200; do ip link add link lan name lan.$id type vlan id $id; \
+                  ip link set lan.$id up; done; ip addr add 10.99.0.2/24 dev lan.100";
+    stage.exec("n4", ["sh", "-ec", tagged]).succeed()?;
+    comes_through(stage, "n4", "10.99.0.1")?;
+    // A guest with tags hides nothing behind that of the network's own VLAN, where its addresses are looked at.
+    stage.lxctl("config device override n4 eth0 vlan.tagged=300").succeed()?;
+    let pretended = format!("{}.251", own.rsplit_once('.').context("an address")?.0);
+    let hidden = format!(
+        "ip link add link eth0 name hid type vlan id 1; ip link set hid up; ip addr add {pretended}/32 dev hid
+        ip route add {own}/32 dev hid; ping -c 2 -W 1 -I hid {own} || true"
+    );
+    stage.exec("n4", ["sh", "-ec", &hidden]).succeed()?;
+    let known = stage.exec("n1", ["ip", "neigh"]).succeed()?;
+    ensure!(!known.contains(&pretended), "{known}");
+    // Back in the network's own VLAN, where DHCP is.
+    stage.lxctl("config device unset n4 lan vlan.tagged").succeed()?;
+    stage.lxctl("config device unset n4 lan ipv4.address").succeed()?;
+    stage.lxctl("config device unset n4 lan vlan").succeed()?;
+    stage.exec("n4", ["udhcpc", "-i", "lan", "-n", "-q", "-f", "-t", "10", "-T", "1", "-s", "/bin/true"]).succeed()?;
+    nothing_changes(&stage.host, || {
+        for (words, code, said) in [
+            ("config device set n4 lan vlan=0", 2, "vlan"),
+            ("config device set n4 lan vlan.tagged=4095", 2, "vlan.tagged"),
+            ("config device add n4 lan2 nic network=lxbr0 vlan=100 ipv4.address=10.99.0.7", 2, "10.99.0.7/24"),
+        ] {
+            let output = stage.lxctl(words).fail()?;
+            ensure!(output.code == Some(code) && output.stderr_text().contains(said), "{words}: {}", output.describe());
+        }
+        Ok(())
+    })?;
+    stage.lxctl("config device remove n1 lan").succeed()?;
+    stage.delete("n4")
+}
+
+/// `up0` is an interface of the host; behind it is somebody in VLAN 100 at 203.0.113.1, and in VLAN 7 of the provider's
+/// VLAN 300 at 203.0.114.1.
+fn tagged_frames_of_guests_leave_by_the_interfaces_of_their_bridge(stage: &Stage) -> Result<()> {
+    stage.running("n1")?;
+    let outside = "ip link add up0 type veth peer name fa0; ip link set fa0 up; ip link set up0 up
+        ip link add link fa0 name fa0.100 type vlan id 100; ip addr add 203.0.113.1/24 dev fa0.100; ip link set fa0.100 up
+        ip link add link fa0 name fa0.p type vlan proto 802.1ad id 300; ip link set fa0.p up
+        ip link add link fa0.p name fa0.p.7 type vlan id 7; ip addr add 203.0.114.1/24 dev fa0.p.7; ip link set fa0.p.7 up
+        ip link add link up0 name up0.p type vlan proto 802.1ad id 300; ip link set up0.p up";
+    stage.host.succeed(["sh", "-ec", outside])?;
+    stage.lxctl("network create trunk parent=up0").succeed()?;
+    stage.lxctl("config device add n1 out nic network=trunk vlan=100 ipv4.address=203.0.113.9/24").succeed()?;
+    comes_through(stage, "n1", "203.0.113.1")?;
+    stage.lxctl("config device set n1 out vlan=101").succeed()?;
+    ensure!(!reaches(stage, "n1", "203.0.113.1")?);
+    stage.lxctl("config device remove n1 out").succeed()?;
+    stage.lxctl("network delete trunk").succeed()?;
+    // A VLAN of 802.1Q within one of 802.1ad.
+    stage.lxctl("network create inner --type=vlan parent=up0.p vlan=7").succeed()?;
+    let link = stage.host.succeed(["ip", "-d", "link", "show", "up0.p.7"])?;
+    ensure!(link.contains("vlan protocol 802.1Q id 7") && link.contains("master inner"), "{link}");
+    stage.lxctl("config device add n1 out nic network=inner").succeed()?;
+    stage.exec("n1", ["ip", "addr", "add", "203.0.114.9/24", "dev", "out"]).succeed()?;
+    comes_through(stage, "n1", "203.0.114.1")?;
+    stage.lxctl("config device remove n1 out").succeed()?;
+    stage.lxctl("network delete inner").succeed()?;
+    ensure!(stage.host.command(["ip", "link", "show", "up0.p.7"]).output()?.code != Some(0), "it went with its network");
+    stage.host.succeed(["ip", "link", "delete", "up0"]).map(drop)
 }
 
 fn a_profiles_interface_comes_and_goes_in_instances_that_run(stage: &Stage) -> Result<()> {

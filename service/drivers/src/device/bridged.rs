@@ -71,8 +71,8 @@ fn file_name(plan: &NicPlan) -> String {
     format!("{}.{}", plan.instance, plan.name)
 }
 
-/// Nothing is known of this bridge: a guest is kept from what is asked for, and has the addresses that its keys give.
-fn guard(plan: &NicPlan) -> Guard {
+/// Nothing is known of such a bridge: a guest is kept from what is asked for, and has the addresses that its keys give.
+pub(crate) fn guard(plan: &NicPlan) -> Guard {
     let filter = plan.nic.filter;
     let senders = |wanted: Option<bool>, family: &Family| match wanted {
         Some(true) => {
@@ -85,14 +85,14 @@ fn guard(plan: &NicPlan) -> Guard {
     Guard {
         port: host_end(plan).name,
         mac: mac.then(|| plan.mac.clone()),
-        tagged: !plan.nic.vlans.tagged.is_empty(),
+        vlans: plan.nic.vlans.tagged.clone(),
         ipv4: senders(filter.ipv4, &plan.nic.ipv4),
         ipv6: senders(filter.ipv6, &plan.nic.ipv6),
     }
 }
 
-/// VLANs need a bridge that tells them apart.
-pub(crate) fn refuse_vlans(plan: &NicPlan, bridge: &Link) -> Result<()> {
+/// VLANs need a bridge that tells them apart. This one is not ours to change.
+fn refuse_vlans(plan: &NicPlan, bridge: &Link) -> Result<()> {
     if plan.nic.vlans == lxhost_model::device::nic::Vlans::default() || bridge.filters_vlans() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ mod physical;
 mod proxy;
 mod routed;
 
-pub(crate) use bridged::refuse_vlans;
+pub(crate) use bridged::guard as bare_guard;
 pub use proxy::HostProxies;
 pub(crate) use proxy::PROXY_TABLES;
 

@@ -32,8 +32,9 @@ pub(crate) struct Guard {
     pub(crate) port: String,
     /// Its hardware address, the only one that it may have.
     pub(crate) mac: Option<String>,
-    /// Whether frames may carry tags of VLANs.
-    pub(crate) tagged: bool,
+    /// VLANs whose tags its frames may carry, in order.
+    #[serde(default)]
+    pub(crate) vlans: Vec<u16>,
     /// Senders of IPv4.
     pub(crate) ipv4: Senders,
     /// Senders of IPv6.
@@ -65,7 +66,7 @@ impl Guard {
         // The name of a port could be a word of nft's.
         let chain = format!("bridge lxhost port-{port}");
         let mut text = format!("add chain {chain}\nflush chain {chain}\n");
-        let rules = station(mac, self.tagged).into_iter().chain(ipv4(&self.ipv4, mac)).chain(ipv6(&self.ipv6));
+        let rules = station(mac, &self.vlans).into_iter().chain(ipv4(&self.ipv4, mac)).chain(ipv6(&self.ipv6));
         for rule in rules {
             let _ = writeln!(text, "add rule {chain} {rule}");
         }
@@ -78,14 +79,27 @@ fn malformed(error: lxhost_netlink::Error) -> Error {
     Error::new(Kind::InvalidConfig, error.to_string())
 }
 
-fn station(mac: Option<Mac>, tagged: bool) -> Vec<String> {
+fn station(mac: Option<Mac>, vlans: &[u16]) -> Vec<String> {
     let Some(mac) = mac else { return vec![] };
     let mut rules = vec![format!("ether saddr != {mac} drop"), format!("arp saddr ether != {mac} drop")];
-    if !tagged {
-        // What a tag hides is not looked at below.
-        rules.push("ether type { 8021q, 8021ad } drop".to_owned());
+    // What a tag hides is not looked at below. The tag of a VLAN that is not asked for could hide what is.
+    if !vlans.is_empty() {
+        rules.extend(["8021q", "8021ad"].map(|kind| format!("ether type {kind} vlan id {} accept", set(in_a_row(vlans)))));
     }
+    rules.push("ether type { 8021q, 8021ad } drop".to_owned());
     rules
+}
+
+/// Numbers in their order, those in a row as one range.
+fn in_a_row(numbers: &[u16]) -> Vec<String> {
+    let mut rows: Vec<(u16, u16)> = Vec::new();
+    for number in numbers {
+        match rows.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(*number) => *last = *number,
+            _ => rows.push((*number, *number)),
+        }
+    }
+    rows.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") }).collect()
 }
 
 fn set<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
@@ -259,7 +273,7 @@ mod tests {
     use super::*;
 
     fn guard(port: &str, ipv4: Senders, ipv6: Senders) -> Guard {
-        Guard { port: port.into(), mac: Some("02:00:00:00:00:01".into()), tagged: false, ipv4, ipv6 }
+        Guard { port: port.into(), mac: Some("02:00:00:00:00:01".into()), vlans: vec![], ipv4, ipv6 }
     }
 
     #[test]
@@ -270,7 +284,7 @@ mod tests {
             guard("vetha", nets(&["10.1.2.9/32", "10.9.0.0/24"]), hosts(&["fd42:1:2:3::1", "fe80::1"])),
             guard("vethb", hosts(&["10.1.2.1"]), nets(&["fd42:1:2:3::9/128", "fe80::9/128", "fd43:1::/48"])),
             guard("none", nets(&[]), nets(&[])),
-            Guard { tagged: true, ..guard("drop", Senders::Any, Senders::Any) },
+            Guard { vlans: vec![20, 30, 31, 32], ..guard("drop", Senders::Any, Senders::Any) },
         ];
         let text = render(guards.iter()).unwrap();
         if std::env::var_os("LXHOST_BLESS").is_some() {

@@ -38,7 +38,7 @@ impl Wired {
         let link = |wired: &Wired| {
             let (plan, nic) = (&wired.plan, &wired.plan.nic);
             // An address inside that nobody inside has made goes with its link.
-            let inside = nic.kind.is_some().then(|| (nic.ipv4.clone(), nic.ipv6.clone()));
+            let inside = (nic.kind.is_some() || nic.vlans.elsewhere()).then(|| (nic.ipv4.clone(), nic.ipv6.clone()));
             let own = (nic.kind, nic.parent.clone(), nic.mode.clone(), nic.host_name.clone());
             (wired.network.clone(), plan.name.clone(), plan.mac.clone(), plan.mtu, own, inside)
         };

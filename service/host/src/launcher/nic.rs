@@ -100,17 +100,19 @@ async fn dress_port(netlink: &Handle, port: &Port, new: bool) -> Result<()> {
     if port.isolated || !new {
         let _ = netlink.ensure_isolation(name, port.isolated).await.map_err(link_error)?;
     }
-    if port.vlans != Vlans::default() {
-        let _ = netlink.ensure_port_vlans(name, &port_vlans(&port.vlans)?).await.map_err(link_error)?;
+    if port.vlans != Vlans::default() || !new {
+        let bridge = netlink.link(&port.bridge).await.map_err(link_error)?;
+        if let Some(bridge) = bridge.filter(Link::filters_vlans) {
+            let _ = netlink.ensure_port_vlans(name, &port_vlans(&port.vlans, &bridge)?).await.map_err(link_error)?;
+        }
     }
     dress_end(netlink, &port.end, &port.bridge, new).await
 }
 
-fn port_vlans(vlans: &Vlans) -> Result<PortVlans> {
+fn port_vlans(vlans: &Vlans, bridge: &Link) -> Result<PortVlans> {
     let id = |number: u16| VlanId::new(number).map_err(link_error);
     let untagged = match vlans.untagged {
-        // A bridge puts such frames into VLAN 1.
-        Untagged::Usual => Some(id(1)?),
+        Untagged::Usual => bridge.default_vlan(),
         Untagged::None => None,
         Untagged::Is(number) => Some(id(number)?),
     };

@@ -4,7 +4,7 @@
 use super::entry::{Entry, slaac};
 use super::serve::{MAX_ENTRY, MAX_LEASES, entries, read_small};
 use super::settings::Settings;
-use super::{BridgeNetworks, leases};
+use super::{BridgeNetworks, leases, vlans};
 use crate::device;
 use crate::network::spoof::{Guard, Senders};
 use ipnet::IpNet;
@@ -18,6 +18,11 @@ const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 /// IPv4 addresses that are kept for somebody, by network interface and file.
 pub(super) type Kept = BTreeMap<String, BTreeMap<String, Ipv4Addr>>;
+
+/// Name of an interface's guard: as `Entry::file_name`.
+fn file_name(nic: &NicPlan) -> String {
+    format!("{}.{}", nic.instance, nic.name)
+}
 
 /// Whether hardware and IPv4 addresses are filtered, and IPv6 addresses strictly (`None`: as far as all guests bear it).
 fn wanted(nic: &NicPlan) -> (bool, bool, Option<bool>) {
@@ -99,6 +104,9 @@ impl BridgeNetworks {
 
     /// Puts up the guard of an interface that has joined.
     pub(super) async fn put_guard(&self, settings: &Settings, nic: &NicPlan) -> Result<()> {
+        if nic.nic.vlans.elsewhere() {
+            return self.guards.put(&file_name(nic), &vlans::guard(nic)).await;
+        }
         let mut entry = Entry::new(nic, settings)?;
         let file = self.files(settings.interface.as_str()).dhcp_hosts().join(entry.file_name());
         if let Some(told) = read_small(&file, MAX_ENTRY)?.and_then(|line| Entry::read(&entry.file_name(), &line)) {
@@ -150,7 +158,7 @@ fn guard(settings: &Settings, entry: &Entry, nic: &NicPlan) -> Guard {
         None => Senders::But(own_ipv6.into_iter().chain([IpAddr::V6(slaac(LINK_LOCAL, settings.mac))]).collect()),
     };
     let mac = mac.then(|| entry.mac.to_string());
-    Guard { port: device::host_end(nic).name, mac, tagged: !nic.nic.vlans.tagged.is_empty(), ipv4, ipv6 }
+    Guard { port: device::host_end(nic).name, mac, vlans: nic.nic.vlans.tagged.clone(), ipv4, ipv6 }
 }
 
 fn with_routes(mut own: Vec<IpNet>, routes: &[IpNet]) -> Vec<IpNet> {

@@ -53,7 +53,9 @@ impl BridgeNetworks {
             note.macs.insert(settings.mac.to_string());
             note.write(&self.on.run_dir, name)?;
         }
-        let bridge = Bridge { mtu: settings.mtu, ..Bridge::new(settings.interface.clone(), settings.mac) };
+        // A guest in a VLAN has it tell them apart.
+        let vlan_filtering = self.our_link(network).await?.is_some_and(|link| link.filters_vlans());
+        let bridge = Bridge { mtu: settings.mtu, vlan_filtering, ..Bridge::new(settings.interface.clone(), settings.mac) };
         let mut done = links.ensure_bridge(&bridge).await.map_err(from_netlink)?;
         self.sysctl.protect(name);
         self.sysctl.switch_ipv6(name, settings.ipv6.is_some())?;

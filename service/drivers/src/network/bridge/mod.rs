@@ -18,6 +18,7 @@ pub(super) mod serve;
 pub(super) mod settings;
 mod state;
 mod subnet;
+mod vlans;
 
 pub(crate) use settings::Settings;
 pub(super) use subnet::name_servers;
@@ -179,20 +180,23 @@ impl NetworkDriver for BridgeNetworks {
 
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec> {
         let settings = Settings::read(network)?;
-        if nic.nic.vlans != Vlans::default()
-            && let Some(link) = self.our_link(network).await?
-        {
-            device::refuse_vlans(nic, &link)?;
+        let named = |e: Error| e.context(format!("network {}", network.name));
+        if nic.nic.vlans != Vlans::default() {
+            self.tell_apart(network, &settings).await.map_err(named)?;
         }
-        let mut entry = entry::Entry::new(nic, &settings).map_err(|e| e.context(format!("network {}", network.name)))?;
-        self.announce_guarded(&settings, &mut entry, nic).await.map_err(|e| e.context(format!("network {}", network.name)))?;
+        let inside = if nic.nic.vlans.elsewhere() {
+            vlans::inside(nic).map_err(named)?
+        } else {
+            let mut entry = entry::Entry::new(nic, &settings).map_err(named)?;
+            self.announce_guarded(&settings, &mut entry, nic).await.map_err(named)?;
+            entry.inside(&settings)
+        };
         let port = Port {
             end: device::host_end(nic),
             bridge: settings.interface.to_string(),
             isolated: nic.nic.isolated,
             vlans: nic.nic.vlans.clone(),
         };
-        let inside = entry.inside(&settings);
         Ok(NicSpec { mtu: nic.mtu.or(settings.mtu), inside, ..NicSpec::new(nic, NicKind::Bridged(port)) })
     }
 

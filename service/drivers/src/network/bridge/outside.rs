@@ -159,7 +159,8 @@ impl BridgeNetworks {
                 Err(error) => tracing::warn!(interface = bridge, "{error}; the network is without the tunnel {}", tunnel.name),
             }
         }
-        Ok(())
+        let link = self.on.links.link(bridge).await.map_err(from_netlink)?;
+        if link.is_some_and(|link| link.filters_vlans()) { self.carry_all(settings).await } else { Ok(()) }
     }
 
     async fn join_external(&self, settings: &Settings, external: &External, sight: &Sight, note: &mut Note) -> Result<()> {

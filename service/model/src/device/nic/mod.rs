@@ -154,6 +154,14 @@ pub enum Untagged {
     Is(u16),
 }
 
+impl Vlans {
+    /// Whether frames without a tag are in another VLAN of a managed bridge than the network itself, which is in the
+    /// first, or in none.
+    pub fn elsewhere(&self) -> bool {
+        !matches!(self.untagged, Untagged::Usual | Untagged::Is(1))
+    }
+}
+
 impl Default for Nic {
     fn default() -> Self {
         Nic {
