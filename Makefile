@@ -56,6 +56,8 @@ install:
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/dbus-1/system.d units/dbus-1/org.lxhost1.conf
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/polkit-1/actions units/polkit-1/org.lxhost1.policy
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/polkit-1/rules.d units/polkit-1/60-org.lxhost1.rules
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/firewalld/zones packaging/firewalld/zones/lxhost.xml
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/firewalld/policies packaging/firewalld/policies/*.xml
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/doc/lxhost/examples \
 		units/dbus-1/lxhost-members-only.conf units/polkit-1/40-one-instance.rules.example
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/share/man/man8 packaging/man/lxhostd.8

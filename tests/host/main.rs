@@ -6,6 +6,7 @@
 mod acls;
 mod bus;
 mod doctor;
+mod firewalls;
 mod forwards;
 mod full_disk;
 mod harness;
@@ -48,6 +49,7 @@ const SUITES: &[Suite] = &[
     parts::SUITE,
     networks::SUITE,
     acls::SUITE,
+    firewalls::SUITE,
     forwards::SUITE,
     seeds::SUITE,
     nics::SUITE,

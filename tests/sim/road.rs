@@ -55,6 +55,7 @@ async fn a_first_launch_says_what_it_made() {
     let notes = Vec::<String>::try_from(end.output["notes"].try_clone().unwrap()).unwrap();
     assert!(notes.iter().any(|note| note.contains("pool default")), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains("network lxbr0 (10.99.0.1/24")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("lxbr0 is in the zone of the simulated firewall")), "{notes:?}");
     assert_eq!(manager.list_pools().await.unwrap().len(), 1);
     assert_eq!(manager.list_networks(&none(), "", 0).await.unwrap().0[0].name, "lxbr0");
     let profile = manager.get_profile("default", "default").await.unwrap();

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NicKind, NicPlan, Resolver, Units};
+use lxhost_engine::ports::{NetworkDriver, NetworkKinds, NetworkRecords, NicKind, NicPlan, Resolver, Units, Zones};
 use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use lxhost_netlink::{Bridge, Handle};
 use std::io::{Read, Write};
@@ -75,6 +75,13 @@ impl Resolver for Nobody {
         Ok(())
     }
     async fn forget(&self, _link: u32) {}
+}
+
+#[async_trait]
+impl Zones for Nobody {
+    async fn cover(&self, _links: std::collections::BTreeSet<String>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A network namespace with a process in it.
@@ -168,6 +175,7 @@ fn host() -> Host {
         links: links.clone(),
         units: Arc::new(Systemctl),
         resolver: Arc::new(Nobody),
+        zones: Arc::new(Nobody),
         run_dir,
         state_dir,
     });

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, Resolver, Units};
+use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, Resolver, Units, Zones};
 use lxhost_model::{Kind, Network, ObjectId, Result};
 use lxhost_netlink::Handle;
 use std::process::Command;
@@ -44,6 +44,13 @@ impl Resolver for Nobody {
     async fn forget(&self, _link: u32) {}
 }
 
+#[async_trait]
+impl Zones for Nobody {
+    async fn cover(&self, _links: std::collections::BTreeSet<String>) -> Result<()> {
+        Ok(())
+    }
+}
+
 struct World {
     links: Handle,
     kinds: Networks,
@@ -72,6 +79,7 @@ async fn world() -> Option<World> {
         links: links.clone(),
         units: Arc::new(Idle),
         resolver: Arc::new(Nobody),
+        zones: Arc::new(Nobody),
         run_dir,
         state_dir,
     });

@@ -2,6 +2,7 @@
 //! crate that talks to PID 1, the kernel's interfaces and the host's other services. Wired by `lxhostd`.
 
 pub mod facts;
+pub mod firewalld;
 pub mod hostile;
 pub mod launcher;
 pub mod machined;

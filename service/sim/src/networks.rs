@@ -35,6 +35,8 @@ struct Cables {
     changed: BTreeSet<String>,
     /// Forwards and load balancers in force, by the address they listen on.
     forwards: BTreeMap<IpAddr, Diversion>,
+    /// Links in the zone that the host's firewall has for networks.
+    zone: BTreeSet<String>,
 }
 
 impl Cables {
@@ -43,6 +45,7 @@ impl Cables {
         self.rules = rules(all);
         self.forwards =
             all.networks.iter().flat_map(|network| network.diversions()).map(|diversion| (diversion.listen, diversion)).collect();
+        self.zone = all.networks.iter().map(|network| network.interface()).collect();
     }
 }
 
@@ -78,6 +81,11 @@ impl SimNetworks {
     /// Forwards in force, by the address they listen on.
     pub fn forwards(&self) -> BTreeMap<IpAddr, Diversion> {
         locked(&self.cables).forwards.clone()
+    }
+
+    /// Links in the zone that the host's firewall has for networks.
+    pub fn zone(&self) -> BTreeSet<String> {
+        locked(&self.cables).zone.clone()
     }
 
     /// Instances that have an interface in any network.
@@ -217,6 +225,12 @@ impl NetworkDriver for SimNetworks {
     async fn state(&self, network: &Network, _others: &[Arc<Network>]) -> Result<NetworkState> {
         let addresses = subnet(&network.config)?.into_iter().map(ipnet::IpNet::V4).collect();
         Ok(NetworkState { up: self.is_up(network).await?, interface: network.interface(), addresses, ..NetworkState::default() })
+    }
+
+    async fn remarks(&self, network: &Network) -> Vec<String> {
+        let name = network.interface();
+        let there = locked(&self.cables).zone.contains(&name);
+        there.then(|| format!("{name} is in the zone of the simulated firewall")).into_iter().collect()
     }
 
     async fn leases(&self, network: &Network) -> Result<Vec<Lease>> {

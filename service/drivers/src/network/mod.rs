@@ -1,6 +1,7 @@
 //! Networks of every type, one file or folder each, and what they share: the firewall's table.
 //! May use `lxhost-netlink` and the engine's ports; reached through the registry only.
 
+mod beside;
 pub mod bridge;
 pub(crate) mod docker;
 mod doctor;
@@ -15,7 +16,7 @@ mod watch;
 pub(crate) use uplink::release_vlan;
 
 use async_trait::async_trait;
-use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units};
+use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units, Zones};
 use lxhost_model::{Error, Kind, Result};
 use lxhost_netlink::{Address, Handle, Link, Mac};
 use rustix::io::Errno;
@@ -31,6 +32,8 @@ pub struct Surroundings {
     pub units: Arc<dyn Units>,
     /// The host's resolver.
     pub resolver: Arc<dyn Resolver>,
+    /// The host's firewall of zones.
+    pub zones: Arc<dyn Zones>,
     /// `/run/lxhost`.
     pub run_dir: PathBuf,
     /// `/var/lib/lxhost`.

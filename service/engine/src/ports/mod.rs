@@ -18,6 +18,7 @@ pub mod storage;
 pub mod store;
 pub mod table;
 pub mod units;
+pub mod zones;
 
 pub use authority::{Authority, Caller, Details};
 pub use host::{Check, Host};
@@ -35,3 +36,4 @@ pub(crate) use store::same;
 pub use store::{Row, RowKey, State, Store, Write};
 pub use table::Table;
 pub use units::Units;
+pub use zones::Zones;

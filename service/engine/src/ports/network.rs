@@ -130,6 +130,11 @@ pub trait NetworkDriver: Send + Sync {
     /// How it stands on the host, beside `others`. Changes nothing.
     async fn state(&self, network: &Network, others: &[Arc<Network>]) -> Result<NetworkState>;
 
+    /// What other firewalls of this host were told so that it works beside them, a line each with what takes that back.
+    async fn remarks(&self, _network: &Network) -> Vec<String> {
+        vec![]
+    }
+
     /// Examines it for `lxctl doctor network`: what is as it has to be, and what is not, with the remedy. `all` has every
     /// network. Changes nothing that stays.
     async fn diagnose(&self, network: &Network, all: &NetworkRecords) -> Result<Vec<Check>> {

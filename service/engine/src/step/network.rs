@@ -2,12 +2,19 @@
 
 use super::Context;
 use crate::Result;
+use crate::job::Output;
 use crate::ports::NetworkRecords;
 use lxhost_model::{Acl, Network};
 use std::sync::Arc;
 
 pub(super) async fn up(context: &Context<'_>, network: &Network) -> Result<()> {
-    context.core.ports.networks.driver(&network.kind)?.up(network, &records(context).with(network)).await
+    let driver = context.core.ports.networks.driver(&network.kind)?;
+    driver.up(network, &records(context).with(network)).await?;
+    // Its maker is told once what has been done beside it.
+    if let Some(job) = context.job.filter(|_| context.verb == "network.create") {
+        job.note(Output { notes: driver.remarks(network).await, ..Output::default() });
+    }
+    Ok(())
 }
 
 pub(super) async fn down(context: &Context<'_>, network: &Network) -> Result<()> {

@@ -6,6 +6,7 @@ use lxhost_drivers::network::{Networks, Surroundings};
 use lxhost_drivers::storage::Pools;
 use lxhost_engine::{Error, Ports, Result, ports};
 use lxhost_host::facts::Facts;
+use lxhost_host::firewalld::Firewalld;
 use lxhost_host::launcher::HostLauncher;
 use lxhost_host::polkit::Polkit;
 use lxhost_host::relay::SystemdRelays;
@@ -29,10 +30,12 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
     let sandbox: Arc<dyn ports::Sandbox> = Arc::new(SystemdSandbox::new(units.clone(), &client, runtime).await?);
     let services: Arc<dyn ports::Units> = Arc::new(units.clone());
     let resolver = Arc::new(Resolved::new(&client).await.map_err(|e| Error::failed(format!("D-Bus: {e}")))?);
+    let zones = Arc::new(Firewalld::new(&client).await.map_err(|e| Error::failed(format!("D-Bus: {e}")))?);
     let surroundings = Surroundings {
         links: links.clone(),
         units: services,
         resolver,
+        zones,
         run_dir: runtime.to_owned(),
         state_dir: state.to_owned(),
     };

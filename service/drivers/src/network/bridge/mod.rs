@@ -71,6 +71,11 @@ impl BridgeNetworks {
         self.on.resolver.as_ref()
     }
 
+    /// The host's firewall of zones.
+    pub(super) fn zones(&self) -> &dyn lxhost_engine::ports::Zones {
+        self.on.zones.as_ref()
+    }
+
     /// The firewall's table with those networks in it. One that cannot be read has no rules, rather
     /// than keeping the others from theirs.
     async fn write_firewall(&self, all: &NetworkRecords) -> Result<()> {
@@ -86,6 +91,10 @@ impl BridgeNetworks {
         // Our own table is right; what Docker makes of its chain is its business.
         if let Err(error) = docker::cooperate(&bridges).await {
             tracing::warn!(%error, "Docker may keep instances from the network");
+        }
+        let covered = bridges.iter().filter(|bridge| bridge.asks_firewalls()).map(|bridge| bridge.interface.to_string());
+        if let Err(error) = self.on.zones.cover(covered.collect()).await {
+            tracing::warn!(%error, "firewalld may keep instances from the network");
         }
         Ok(())
     }
@@ -213,6 +222,13 @@ impl NetworkDriver for BridgeNetworks {
 
     async fn state(&self, network: &Network, others: &[Arc<Network>]) -> Result<NetworkState> {
         self.look(network, others).await
+    }
+
+    async fn remarks(&self, network: &Network) -> Vec<String> {
+        match Settings::read(network) {
+            Ok(settings) => self.beside(&network.name, &settings).await.iter().map(super::beside::line).collect(),
+            Err(_) => vec![],
+        }
     }
 
     async fn diagnose(&self, network: &Network, all: &NetworkRecords) -> Result<Vec<Check>> {

@@ -20,7 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 /// What repairs most of what is ours.
-const RELOAD: &str = "systemctl reload lxhostd";
+pub(super) const RELOAD: &str = "systemctl reload lxhostd";
 /// Somebody outside, for whom the way out is looked at.
 const OUTSIDE: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 /// Hooks on the way into the host, and through it.
@@ -49,6 +49,7 @@ impl BridgeNetworks {
             }
         };
         checks.extend(table(&settings, &rules));
+        checks.extend(self.beside(&network.name, &settings).await);
         checks.extend(self.way_out(&settings, &rules).await?);
         checks.extend(self.dhcp(&settings, &rules).await);
         checks.extend(self.names(&settings, &link, &rules).await);
@@ -292,7 +293,9 @@ fn found(name: &str, whose: &str, eaten: &Eaten, hint: String) -> Check {
 fn remedy(eaten: &Eaten, rules: &Ruleset, bridge: &str, port: Option<u16>) -> String {
     let chain = &eaten.chain;
     if chain.contains(" firewalld ") {
-        return format!("firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload");
+        return format!(
+            "{RELOAD} puts {bridge} into firewalld's zone lxhost, unless firewall-cmd --get-zone-of-interface={bridge} names another"
+        );
     }
     if rules.has_chain("ufw-user-input") && !chain.starts_with("inet ") && !chain.starts_with("bridge ") {
         return match port {

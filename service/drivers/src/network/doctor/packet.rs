@@ -256,6 +256,10 @@ impl Walk<'_> {
                 _ => None,
             };
         }
+        // Where answers would go: back where it came from.
+        if left["fib"]["result"] == "oif" {
+            return Some(Some(packet.input.clone()));
+        }
         match left["ct"]["key"].as_str() {
             Some("state") => return Some(Some(packet.state.to_owned())),
             // Neither translated nor expected.
@@ -288,6 +292,7 @@ impl Walk<'_> {
                 (_, Some(begin)) => Is::of(fact.starts_with(begin)),
                 _ => Is::of(text == fact),
             },
+            Value::Bool(is) => Is::of(*is),
             Value::Number(number) => Is::of(number.to_string() == numbered(fact)),
             Value::Array(all) => Is::any(all.iter().map(|one| self.covers(key, one, fact))),
             Value::Object(object) => match object.iter().next() {

@@ -119,7 +119,7 @@ fn listings_without_sense_and_chains_without_end_eat_nothing() {
 fn the_remedy_speaks_the_language_of_who_made_the_chain() {
     let of = |name: &str| ruleset(json!([chain("ip", name, "forward", "drop")]));
     let at = |chain: &str| Eaten { chain: chain.into(), rule: None, certain: true };
-    assert!(remedy(&at("inet firewalld filter_FORWARD"), &of("x"), "lxbr0", None).starts_with("firewall-cmd "));
+    assert!(remedy(&at("inet firewalld filter_FORWARD"), &of("x"), "lxbr0", None).contains("zone lxhost"));
     assert!(remedy(&at("ip filter FORWARD"), &of("ufw-user-input"), "lxbr0", None).starts_with("ufw route allow in on lxbr0"));
     assert!(remedy(&at("ip filter FORWARD"), &of("DOCKER-USER"), "lxbr0", None).contains("DOCKER-USER"));
     let own = remedy(&at("inet mine guard"), &of("x"), "lxbr0", Some(67));

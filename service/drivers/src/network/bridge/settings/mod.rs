@@ -88,6 +88,11 @@ pub(in super::super) fn bad(key: &str, why: impl std::fmt::Display) -> Error {
 }
 
 impl Settings {
+    /// Whether other firewalls of this host are asked to let it pass.
+    pub(crate) fn asks_firewalls(&self) -> bool {
+        self.ipv4.as_ref().is_some_and(|v| v.firewall) || self.ipv6.as_ref().is_some_and(|v| v.firewall)
+    }
+
     /// The settings of a record, in which every address is chosen.
     ///
     /// # Errors

@@ -1,0 +1,111 @@
+//! Networks beside other firewalls of the host: guests get addresses and names, and reach the outside.
+
+use anyhow::{Context, Result, ensure};
+use lxhost_tests::runner::{Base, Stage, Suite};
+use lxhost_tests::suite;
+use std::time::Duration;
+
+pub(crate) const SUITE: Suite = suite!(
+    "firewalls",
+    Base::Packaged,
+    [a_network_works_beside_firewalld_however_that_comes_and_goes, a_zone_that_somebody_chose_is_kept_and_told_of,]
+);
+
+/// Installs a package of Debian's.
+fn install(stage: &Stage, package: &str) -> Result<()> {
+    let long = Duration::from_secs(300);
+    stage.host.command(["apt-get", "update", "-q"]).timeout(long).succeed()?;
+    let argv = ["apt-get", "install", "-q", "-y", "--no-install-recommends", package];
+    stage.host.command(argv).timeout(long).succeed().map(drop)
+}
+
+/// A guest asks for an address, for a name and for somebody outside, and gets all of it.
+fn guests_are_served(stage: &Stage, guest: &str, when: &str) -> Result<()> {
+    stage.eventually(&format!("a lease {when}"), || {
+        let asked = stage.exec(guest, ["udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "3", "-T", "1"]).output()?;
+        Ok((asked.code == Some(0)).then_some(()))
+    })?;
+    stage.eventually(&format!("a name {when}"), || {
+        let found = stage.exec(guest, ["nslookup", &format!("{guest}.lxhost")]).output()?;
+        Ok((found.code == Some(0)).then_some(()))
+    })?;
+    stage.eventually(&format!("the outside {when}"), || {
+        let reached = stage.exec(guest, ["ping", "-c", "1", "-W", "1", "198.51.100.2"]).output()?;
+        Ok((reached.code == Some(0)).then_some(()))
+    })
+}
+
+/// Links in firewalld's zone for networks.
+fn zone(stage: &Stage) -> Result<String> {
+    let listed = stage.host.succeed(["firewall-cmd", "--zone=lxhost", "--list-interfaces"])?;
+    Ok(listed.trim().to_owned())
+}
+
+fn a_network_works_beside_firewalld_however_that_comes_and_goes(stage: &Stage) -> Result<()> {
+    stage.running("n1")?;
+    stage.outside()?;
+    guests_are_served(stage, "n1", "without firewalld")?;
+    // It comes after us: its package starts it.
+    install(stage, "firewalld")?;
+    stage.host.succeed(["systemctl", "start", "firewalld"])?;
+    guests_are_served(stage, "n1", "with firewalld")?;
+    ensure!(stage.host.succeed(["firewall-cmd", "--get-default-zone"])?.trim() == "public");
+    ensure!(zone(stage)? == "lxbr0", "{}", zone(stage)?);
+    let said = stage.lxctl("doctor network lxbr0").succeed()?;
+    ensure!(said.contains("lxbr0 is in firewalld's zone lxhost"), "{said}");
+    // The host itself is protected, though not from pings.
+    let hosts = stage.lxctl("network get lxbr0 ipv4.address").succeed()?;
+    let host = hosts.trim().split('/').next().context("an address")?.to_owned();
+    let serve = "systemd-run --quiet --unit secret --service-type=exec busybox nc -ll -p 7777 -e echo secret";
+    stage.host.succeed(["sh", "-ec", serve])?;
+    stage.eventually("a server on the host", || Ok((stage.heard("host", "127.0.0.1", 7777)? == "secret").then_some(())))?;
+    ensure!(stage.heard("n1", &host, 7777)?.is_empty(), "a guest reaches any port of the host");
+    stage.exec("n1", ["ping", "-c", "1", "-W", "5", &host]).succeed()?;
+    for deed in ["firewall-cmd --reload", "firewall-cmd --complete-reload", "systemctl restart firewalld"] {
+        stage.host.succeed(["sh", "-ec", deed])?;
+        stage.eventually(&format!("the zone after {deed}"), || Ok((zone(stage)? == "lxbr0").then_some(())))?;
+        guests_are_served(stage, "n1", &format!("after {deed}"))?;
+    }
+    // It is there before us.
+    stage.host.succeed(["systemctl", "stop", "lxhostd"])?;
+    stage.host.succeed(["systemctl", "restart", "firewalld"])?;
+    stage.host.succeed(["systemctl", "start", "lxhostd"])?;
+    stage.eventually("the zone after a start of lxhostd", || Ok((zone(stage)? == "lxbr0").then_some(())))?;
+    guests_are_served(stage, "n1", "after a start of lxhostd")?;
+    // One that does not route passes nothing there either, and all of it is gone with the network.
+    let made = stage.lxctl("network create closed ipv4.address=10.123.70.1/24 ipv4.routing=false ipv6.address=none").output()?;
+    let told = format!("{}{}", made.stdout_text(), made.stderr_text());
+    ensure!(made.code == Some(0) && told.contains("undo: lxctl network set closed ipv4.firewall=false"), "{}", made.describe());
+    ensure!(zone(stage)?.contains("closed"), "{}", zone(stage)?);
+    stage.lxctl("launch busybox c1 --network closed").succeed()?;
+    stage.address("c1")?;
+    stage.exec("c1", ["ping", "-c", "1", "-W", "5", "10.123.70.1"]).succeed()?;
+    let out = stage.exec("c1", ["ping", "-c", "1", "-W", "2", "198.51.100.2"]).output()?;
+    ensure!(out.code != Some(0), "an isolated guest reaches the outside: {}", out.describe());
+    stage.delete("c1")?;
+    stage.lxctl("network set closed ipv4.firewall=false ipv6.firewall=false").succeed()?;
+    ensure!(zone(stage)? == "lxbr0", "the undo: {}", zone(stage)?);
+    stage.lxctl("network unset closed ipv4.firewall").succeed()?;
+    ensure!(zone(stage)?.contains("closed"), "{}", zone(stage)?);
+    stage.lxctl("network delete closed").succeed()?;
+    ensure!(zone(stage)? == "lxbr0", "{}", zone(stage)?);
+    stage.host.succeed(["systemctl", "stop", "secret"]).map(drop)
+}
+
+fn a_zone_that_somebody_chose_is_kept_and_told_of(stage: &Stage) -> Result<()> {
+    install(stage, "firewalld")?;
+    stage.host.succeed(["systemctl", "start", "firewalld"])?;
+    stage.host.succeed(["firewall-cmd", "--zone=trusted", "--add-interface=mine0"])?;
+    let made = stage.lxctl("network create mine0 ipv4.address=10.123.71.1/24 ipv6.address=none").output()?;
+    let told = format!("{}{}", made.stdout_text(), made.stderr_text());
+    ensure!(made.code == Some(0) && told.contains("zone trusted, where somebody has put it"), "{}", made.describe());
+    let of = || stage.host.succeed(["firewall-cmd", "--get-zone-of-interface=mine0"]).map(|zone| zone.trim().to_owned());
+    ensure!(of()? == "trusted", "{}", of()?);
+    stage.host.succeed(["firewall-cmd", "--zone=trusted", "--remove-interface=mine0"])?;
+    stage.host.succeed(["systemctl", "reload", "lxhostd"])?;
+    stage.eventually("our zone", || {
+        let zone = stage.host.command(["firewall-cmd", "--get-zone-of-interface=mine0"]).output()?;
+        Ok((zone.stdout_text().trim() == "lxhost").then_some(()))
+    })?;
+    stage.lxctl("network delete mine0").succeed().map(drop)
+}
