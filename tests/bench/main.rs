@@ -5,6 +5,7 @@
 mod engine;
 mod growth;
 mod limits;
+mod networks;
 mod plot;
 mod report;
 mod rows;

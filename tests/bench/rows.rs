@@ -10,6 +10,7 @@ use lxhost_tests::cache::Cache;
 use lxhost_tests::host::Host;
 
 use crate::engine::Engine;
+use crate::networks;
 use crate::stopwatch::{ARGUMENT, Course};
 
 /// Figures of one engine by row; seconds or bytes.
@@ -83,6 +84,7 @@ pub(crate) fn measure(cache: &Cache, engine: &Engine, rounds: u32) -> Result<Fig
     {
         rows.insert(name.to_owned(), memory);
     }
+    networks::measure(&host, engine, rounds, &mut rows)?;
     Ok(Figures { version: engine.version(&host)?, rows })
 }
 

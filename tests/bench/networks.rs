@@ -1,0 +1,96 @@
+//! The rows of networks: an interface that comes and goes while its guest runs, a hundred networks, and what goes
+//! through a bridge by iperf3. Depends on `rows`; three guests, c1 to c3, run. Called by `rows`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lxhost_tests::host::Host;
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::rows::{Row, run, time};
+
+/// How often iperf3 is run, three seconds each.
+const STREAMS: u32 = 3;
+const PLUGGED: Row = Row {
+    name: "NIC plugged",
+    timed: "@ network attach bench c1 plug eth9",
+    after: &["@ network detach bench c1 plug"],
+    ..Row::NOTHING
+};
+const UNPLUGGED: Row = Row {
+    name: "NIC unplugged",
+    before: &["@ network attach bench c1 plug eth9"],
+    timed: "@ network detach bench c1 plug",
+    ..Row::NOTHING
+};
+const CREATE: &str = "for i in $(seq 100); do $0 network create n$i ipv4.address=10.88.$i.1/24 ipv6.address=none; done";
+/// A server of iperf3 at an address, which listens when this is done.
+const SERVE: &str = "iperf3 --server --daemon --bind $0; until ss -Hltn sport = :5201 | grep -q .; do sleep 0.05; done";
+const DELETE: &str = "for i in $(seq 100); do $0 network delete n$i; done";
+
+/// Measures every row; the host has this program in its share.
+pub(crate) fn measure(host: &Host, engine: &Engine, rounds: u32, rows: &mut BTreeMap<String, Vec<f64>>) -> Result<()> {
+    host.succeed([engine.command, "network", "create", "bench", "ipv4.address=10.87.1.1/24", "ipv6.address=none"])?;
+    for row in [PLUGGED, UNPLUGGED] {
+        rows.insert(row.name.to_owned(), run(host, engine, &row, rounds)?);
+    }
+    for (name, script) in [("100 networks created", CREATE), ("100 networks deleted", DELETE)] {
+        let argv = ["sh", "-eu", "-c", script, engine.command].map(str::to_owned).to_vec();
+        rows.insert(name.to_owned(), time(host, argv, 1)?);
+    }
+    host.succeed(["apt-get", "update", "-q"])?;
+    host.succeed(["apt-get", "install", "-q", "-y", "--no-install-recommends", "iperf3"])?;
+    let [c1, c2] = [Guest::of(host, engine, "c1")?, Guest::of(host, engine, "c2")?];
+    rows.insert("guest to host, bytes/s".to_owned(), c1.streams(&[], &c1.router()?)?);
+    rows.insert("guest to guest, bytes/s".to_owned(), c1.streams(&c2.enter(), &c2.address()?)?);
+    Ok(())
+}
+
+/// A guest whose network is entered with the host's programs: its own system has no iperf3.
+struct Guest<'a> {
+    host: &'a Host,
+    pid: String,
+}
+
+impl<'a> Guest<'a> {
+    fn of(host: &'a Host, engine: &Engine, name: &str) -> Result<Self> {
+        let pid = host.succeed([engine.command, "list", "-c", "p", "--format", "csv", name])?;
+        Ok(Self { host, pid: pid.trim().to_owned() })
+    }
+
+    fn enter(&self) -> [&str; 4] {
+        ["nsenter", "-t", &self.pid, "-n"]
+    }
+
+    fn ip(&self, arguments: &[&str]) -> Result<Value> {
+        let said = self.host.succeed(self.enter().iter().chain(["ip", "-j", "-4"].iter()).chain(arguments).copied())?;
+        serde_json::from_str(&said).with_context(|| format!("ip said {said:?}"))
+    }
+
+    fn router(&self) -> Result<String> {
+        let routes = self.ip(&["route", "show", "default"])?;
+        Ok(routes[0]["gateway"].as_str().context("a guest has no router")?.to_owned())
+    }
+
+    fn address(&self) -> Result<String> {
+        let links = self.ip(&["address", "show", "eth0"])?;
+        Ok(links[0]["addr_info"][0]["local"].as_str().context("a guest has no address")?.to_owned())
+    }
+
+    /// Bytes of each second that a server of iperf3, started by `server`, gets from this guest.
+    fn streams(&self, server: &[&str], address: &str) -> Result<Vec<f64>> {
+        let mut all = Vec::new();
+        self.host.succeed(server.iter().chain(&["sh", "-eu", "-c", SERVE, address]).copied())?;
+        for _ in 0..STREAMS {
+            let send = ["iperf3", "--client", address, "--time", "3", "--connect-timeout", "5000", "--json"];
+            let argv = self.enter().into_iter().chain(send);
+            let said = self.host.command(argv).timeout(Duration::from_secs(60)).succeed()?;
+            let said: Value = serde_json::from_str(&said).context("reading what iperf3 said")?;
+            let bits = said["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3 gave no figure")?;
+            all.push(bits / 8.0);
+        }
+        Ok(all)
+    }
+}
