@@ -71,10 +71,11 @@ fn deaths_on_the_way_back(world: &World, deed: &Deed, points: &[String], sum: &m
     for point in points {
         let Some((verb, step)) = point.strip_suffix("/after").and_then(|point| point.split_once('/')) else { continue };
         for (first, way) in [("error", "undo"), ("kill", "recovery")] {
-            // The start that ends a restart is recovered as the restart that it belongs to.
-            if (deed.name, verb, way) == ("restart", "instance.start", "recovery") {
-                continue;
-            }
+            // The start that ends a restart is recovered in the restart's name.
+            let verb = match (deed.name, verb, way) {
+                ("restart", "instance.start", "recovery") => "instance.restart",
+                _ => verb,
+            };
             for moment in ["before", "after"] {
                 let back = format!("{verb}/{way}/{step}/{moment}");
                 if world.points.lines().any(|line| line == back) {

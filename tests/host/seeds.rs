@@ -72,7 +72,9 @@ fn an_instance_keeps_the_address_it_is_given(stage: &Stage) -> Result<()> {
     stage.eventually("its name", || {
         let found = stage.exec("mon-conteneur", ["nslookup", "mon-conteneur.lxd.local"]).output()?;
         Ok(found.stdout_text().contains("10.166.11.100").then_some(()))
-    })
+    })?;
+    // The tests after it add an eth0 of their own.
+    stage.delete("mon-conteneur")
 }
 
 fn an_internal_network_reaches_nothing_outside(stage: &Stage) -> Result<()> {

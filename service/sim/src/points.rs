@@ -26,6 +26,14 @@ enum Fault {
     Death,
 }
 
+/// What goes wrong in a life.
+struct Coming {
+    point: String,
+    fault: Fault,
+    /// Not before this point.
+    since: Option<&'static str>,
+}
+
 /// Names of points passed so far.
 type Passed = Arc<Mutex<BTreeSet<String>>>;
 
@@ -40,25 +48,37 @@ pub fn all() -> Result<BTreeSet<String>> {
         lead(&place, None, &passed)?;
         for fault in [Fault::Error, Fault::Death] {
             // Undoing and recovering have no undoing and recovering of their own.
-            let onward = |point: &&String| !["/undo", "/recover"].iter().any(|part| point.contains(part));
-            let points: Vec<String> = locked(&passed).iter().filter(onward).cloned().collect();
-            points.into_iter().try_for_each(|point| lead(&place, Some((point, fault)), &passed))?;
+            let points: Vec<String> = locked(&passed).iter().filter(|point| is_onward(point)).cloned().collect();
+            points.into_iter().try_for_each(|point| lead(&place, Some(Coming { point, fault, since: None }), &passed))?;
         }
+        // A start that ends a restart is recovered in the restart's name.
+        let starts: Vec<String> = locked(&passed).iter().filter(|point| is_way_of(point, "instance.start")).cloned().collect();
+        let since = Some("instance.restart/committed");
+        starts.into_iter().try_for_each(|point| lead(&place, Some(Coming { point, fault: Fault::Death, since }), &passed))?;
         Ok(locked(&passed).clone())
     })();
     let _ = fs::remove_dir_all(&place);
     found
 }
 
+/// Neither undoing nor recovering.
+fn is_onward(point: &str) -> bool {
+    !["/undo", "/recover"].iter().any(|part| point.contains(part))
+}
+
+fn is_way_of(point: &str, verb: &str) -> bool {
+    is_onward(point) && point.split('/').next() == Some(verb)
+}
+
 /// Leads a life in which one thing goes wrong, and notes what is passed.
-fn lead(place: &Path, fault: Option<(String, Fault)>, passed: &Passed) -> Result<()> {
+fn lead(place: &Path, coming: Option<Coming>, passed: &Passed) -> Result<()> {
     let failed = |e: std::io::Error| Error::io("find failpoints", &e);
     fs::create_dir_all(place).map_err(failed)?;
     let sim = Sim::new(place, true);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
         let dead = Arc::new(Notify::new());
-        let engine = daemon(&sim, fault, passed.clone(), dead.clone()).await;
+        let engine = daemon(&sim, coming, passed.clone(), dead.clone()).await;
         let life = tokio::spawn(life(sim.clone(), engine));
         tokio::select! {
             _ = life => {}
@@ -70,15 +90,19 @@ fn lead(place: &Path, fault: Option<(String, Fault)>, passed: &Passed) -> Result
 }
 
 /// A daemon that notes the points it passes.
-async fn daemon(sim: &Sim, fault: Option<(String, Fault)>, passed: Passed, dead: Arc<Notify>) -> Engine {
+async fn daemon(sim: &Sim, coming: Option<Coming>, passed: Passed, dead: Arc<Notify>) -> Engine {
     let engine = Engine::new(sim.ports());
-    let coming = Mutex::new(fault);
+    let coming = Mutex::new(coming);
     engine.on_points(Box::new(move |point| {
         locked(&passed).insert(point.to_owned());
-        match locked(&coming).take_if(|(name, _)| name == point) {
+        let mut coming = locked(&coming);
+        if let Some(coming) = coming.as_mut().filter(|coming| coming.since == Some(point)) {
+            coming.since = None;
+        }
+        match coming.take_if(|coming| coming.since.is_none() && coming.point == point).map(|coming| coming.fault) {
             None => Ok(None),
-            Some((_, Fault::Error)) => Err(Error::failed(format!("failpoint {point}"))),
-            Some((_, Fault::Death)) => {
+            Some(Fault::Error) => Err(Error::failed(format!("failpoint {point}"))),
+            Some(Fault::Death) => {
                 dead.notify_one();
                 // Not a panic: nobody is to be told.
                 std::panic::resume_unwind(Box::new("the daemon has died"))
