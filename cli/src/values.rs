@@ -49,6 +49,14 @@ fn as_number(value: &OwnedVariant) -> Option<u64> {
     }
 }
 
+/// Microseconds since the epoch in RFC 3339, or null for never.
+pub(crate) fn time(usec: u64) -> Value {
+    match i64::try_from(usec).map(jiff::Timestamp::from_microsecond) {
+        Ok(Ok(time)) if usec > 0 => time.to_string().into(),
+        _ => Value::Null,
+    }
+}
+
 /// Any value as JSON; a file descriptor becomes null.
 pub(crate) fn json(value: &Variant<'_>) -> Value {
     match value {

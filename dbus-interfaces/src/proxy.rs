@@ -233,6 +233,33 @@ pub trait Exec {
     fn close(&self) -> zbus::Result<()>;
 }
 
+/// The snapshots of an instance, on its object.
+#[proxy(interface = "org.lxhost1.Snapshots", default_service = "org.lxhost1")]
+pub trait Snapshots {
+    /// Page of snapshots, the oldest first.
+    fn list(&self, cursor: &str, limit: u32) -> zbus::Result<(Vec<SnapshotRow>, String)>;
+    /// One with what the instance was: `name` s, `description` s, `created` t, `expires` t, `architecture` s,
+    /// `ephemeral` b, `profiles` as, `config` a{ss}, `devices` a{sa{ss}}.
+    #[zbus(allow_interactive_auth)]
+    fn get(&self, name: &str, options: &Options<'_>) -> zbus::Result<Values>;
+    /// Takes one; `name` empty: as `snapshots.pattern` says. Options: `description` s, `reuse` b (it takes the place of
+    /// one of that name). The job's output has `snapshot` s.
+    #[zbus(allow_interactive_auth)]
+    fn create(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Makes the instance what it was; one that runs is killed and started again.
+    #[zbus(allow_interactive_auth)]
+    fn restore(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Deletes one.
+    #[zbus(allow_interactive_auth)]
+    fn delete(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Gives one another name.
+    #[zbus(allow_interactive_auth)]
+    fn rename(&self, name: &str, new_name: &str, options: &Options<'_>) -> zbus::Result<()>;
+    /// One was `created`, `renamed` or `deleted`.
+    #[zbus(signal)]
+    fn changed(&self, name: &str, what: &str) -> zbus::Result<()>;
+}
+
 /// An image. `/org/lxhost1/image/<first 12 digits>`.
 #[proxy(interface = "org.lxhost1.Image", default_service = "org.lxhost1")]
 pub trait Image {

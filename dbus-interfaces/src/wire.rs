@@ -164,6 +164,19 @@ pub struct LeaseRow {
     pub expires: u64,
 }
 
+/// Row of `Snapshots.List`: `(stts)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct SnapshotRow {
+    /// Name.
+    pub name: String,
+    /// When it was taken, microseconds since the epoch.
+    pub created: u64,
+    /// When it may be deleted; 0 = never.
+    pub expires: u64,
+    /// Description.
+    pub description: String,
+}
+
 /// Row of `ListForwards`: `(ssa{ss}aa{ss})`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct ForwardRow {

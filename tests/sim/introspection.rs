@@ -22,7 +22,8 @@ pub(crate) async fn every_object(client: &Client) -> Vec<(&'static str, String)>
     vec![
         ("Manager", "/org/lxhost1".to_owned()),
         ("Instance", text(path.clone())),
-        ("Guest", text(path)),
+        ("Guest", text(path.clone())),
+        ("Snapshots", text(path)),
         ("Image", text(manager.get_image("default", "sim:empty").await.unwrap())),
         ("Network", text(manager.get_network("default", "lxbr0").await.unwrap())),
         ("ACL", text(manager.create_acl("default", "web", &Default::default(), &[], &[], &none()).await.unwrap())),

@@ -22,4 +22,5 @@ mod races;
 mod replace;
 mod road;
 mod scale;
+mod snapshots;
 mod world;

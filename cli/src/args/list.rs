@@ -69,10 +69,10 @@ pub(crate) struct List {
 /// `info`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  lxctl info c1          an instance\n  lxctl info             this host and its daemon\n  lxctl info c1 --format json"
+    after_help = "Examples:\n  lxctl info c1          an instance\n  lxctl info c1/snap0    a snapshot\n  lxctl info             this host and its daemon\n  lxctl info c1 --format json"
 )]
 pub(crate) struct Info {
-    /// Instance; left out: this host
+    /// Instance, or snapshot as INSTANCE/SNAPSHOT; left out: this host
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::instances))]
     pub(crate) name: Option<String>,
     /// The console's log after it

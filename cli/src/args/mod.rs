@@ -17,6 +17,7 @@ mod network;
 mod operation;
 mod power;
 mod profile;
+mod snapshot;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub(crate) use network::*;
 pub(crate) use operation::*;
 pub(crate) use power::*;
 pub(crate) use profile::*;
+pub(crate) use snapshot::*;
 pub(crate) use storage::*;
 pub(crate) use unknown::explain;
 
@@ -114,10 +116,10 @@ pub(crate) enum Command {
     /// Let frozen instances go on
     #[command(visible_aliases = ["thaw", "unpause"])]
     Resume(Many),
-    /// Delete instances and their data
+    /// Delete instances and their data, or snapshots
     #[command(visible_alias = "rm")]
     Delete(Delete),
-    /// Rename a stopped instance
+    /// Rename a stopped instance, or a snapshot
     Rename(Rename),
     /// Move an instance; within this host that is a rename
     #[command(visible_alias = "mv")]
@@ -127,6 +129,10 @@ pub(crate) enum Command {
     List(List),
     /// Show an instance, or this host
     Info(Info),
+    /// Take, list, restore and delete snapshots of instances
+    Snapshot(Snapshot),
+    /// Make an instance what it was when a snapshot was taken
+    Restore(Restore),
     /// Run a command in an instance
     Exec(Exec),
     /// Open a login shell in an instance

@@ -70,10 +70,10 @@ pub(crate) struct Stop {
 /// `delete`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  lxctl delete c1\n  lxctl delete --force c1 c2     even if they run\n  lxctl delete -i c1             ask first"
+    after_help = "Examples:\n  lxctl delete c1\n  lxctl delete c1/snap0              a snapshot\n  lxctl delete --force c1 c2     even if they run\n  lxctl delete -i c1             ask first"
 )]
 pub(crate) struct Delete {
-    /// Instances
+    /// Instances, or snapshots as INSTANCE/SNAPSHOT
     #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(complete::instances))]
     pub(crate) names: Vec<String>,
     /// Stop it first
@@ -86,9 +86,9 @@ pub(crate) struct Delete {
 
 /// `rename`, `move`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  lxctl rename c1 web\n  lxctl move c1 web")]
+#[command(after_help = "Examples:\n  lxctl rename c1 web\n  lxctl rename c1/snap0 c1/before-upgrade\n  lxctl move c1 web")]
 pub(crate) struct Rename {
-    /// Instance
+    /// Instance, or snapshot as INSTANCE/SNAPSHOT
     #[arg(value_name = "OLD", add = ArgValueCandidates::new(complete::instances))]
     pub(crate) old: String,
     /// Its new name

@@ -65,6 +65,10 @@ const LXC_LINES: &[&str] = &[
     "image export mon-template-web /tmp/",
     "info mon-conteneur/backup-avant-update",
     "delete mon-conteneur/backup-avant-update",
+    "snapshot mon-conteneur backup-avant-update",
+    "snapshot web-server pre-nginx-update --comment Avant",
+    "snapshot mon-conteneur backup-avec-etat --stateful",
+    "restore mon-conteneur backup-avant-update",
     "config set mon-conteneur snapshots.pattern auto-%d",
     "move ancien-nom nouveau-nom",
     "config set core.https_address 0.0.0.0:8443",
@@ -120,6 +124,12 @@ fn other_spellings_and_aliases_parse() {
         "network forward create lxbr0 192.0.2.1 target_address=10.9.0.5 --description Web",
         "network forward port add lxbr0 192.0.2.1 tcp 80,90-99 10.9.0.5 8080",
         "network forward port rm lxbr0 192.0.2.1 --force",
+        "snapshot create c1",
+        "snapshot create c1 s1 --reuse --description why",
+        "snapshot c1",
+        "snapshot ls c1 --format csv",
+        "snapshot rm c1 s1 s2 -i",
+        "snapshot rename c1 s1 s2",
         "operation cancel 12",
         "monitor --type lifecycle --format json",
         "--project default -q list",
@@ -155,7 +165,6 @@ fn a_wrong_verb_is_answered_with_the_right_line() {
 #[test]
 fn a_verb_of_a_later_version_is_not_called_a_typo() {
     for line in [
-        "snapshot c1 s1",
         "network load-balancer info lxbr0 192.0.2.1",
         "publish c1 --alias x",
         "config trust add c.crt",

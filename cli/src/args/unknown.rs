@@ -49,8 +49,6 @@ const NOT_YET: &[&str] = &[
     "query",
     "rebuild",
     "remote",
-    "restore",
-    "snapshot",
     "top",
     "warning",
     "config metadata",

@@ -6,12 +6,17 @@ use crate::failure::Failure;
 use lxhost_dbus::Options;
 use lxhost_dbus::proxy::InstanceProxy;
 
-/// Deletes instances.
+/// Deletes instances and snapshots.
 pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure> {
     let options = if args.force { Options::from([("force", true.into())]) } else { Options::new() };
+    each(session, &args.names, args.interactive, &options).await
+}
+
+/// Deletes what `words` name: instances, and snapshots as `INSTANCE/SNAPSHOT`.
+pub(crate) async fn each(session: &Session, words: &[String], interactive: bool, options: &Options<'_>) -> Result<(), Failure> {
     let mut names = Vec::new();
-    for name in &args.names {
-        if !args.interactive || confirmed(name)? {
+    for name in words {
+        if !interactive || confirmed(name)? {
             names.push(name.clone());
         }
     }
@@ -19,8 +24,11 @@ pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure>
         return Ok(());
     }
     super::power::each(session, &names, "Deleting", async |name| {
+        if let Some((instance, snapshot)) = super::snapshot::parts(name) {
+            return super::snapshot::delete(session, instance, snapshot).await;
+        }
         let instance: InstanceProxy<'static> = session.object(&session.instance(name).await?).await?;
-        session.allowed(|| instance.delete(&options)).await
+        session.allowed(|| instance.delete(options)).await
     })
     .await
 }

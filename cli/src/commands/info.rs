@@ -19,7 +19,10 @@ pub(crate) async fn run(session: &Session, args: &Info) -> Result<(), Failure> {
         return super::resources::run(args.format.format);
     }
     match &args.name {
-        Some(name) => instance(session, name, args).await,
+        Some(name) => match super::snapshot::parts(name) {
+            Some((instance, snapshot)) => super::snapshot::info(session, instance, snapshot, args.format.format).await,
+            None => instance(session, name, args).await,
+        },
         None => host(session, args.format.format).await,
     }
 }
@@ -37,9 +40,18 @@ async fn instance(session: &Session, name: &str, args: &Info) -> Result<(), Fail
         Err(failure) if failure.kind == Some(Kind::NotRunning) => Values::new(),
         other => other?,
     };
+    let snapshots = super::snapshot::all(session, &path).await?;
     let mut data = values::object(&properties);
     data.insert("LiveState".into(), values::object(&state).into());
-    render::show_one(args.format.format, || describe(&properties, &state), &data)?;
+    data.insert("Snapshots".into(), snapshots.iter().map(super::snapshot::json_of).collect());
+    let text = || {
+        let mut text = describe(&properties, &state);
+        if !snapshots.is_empty() {
+            let _ = write!(text, "\nSnapshots:\n{}", super::snapshot::table(&snapshots).bordered(true, render::colours()));
+        }
+        text
+    };
+    render::show_one(args.format.format, text, &data)?;
     if args.show_log {
         render::print("\nLog:\n\n")?;
         super::console::log(session, &path).await?;

@@ -25,6 +25,7 @@ mod profile;
 mod rename;
 mod resources;
 mod shell;
+mod snapshot;
 mod storage;
 mod version;
 mod wait;
@@ -61,6 +62,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Rename(args) | Command::Move(args) => rename::run(s, &args).await,
         Command::List(args) => list::run(s, &args).await,
         Command::Info(args) => info::run(s, &args).await,
+        Command::Snapshot(args) => snapshot::run(s, &args).await,
+        Command::Restore(args) => snapshot::restore(s, &args.snapshot).await,
         Command::Wait(args) => wait::run(s, &args).await,
         Command::Image(args) => image::run(s, &args).await,
         Command::Config(args) => config::run(s, &args).await,

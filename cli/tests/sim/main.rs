@@ -6,6 +6,7 @@
 
 mod daemon;
 mod remote;
+mod snapshots;
 mod terminal;
 
 mod exec;

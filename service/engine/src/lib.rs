@@ -26,6 +26,7 @@ pub mod profile;
 mod reconcile;
 mod retention;
 mod run;
+pub mod snapshot;
 pub mod step;
 mod supervise;
 mod verb;

@@ -32,6 +32,8 @@ pub enum Value {
     Lines,
     /// One of a few words.
     Word(&'static [&'static str]),
+    /// What names of snapshots are made of.
+    SnapshotPattern,
 }
 
 /// One key of the table.
@@ -62,6 +64,7 @@ pub const INSTANCE: &[Key] = &[
     key("limits.memory", Value::BytesOrPercent, "most memory it may use"),
     key("limits.processes", Value::Number(4_194_304), "most processes it may have"),
     key("security.nesting", Value::Bool, "prepare it to run containers itself"),
+    key("snapshots.pattern", Value::SnapshotPattern, "what names of its snapshots are made of; %d counts"),
     key("linux.init", Value::Text, "program started as its first process, with arguments"),
 ];
 
@@ -122,6 +125,10 @@ pub fn check_value(expected: Value, value: &str) -> Result<(), String> {
         Value::CpuShare => crate::size::parse_cpu(value).map(drop).map_err(|e| e.message),
         Value::Text if value.contains('\n') => Err("expected one line".into()),
         Value::Text | Value::Lines => Ok(()),
+        Value::SnapshotPattern => match crate::snapshot::next_name(value, std::iter::empty()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err("expected a name of a snapshot with at most one %d in it".into()),
+        },
         Value::Word(words) if words.contains(&value) => Ok(()),
         Value::Word(words) => Err(format!("expected one of {}", words.join(", "))),
     }
@@ -187,6 +194,7 @@ mod tests {
             ("boot.autostart", "true", "maybe"),
             ("limits.processes", "100", "-1"),
             ("limits.cpu.allowance", "25ms/100ms", "half"),
+            ("snapshots.pattern", "auto-%d", "../%d"),
             ("linux.init", "/bin/sh -c id", "a\nb"),
             ("user.x", "a\nb", "a\u{1b}[0m"),
             ("environment.A", "1", "1\n2"),

@@ -11,6 +11,11 @@ use std::str::FromStr;
 pub struct ObjectId([u8; 16]);
 
 impl ObjectId {
+    /// The first in the order of ids.
+    pub const MIN: ObjectId = ObjectId([0; 16]);
+    /// The last in the order of ids.
+    pub const MAX: ObjectId = ObjectId([0xff; 16]);
+
     /// An id from 16 random bytes; sets the bits that make it a version 4 UUID.
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         bytes[6] = (bytes[6] & 0x0f) | 0x40;

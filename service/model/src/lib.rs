@@ -20,6 +20,7 @@ pub mod pool;
 pub mod port;
 pub mod profile;
 pub mod size;
+pub mod snapshot;
 pub mod status;
 
 pub use acl::Acl;
@@ -33,6 +34,7 @@ pub use instance::Instance;
 pub use network::Network;
 pub use pool::Pool;
 pub use profile::Profile;
+pub use snapshot::Snapshot;
 pub use status::{Status, Trigger};
 
 /// Result of everything that may refuse a request.

@@ -69,6 +69,8 @@ name!(/// Name of a project.
     ProjectName, "project name", plain);
 name!(/// Name of a device within an instance or profile.
     DeviceName, "device name", plain);
+name!(/// Name of a snapshot among those of its instance.
+    SnapshotName, "snapshot name", plain);
 name!(/// Alias of an image: like a name, and `/` may separate parts.
     ImageAlias, "image alias", alias);
 

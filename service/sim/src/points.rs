@@ -4,7 +4,7 @@
 use crate::{Sim, images, locked};
 use lxhost_engine::network::listener::{Create, Delete, Listener, Replace};
 use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
-use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile};
+use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile, snapshot};
 use lxhost_model::device::{Device, Devices};
 use lxhost_model::instance::ExitReason;
 use lxhost_model::{Acl, Error, Forward, LoadBalancer, ObjectId, Profile, Result};
@@ -142,6 +142,7 @@ async fn life(sim: Sim, engine: Engine) {
     exec(&engine, id).await;
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Thaw::new(id)).await;
+    snapshots(&engine, id).await;
     interfaces(&engine, id).await;
     proxies(&engine, id).await;
     shared_interface(&engine).await;
@@ -165,6 +166,21 @@ async fn life(sim: Sim, engine: Engine) {
     rooms(&engine).await;
     acls(&engine).await;
     profiles(&engine).await;
+}
+
+/// A snapshot comes, is replaced, gets another name and is restored; one goes alone, one with the instance.
+async fn snapshots(engine: &Engine, id: ObjectId) {
+    let (Ok(name), Ok(to)) = ("s1".parse::<lxhost_model::name::SnapshotName>(), "s2".parse()) else { return };
+    for name in [Some(name.clone()), Some(name.clone()), None] {
+        if let Ok(create) = snapshot::Create::new(id, name, String::new(), true, engine.host().random()) {
+            act(engine, create).await;
+        }
+    }
+    act(engine, snapshot::Rename { instance: id, name: name.clone(), to }).await;
+    if let Ok(name) = "snap0".parse::<lxhost_model::name::SnapshotName>() {
+        act(engine, snapshot::Restore::new(id, name.clone())).await;
+        act(engine, snapshot::Delete::new(id, name)).await;
+    }
 }
 
 /// An interface comes, becomes another and goes while the instance runs.

@@ -18,6 +18,10 @@ struct Contents {
     roots: BTreeMap<ObjectId, Option<Fingerprint>>,
     hostnames: BTreeMap<ObjectId, String>,
     definitions: BTreeMap<ObjectId, String>,
+    /// Snapshots being taken, snapshots, and roots being restored, each with the host name in it.
+    taken: BTreeMap<ObjectId, Option<String>>,
+    snapshots: BTreeMap<ObjectId, Option<String>>,
+    restoring: BTreeMap<ObjectId, Option<String>>,
 }
 
 /// The pools of the simulated machine, and their one driver.
@@ -37,6 +41,16 @@ impl SimPools {
     /// Instances that have a root in any pool.
     pub fn roots(&self) -> Vec<ObjectId> {
         locked(&self.pools).values().flat_map(|contents| contents.roots.keys().copied()).collect()
+    }
+
+    /// Snapshots in any pool.
+    pub fn snapshots(&self) -> BTreeSet<ObjectId> {
+        locked(&self.pools).values().flat_map(|contents| contents.snapshots.keys().copied()).collect()
+    }
+
+    /// Snapshots and roots that are half made.
+    pub fn unfinished(&self) -> usize {
+        locked(&self.pools).values().map(|contents| contents.taken.len() + contents.restoring.len()).sum()
     }
 
     /// Pools that are set up.
@@ -77,6 +91,12 @@ impl SimPools {
 }
 
 impl Contents {
+    /// What a snapshot holds.
+    fn snapshot(&self, pool: &Pool, snapshot: ObjectId) -> Result<Option<String>> {
+        let found = self.snapshots.get(&snapshot).cloned();
+        found.ok_or_else(|| Error::new(Kind::NoSuchSnapshot, format!("pool {} has no snapshot {snapshot}", pool.name)))
+    }
+
     fn root(&mut self, pool: &Pool, instance: ObjectId) -> Result<()> {
         match self.roots.contains_key(&instance) {
             true => Ok(()),
@@ -180,6 +200,66 @@ impl PoolDriver for SimPools {
 
     async fn keep_root(&self, pool: &Pool, instance: ObjectId, _hostname: &str) -> Result<()> {
         self.change("pool.keep_root", pool, |contents| contents.root(pool, instance))
+    }
+
+    async fn take_snapshot(&self, pool: &Pool, instance: ObjectId, snapshot: ObjectId, _live: bool) -> Result<()> {
+        self.change("pool.take_snapshot", pool, |contents| {
+            contents.root(pool, instance)?;
+            contents.taken.insert(snapshot, contents.hostnames.get(&instance).cloned());
+            Ok(())
+        })
+    }
+
+    async fn keep_snapshot(&self, pool: &Pool, _instance: ObjectId, snapshot: ObjectId) -> Result<()> {
+        self.change("pool.keep_snapshot", pool, |contents| {
+            if let Some(taken) = contents.taken.remove(&snapshot) {
+                contents.snapshots.insert(snapshot, taken);
+            }
+            contents.snapshot(pool, snapshot).map(drop)
+        })
+    }
+
+    async fn undo_snapshot(&self, pool: &Pool, _instance: ObjectId, snapshot: ObjectId) -> Result<()> {
+        self.change("pool.undo_snapshot", pool, |contents| {
+            contents.taken.remove(&snapshot);
+            contents.snapshots.remove(&snapshot);
+            Ok(())
+        })
+    }
+
+    async fn remove_snapshot(&self, pool: &Pool, snapshot: ObjectId) -> Result<()> {
+        self.change("pool.remove_snapshot", pool, |contents| {
+            contents.snapshots.remove(&snapshot);
+            Ok(())
+        })
+    }
+
+    async fn stage_restore(&self, pool: &Pool, instance: ObjectId, snapshot: ObjectId) -> Result<()> {
+        self.change("pool.stage_restore", pool, |contents| {
+            contents.restoring.insert(instance, contents.snapshot(pool, snapshot)?);
+            Ok(())
+        })
+    }
+
+    async fn restore(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        self.change("pool.restore", pool, |contents| {
+            contents.root(pool, instance)?;
+            match contents.restoring.remove(&instance) {
+                None => Err(Error::failed(format!("pool {} has nothing to restore {instance} from", pool.name))),
+                Some(hostname) => {
+                    contents.hostnames.remove(&instance);
+                    contents.hostnames.extend(hostname.map(|hostname| (instance, hostname)));
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    async fn undo_restore(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        self.change("pool.undo_restore", pool, |contents| {
+            contents.restoring.remove(&instance);
+            Ok(())
+        })
     }
 
     async fn sweep(&self, _pool: &Pool) -> Result<()> {

@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 pub(crate) const APPLICATION_ID: u32 = 0x6c78_6831;
 
 /// Every migration, in order; the first makes version 1. Never edit one that was released.
-pub(crate) const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_nouns.sql"), include_str!("../migrations/0002_acl.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_nouns.sql"),
+    include_str!("../migrations/0002_acl.sql"),
+    include_str!("../migrations/0003_snapshot.sql"),
+];
 
 /// Brings the database at `path` to the newest version of `migrations`. Before an existing one
 /// (version > 0) is changed, it is copied to `<path>.v<version>`. Returns the copy's path, if one

@@ -21,6 +21,7 @@ pub(crate) fn put(db: &Connection, path: &Path, row: &Row) -> Result<(), StoreEr
         Row::Instance(r) => {
             statement.execute(params![r.id.to_string(), r.project.as_str(), r.name.as_str(), r.status.as_str(), body])
         }
+        Row::Snapshot(r) => statement.execute(params![r.id.to_string(), r.instance.id.to_string(), r.name.as_str(), body]),
         Row::Image(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.fingerprint.as_str(), body]),
         Row::Network(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.name.as_str(), body]),
         Row::Acl(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.name.as_str(), body]),
@@ -39,6 +40,7 @@ pub(crate) fn remove(db: &Connection, path: &Path, key: RowKey) -> Result<(), St
     let sql = |source| StoreError::Sql { what: "write to", path: path.to_owned(), source };
     let (text, id) = match key {
         RowKey::Instance(id) => ("DELETE FROM instance WHERE id = ?1", id.to_string()),
+        RowKey::Snapshot(_, id) => ("DELETE FROM snapshot WHERE id = ?1", id.to_string()),
         RowKey::Image(id) => ("DELETE FROM image WHERE id = ?1", id.to_string()),
         RowKey::Network(id) => ("DELETE FROM network WHERE id = ?1", id.to_string()),
         RowKey::Acl(id) => ("DELETE FROM acl WHERE id = ?1", id.to_string()),
@@ -57,6 +59,10 @@ fn put_sql(row: &Row) -> &'static str {
         Row::Instance(_) => {
             "INSERT INTO instance (id, project, name, status, body) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE \
              SET project = excluded.project, name = excluded.name, status = excluded.status, body = excluded.body"
+        }
+        Row::Snapshot(_) => {
+            "INSERT INTO snapshot (id, instance, name, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE \
+             SET instance = excluded.instance, name = excluded.name, body = excluded.body"
         }
         Row::Image(_) => {
             "INSERT INTO image (id, project, fingerprint, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE \
@@ -88,6 +94,7 @@ fn put_sql(row: &Row) -> &'static str {
 fn body(row: &Row) -> serde_json::Result<String> {
     match row {
         Row::Instance(r) => serde_json::to_string(r),
+        Row::Snapshot(r) => serde_json::to_string(r),
         Row::Image(r) => serde_json::to_string(r),
         Row::Network(r) => serde_json::to_string(r),
         Row::Acl(r) => serde_json::to_string(r),
@@ -104,6 +111,7 @@ fn body(row: &Row) -> serde_json::Result<String> {
 pub(crate) fn load(db: &Connection, path: &Path) -> Result<State, StoreError> {
     let mut state = State::default();
     read(db, path, &mut state, "instance", Row::Instance)?;
+    read(db, path, &mut state, "snapshot", Row::Snapshot)?;
     read(db, path, &mut state, "image", Row::Image)?;
     read(db, path, &mut state, "network", Row::Network)?;
     read(db, path, &mut state, "acl", Row::Acl)?;

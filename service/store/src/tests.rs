@@ -70,8 +70,18 @@ fn one_of_each() -> Vec<Row> {
         generation: 0,
     };
     let job = JobRow { id: 7, verb: "instance.start".into(), object: Some(id(1)), uid: 1000, created: 5, plan: "{}".into() };
+    let snapshot = lxhost_model::Snapshot {
+        id: id(6),
+        name: "snap0".parse().unwrap(),
+        description: "before".into(),
+        created: 5,
+        expires: 0,
+        instance: c1.clone(),
+        generation: 0,
+    };
     vec![
         Row::Instance(c1),
+        Row::Snapshot(snapshot),
         Row::Image(image),
         Row::Network(network),
         Row::Acl(acl),
@@ -84,6 +94,7 @@ fn one_of_each() -> Vec<Row> {
 fn rows(state: &State) -> Vec<Row> {
     let mut all = Vec::new();
     all.extend(state.instances.values().map(|r| Row::Instance((**r).clone())));
+    all.extend(state.snapshots.values().map(|r| Row::Snapshot((**r).clone())));
     all.extend(state.images.values().map(|r| Row::Image((**r).clone())));
     all.extend(state.networks.values().map(|r| Row::Network((**r).clone())));
     all.extend(state.acls.values().map(|r| Row::Acl((**r).clone())));

@@ -67,7 +67,7 @@ impl Item {
         map.insert("project".into(), row.project.clone().into());
         map.insert("type".into(), row.kind.clone().into());
         map.insert("status".into(), row.state.clone().into());
-        map.insert("status_since".into(), time(row.state_usec));
+        map.insert("status_since".into(), values::time(row.state_usec));
         map.insert("addresses".into(), addresses.into());
         for (key, name) in
             [("Architecture", "architecture"), ("Description", "description"), ("Pool", "pool"), ("Image", "image")]
@@ -76,12 +76,15 @@ impl Item {
                 map.insert(name.into(), values::text(&self.properties, key).into());
             }
         }
+        if let Some(count) = values::number(&self.properties, "SnapshotCount") {
+            map.insert("snapshots".into(), count.into());
+        }
         if self.properties.contains_key("Profiles") {
             map.insert("profiles".into(), values::list(&self.properties, "Profiles").into());
         }
         for (key, name) in [("CreatedTimestamp", "created_at"), ("LastUsedTimestamp", "last_used_at")] {
             if let Some(usec) = values::number(&self.properties, key) {
-                map.insert(name.into(), time(usec));
+                map.insert(name.into(), values::time(usec));
             }
         }
         if !self.state.is_empty() {
@@ -91,14 +94,6 @@ impl Item {
             map.insert("expanded_config".into(), json!(self.config));
         }
         map.into()
-    }
-}
-
-/// Microseconds since the epoch in RFC 3339, or null for never.
-fn time(usec: u64) -> Value {
-    match i64::try_from(usec).map(jiff::Timestamp::from_microsecond) {
-        Ok(Ok(time)) if usec > 0 => time.to_string().into(),
-        _ => Value::Null,
     }
 }
 

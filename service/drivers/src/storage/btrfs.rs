@@ -3,7 +3,7 @@
 //! made go with its root.
 
 use super::layout::{Layout, ROOT};
-use super::{place, prepare};
+use super::{place, prepare, snapshot};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
@@ -121,12 +121,55 @@ impl PoolDriver for Btrfs {
 
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
         let beside = self.layout(pool).instance(instance);
-        prepare::run(&beside, &prepare::Root { top: &beside.join(ROOT), below: None }, instance, hostname)
+        prepare::run(&beside, &prepare::Root { top: &beside.join(ROOT), below: &[] }, instance, hostname)
     }
 
     async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
         let beside = self.layout(pool).instance(instance);
         prepare::keep(beside.clone(), beside.join(ROOT), hostname).await
+    }
+
+    fn snapshots_at_once(&self) -> bool {
+        true
+    }
+
+    async fn take_snapshot(&self, pool: &Pool, instance: ObjectId, id: ObjectId, _live: bool) -> Result<()> {
+        let layout = self.layout(pool);
+        self.fill(&layout, &layout.instance(instance), (&layout.instance(instance), &layout.taking(id))).await
+    }
+
+    async fn keep_snapshot(&self, pool: &Pool, _instance: ObjectId, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        blocking("keep the snapshot", move || snapshot::keep(&layout, id)).await
+    }
+
+    async fn undo_snapshot(&self, pool: &Pool, _instance: ObjectId, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        self.remove(&layout, layout.taking(id)).await?;
+        self.remove(&layout, layout.snapshot(id)).await
+    }
+
+    async fn remove_snapshot(&self, pool: &Pool, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        self.remove(&layout, layout.snapshot(id)).await
+    }
+
+    async fn stage_restore(&self, pool: &Pool, instance: ObjectId, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let staged = layout.restoring(instance);
+        self.fill(&layout, &snapshot::existing(&layout, id)?, (&layout.instance(instance), &staged)).await?;
+        blocking("stage the root", move || snapshot::sync_all(&staged).map_err(|e| Error::io("stage the root", &e))).await
+    }
+
+    async fn restore(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let (layout, exchanged) = (self.layout(pool), self.layout(pool));
+        let bin = blocking("restore the root", move || snapshot::restore(&exchanged, instance)).await?;
+        self.empty(&layout, bin).await
+    }
+
+    async fn undo_restore(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        self.remove(&layout, layout.restoring(instance)).await
     }
 
     async fn sweep(&self, pool: &Pool) -> Result<()> {
@@ -148,6 +191,10 @@ impl Btrfs {
     /// Deletes a subvolume: at once by the tool, or moved aside and file by file when a guest has put
     /// subvolumes of its own into it (rmdir(2) removes empty ones, Linux 4.18).
     async fn discard(&self, pool: &Pool, path: PathBuf) -> Result<()> {
+        self.discard_from(&self.layout(pool), path).await
+    }
+
+    async fn discard_from(&self, layout: &Layout, path: PathBuf) -> Result<()> {
         if path.symlink_metadata().is_err() {
             return Ok(());
         }
@@ -155,9 +202,35 @@ impl Btrfs {
         tracing::debug!(%error, "a subvolume is deleted file by file");
         // One that is read-only can neither be moved nor emptied.
         make_writable(&path).await;
-        let layout = self.layout(pool);
+        let layout = layout.clone();
         let bin = blocking("remove the subvolume", move || place::throw_away(&layout, &path)).await?;
         place::delete(bin).await;
+        Ok(())
+    }
+}
+
+impl Btrfs {
+    /// Takes a snapshot of the root of `source` into a new directory, with the notes about it and the definition of
+    /// `defined`. It is writable, so that what a crash leaves of it can be deleted as any tree.
+    async fn fill(&self, layout: &Layout, source: &Path, (defined, target): (&Path, &Path)) -> Result<()> {
+        let (pool, made) = (layout.clone(), target.to_owned());
+        let bin = blocking("begin a snapshot", move || snapshot::begin(&pool, &made)).await?;
+        self.empty(layout, bin).await?;
+        btrfs(&["subvolume", "snapshot"], &[&source.join(ROOT), &target.join(ROOT)]).await?;
+        snapshot::copy_notes(source, defined, target)
+    }
+
+    /// Removes a directory with a root in it: it is gone at once, its subvolume thereafter.
+    async fn remove(&self, layout: &Layout, path: PathBuf) -> Result<()> {
+        let pool = layout.clone();
+        let bin = blocking("remove the snapshot", move || place::remove(&pool, &path)).await?;
+        self.empty(layout, bin).await
+    }
+
+    async fn empty(&self, layout: &Layout, bin: Option<PathBuf>) -> Result<()> {
+        let Some(bin) = bin else { return Ok(()) };
+        self.discard_from(layout, bin.join(ROOT)).await?;
+        place::delete(Some(bin)).await;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use super::layout::{Layout, ROOT};
 use super::overlay::commit_tree;
-use super::{place, prepare};
+use super::{place, prepare, snapshot};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
@@ -114,12 +114,52 @@ impl PoolDriver for Directory {
 
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
         let beside = self.layout(pool).instance(instance);
-        prepare::run(&beside, &prepare::Root { top: &beside.join(ROOT), below: None }, instance, hostname)
+        prepare::run(&beside, &prepare::Root { top: &beside.join(ROOT), below: &[] }, instance, hostname)
     }
 
     async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
         let beside = self.layout(pool).instance(instance);
         prepare::keep(beside.clone(), beside.join(ROOT), hostname).await
+    }
+
+    async fn take_snapshot(&self, pool: &Pool, instance: ObjectId, id: ObjectId, _live: bool) -> Result<()> {
+        let layout = self.layout(pool);
+        self.fill(&layout, &layout.instance(instance), (&layout.instance(instance), &layout.taking(id))).await
+    }
+
+    async fn keep_snapshot(&self, pool: &Pool, _instance: ObjectId, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        blocking("keep the snapshot", move || snapshot::keep(&layout, id)).await
+    }
+
+    async fn undo_snapshot(&self, pool: &Pool, _instance: ObjectId, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        self.remove(&layout, layout.taking(id)).await?;
+        self.remove(&layout, layout.snapshot(id)).await
+    }
+
+    async fn remove_snapshot(&self, pool: &Pool, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        self.remove(&layout, layout.snapshot(id)).await
+    }
+
+    async fn stage_restore(&self, pool: &Pool, instance: ObjectId, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let staged = layout.restoring(instance);
+        self.fill(&layout, &snapshot::existing(&layout, id)?, (&layout.instance(instance), &staged)).await?;
+        blocking("stage the root", move || snapshot::sync_all(&staged).map_err(|e| Error::io("stage the root", &e))).await
+    }
+
+    async fn restore(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let bin = blocking("restore the root", move || snapshot::restore(&layout, instance)).await?;
+        place::delete(bin).await;
+        Ok(())
+    }
+
+    async fn undo_restore(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        self.remove(&layout, layout.restoring(instance)).await
     }
 
     async fn sweep(&self, pool: &Pool) -> Result<()> {
@@ -137,6 +177,25 @@ impl PoolDriver for Directory {
     }
 }
 
+impl Directory {
+    /// Copies the root of `source` into a new directory, with the notes about it and the definition of `defined`.
+    async fn fill(&self, layout: &Layout, source: &Path, (defined, target): (&Path, &Path)) -> Result<()> {
+        let (pool, made) = (layout.clone(), target.to_owned());
+        let bin = blocking("begin a snapshot", move || snapshot::begin(&pool, &made)).await?;
+        copy_now(&source.join(ROOT), &target.join(ROOT)).await?;
+        snapshot::copy_notes(source, defined, target)?;
+        place::delete(bin).await;
+        Ok(())
+    }
+
+    async fn remove(&self, layout: &Layout, path: PathBuf) -> Result<()> {
+        let layout = layout.clone();
+        let bin = blocking("remove the snapshot", move || place::remove(&layout, &path)).await?;
+        place::delete(bin).await;
+        Ok(())
+    }
+}
+
 /// Copies a tree with everything about it, whiteouts and attributes included, to a name that appears
 /// when it is whole and on the disk. `to` being there is fine: it was made so before.
 ///
@@ -150,16 +209,7 @@ pub(super) async fn copy_tree(layout: &Layout, from: &Path, to: &Path) -> Result
     let failed = |e: io::Error| Error::io(&what, &e);
     let bin = tempfile::Builder::new().prefix("copy-").rand_bytes(12).tempdir_in(layout.trash()).map_err(failed)?;
     let copy = bin.path().join("it");
-    let mut command = tokio::process::Command::new("cp");
-    command.args(["--archive", "--reflink=auto", "--sparse=auto", "--no-target-directory", "--"]).arg(from).arg(&copy);
-    command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    let output = command.output().await.map_err(failed)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last: String = said.lines().last().unwrap_or("cp failed").chars().filter(|c| !c.is_control()).take(300).collect();
-        let kind = if last.ends_with("No space left on device") { Kind::NoSpace } else { Kind::Failed };
-        return Err(Error::new(kind, format!("{what}: {last}")));
-    }
+    copy_now(from, &copy).await?;
     let to = to.to_owned();
     blocking("keep the copy", move || {
         let failed = |e: io::Error| Error::io(&what, &e);
@@ -169,4 +219,23 @@ pub(super) async fn copy_tree(layout: &Layout, from: &Path, to: &Path) -> Result
         std::fs::rename(&copy, &to).map_err(failed)
     })
     .await
+}
+
+/// Copies a tree with everything about it. What there is of it when it fails is left to the caller.
+///
+/// # Errors
+/// `NoSpace`, `Failed` with `cp`'s last words.
+pub(super) async fn copy_now(from: &Path, to: &Path) -> Result<()> {
+    let what = format!("copy {}", from.display());
+    let mut command = tokio::process::Command::new("cp");
+    command.args(["--archive", "--reflink=auto", "--sparse=auto", "--no-target-directory", "--"]).arg(from).arg(to);
+    command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let output = command.output().await.map_err(|e| Error::io(&what, &e))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: String = said.lines().last().unwrap_or("cp failed").chars().filter(|c| !c.is_control()).take(300).collect();
+    let kind = if last.ends_with("No space left on device") { Kind::NoSpace } else { Kind::Failed };
+    Err(Error::new(kind, format!("{what}: {last}")))
 }

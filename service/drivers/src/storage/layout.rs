@@ -10,6 +10,11 @@
 //! <source>/instances/<id>/prepared         host name last written into the root
 //! <source>/instances/<id>/root | upper, work
 //! <source>/instances/<id>/plain            where containers within it keep layers (overlay)
+//! <source>/instances/<id>/below            link: the snapshot whose layer lies under the upper one (overlay)
+//! <source>/snapshots/<id>/…                what an instance's directory held when a snapshot was taken
+//! <source>/snapshots/.new-<id>             one being taken
+//! <source>/snapshots/.retired-<id>         removed, but layers still lie over it (overlay)
+//! <source>/snapshots/.restore-<instance>   what is going to be an instance's directory
 //! <source>/.trash/…                        on its way out
 //! ```
 
@@ -22,6 +27,8 @@ pub(super) const MARK: &str = ".lxhost-pool";
 pub(super) const DEFINITION: &str = "instance.yaml";
 /// Link to an instance's image.
 pub(super) const IMAGE: &str = "image";
+/// Host name last written into a root.
+pub(super) const PREPARED: &str = "prepared";
 /// Root of an instance that has a tree of its own.
 pub(super) const ROOT: &str = "root";
 
@@ -69,6 +76,31 @@ impl Layout {
     /// One instance.
     pub(super) fn instance(&self, instance: ObjectId) -> PathBuf {
         self.instances().join(instance.to_string())
+    }
+
+    /// Snapshots.
+    pub(super) fn snapshots(&self) -> PathBuf {
+        self.source.join("snapshots")
+    }
+
+    /// One snapshot.
+    pub(super) fn snapshot(&self, snapshot: ObjectId) -> PathBuf {
+        self.snapshots().join(snapshot.to_string())
+    }
+
+    /// Where it is while it is taken.
+    pub(super) fn taking(&self, snapshot: ObjectId) -> PathBuf {
+        self.snapshots().join(format!(".new-{snapshot}"))
+    }
+
+    /// Where it is once it has been removed while in use.
+    pub(super) fn retired_snapshot(&self, snapshot: ObjectId) -> PathBuf {
+        self.snapshots().join(format!("{RETIRED}{snapshot}"))
+    }
+
+    /// Where an instance's next directory is made.
+    pub(super) fn restoring(&self, instance: ObjectId) -> PathBuf {
+        self.snapshots().join(format!(".restore-{instance}"))
     }
 
     /// What is on its way out.

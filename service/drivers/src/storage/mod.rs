@@ -1,12 +1,15 @@
 //! Pools: one file per driver, one registry. Depends on safefs for everything below a tree that an
 //! image or a guest fills. Called by the engine through its ports.
 
+mod below;
 pub mod btrfs;
 pub mod dir;
 mod layout;
 pub mod overlay;
 mod place;
 pub(crate) mod prepare;
+mod snapshot;
+mod upper;
 
 use async_trait::async_trait;
 use lxhost_engine::ports::{PoolDriver, PoolKinds};

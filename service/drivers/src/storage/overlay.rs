@@ -1,8 +1,9 @@
 //! Pools on any file system: images are unpacked once, instances are a writable layer over them. A
 //! root costs four system calls. Trees hold unshifted ids; the monitor maps and mounts them.
 
+use super::below::{self, UPPER};
 use super::layout::{IMAGE, Layout, RETIRED};
-use super::{place, prepare};
+use super::{place, prepare, snapshot, upper};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{MountSpec, PoolDriver, RootSpec, Usage};
@@ -13,21 +14,24 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// What an overlay writes to, and its scratch directory.
-const UPPER: &str = "upper";
-const WORK: &str = "work";
+/// The scratch directory of an overlay.
+pub(super) const WORK: &str = "work";
+/// What lies under the layers of a root without an image.
+pub(super) const EMPTY: &str = "empty";
 /// Directories of the instance that are not under an overlay: one cannot lie over another.
-const PLAIN: &str = "plain";
+pub(super) const PLAIN: &str = "plain";
 
 /// The driver.
 pub struct Overlay {
     state: PathBuf,
+    /// Held while directories of layers get other names, and while they are looked at for layers that nothing lies over.
+    moving: tokio::sync::Mutex<()>,
 }
 
 impl Overlay {
     /// Pools lie in `pools/` below `state` unless they say otherwise.
     pub fn new(state: &Path) -> Self {
-        Overlay { state: state.to_owned() }
+        Overlay { state: state.to_owned(), moving: tokio::sync::Mutex::default() }
     }
 
     fn layout(&self, pool: &Pool) -> Layout {
@@ -106,6 +110,9 @@ impl PoolDriver for Overlay {
         if let Ok(image) = fs::read_link(source.join(IMAGE)) {
             link(&image, &target.join(IMAGE)).map_err(failed)?;
         }
+        if let Some(under) = below::below(&source) {
+            below::set_below(&target, under).map_err(failed)?;
+        }
         super::dir::copy_tree(&layout, &source.join(UPPER), &target.join(UPPER)).await?;
         if source.join(PLAIN).is_dir() {
             super::dir::copy_tree(&layout, &source.join(PLAIN), &target.join(PLAIN)).await?;
@@ -116,9 +123,10 @@ impl PoolDriver for Overlay {
 
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
+        let _moving = self.moving.lock().await;
         let bins = blocking("remove the root", move || {
             let root = place::remove(&layout, &layout.instance(instance))?;
-            Ok([vec![root], forget_retired(&layout)?].concat())
+            Ok([vec![root], below::forget_retired(&layout)?, forget_retired(&layout)?].concat())
         })
         .await?;
         for bin in bins {
@@ -129,15 +137,15 @@ impl PoolDriver for Overlay {
 
     fn root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> RootSpec {
         let layout = self.layout(pool);
-        let lower = image.map_or_else(|| layout.instance(instance).join("empty"), |image| layout.image(image));
-        RootSpec::Overlay { lowers: vec![lower], dir: layout.instance(instance) }
+        let dir = layout.instance(instance);
+        RootSpec::Overlay { lowers: lowers(&layout, &dir, image), dir }
     }
 
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
         let layout = self.layout(pool);
         let beside = layout.instance(instance);
-        let (top, below) = (beside.join(UPPER), image.map(|image| layout.image(image)));
-        prepare::run(&beside, &prepare::Root { top: &top, below: below.as_deref() }, instance, hostname)
+        let (top, below) = (beside.join(UPPER), lowers(&layout, &beside, image));
+        prepare::run(&beside, &prepare::Root { top: &top, below: &below }, instance, hostname)
     }
 
     async fn layer_dirs(&self, pool: &Pool, instance: ObjectId, places: &[&str]) -> Result<Vec<MountSpec>> {
@@ -155,6 +163,56 @@ impl PoolDriver for Overlay {
     async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
         let beside = self.layout(pool).instance(instance);
         prepare::keep(beside.clone(), beside.join(UPPER), hostname).await
+    }
+
+    async fn take_snapshot(&self, pool: &Pool, instance: ObjectId, id: ObjectId, live: bool) -> Result<()> {
+        upper::take(&self.layout(pool), instance, id, live).await
+    }
+
+    async fn keep_snapshot(&self, pool: &Pool, instance: ObjectId, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let _moving = self.moving.lock().await;
+        blocking("keep the snapshot", move || upper::keep(&layout, instance, id)).await
+    }
+
+    async fn undo_snapshot(&self, pool: &Pool, instance: ObjectId, id: ObjectId) -> Result<()> {
+        let _moving = self.moving.lock().await;
+        upper::undo(&self.layout(pool), instance, id).await
+    }
+
+    async fn remove_snapshot(&self, pool: &Pool, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let _moving = self.moving.lock().await;
+        let bins =
+            blocking("remove the snapshot", move || Ok([below::remove(&layout, id)?, forget_retired(&layout)?].concat())).await?;
+        for bin in bins {
+            place::delete(bin).await;
+        }
+        Ok(())
+    }
+
+    async fn stage_restore(&self, pool: &Pool, instance: ObjectId, id: ObjectId) -> Result<()> {
+        upper::stage(&self.layout(pool), instance, id).await
+    }
+
+    async fn restore(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let _moving = self.moving.lock().await;
+        let bins = blocking("restore the root", move || {
+            Ok([vec![snapshot::restore(&layout, instance)?], below::forget_retired(&layout)?].concat())
+        })
+        .await?;
+        for bin in bins {
+            place::delete(bin).await;
+        }
+        Ok(())
+    }
+
+    async fn undo_restore(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        let bin = blocking("undo the restore", move || place::remove(&layout, &layout.restoring(instance))).await?;
+        place::delete(bin).await;
+        Ok(())
     }
 
     async fn sweep(&self, pool: &Pool) -> Result<()> {
@@ -204,7 +262,7 @@ fn make_root(layout: &Layout, instance: ObjectId, image: Option<&Fingerprint>) -
             found.permissions().mode() & 0o7777
         }
         None => {
-            place::make_dir(&dir.join("empty"), 0o755).map_err(failed)?;
+            place::make_dir(&dir.join(EMPTY), 0o755).map_err(failed)?;
             0o755
         }
     };
@@ -215,18 +273,24 @@ fn make_root(layout: &Layout, instance: ObjectId, image: Option<&Fingerprint>) -
     place::sync_instance(layout, instance)
 }
 
-fn link(target: &Path, name: &Path) -> io::Result<()> {
+/// What lies under the upper layer of a directory, the topmost first.
+fn lowers(layout: &Layout, dir: &Path, image: Option<&Fingerprint>) -> Vec<PathBuf> {
+    let mut lowers = below::layers(layout, dir);
+    lowers.push(image.map_or_else(|| dir.join(EMPTY), |image| layout.image(image)));
+    lowers
+}
+
+pub(super) fn link(target: &Path, name: &Path) -> io::Result<()> {
     match symlink(target, name) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made,
     }
 }
 
-/// Whether a root lies over the image's tree.
+/// Whether a root or a snapshot lies over the image's tree.
 fn is_used(layout: &Layout, image: &Fingerprint) -> bool {
-    let entries = fs::read_dir(layout.instances()).into_iter().flatten().flatten();
     let tree = layout.image(image);
-    entries.into_iter().any(|entry| fs::read_link(entry.path().join(IMAGE)).is_ok_and(|target| target == tree))
+    below::directories(layout).any(|dir| fs::read_link(dir.join(IMAGE)).is_ok_and(|target| target == tree))
 }
 
 /// Throws away retired trees that no root needs any more.

@@ -79,7 +79,7 @@ pub(super) fn set_up(layout: &Layout) -> Result<()> {
             dir.replace_file(OsStr::new(MARK), id.as_bytes(), 0o600, Durability::Disk).map_err(failed)?;
         }
     }
-    for below in [layout.images(), layout.instances(), layout.trash()] {
+    for below in [layout.images(), layout.instances(), layout.snapshots(), layout.trash()] {
         make_dirs(&below, 0o700).map_err(failed)?;
     }
     empty_trash(layout);
@@ -100,13 +100,13 @@ pub(super) fn tear_down(layout: &Layout) -> Result<()> {
         Some(mark) if mark == layout.id.to_string().as_bytes() => {}
         _ => return Ok(()),
     }
-    for (place, what) in [(layout.instances(), "instances"), (layout.images(), "images")] {
+    for (place, what) in [(layout.instances(), "instances"), (layout.images(), "images"), (layout.snapshots(), "snapshots")] {
         let mut entries = fs::read_dir(&place).into_iter().flatten().flatten();
         if entries.any(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")) {
             return Err(Error::new(Kind::InUse, format!("the pool at {} still holds {what}", layout.source.display())));
         }
     }
-    for name in ["images", "instances", ".trash", MARK] {
+    for name in ["images", "instances", "snapshots", ".trash", MARK] {
         dir.remove_tree(OsStr::new(name)).map_err(failed)?;
     }
     // A directory that was there before the pool may stay, as may a mount point.

@@ -2,6 +2,7 @@
 //! once per name, so that what the guest changes later stays. The tree is the guest's: everything is
 //! beneath its descriptor, and what is in the way is left alone. Called by the drivers.
 
+use super::layout::PREPARED as DONE;
 use crate::blocking::blocking;
 use lxhost_model::{Error, ObjectId, Result};
 use lxhost_safefs::{Dir, Durability};
@@ -10,8 +11,6 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file beside the root that keeps the host name last written.
-const DONE: &str = "prepared";
 /// Files below `/etc` that are written.
 const WRITTEN: [&str; 3] = ["hostname", "hosts", "machine-id"];
 /// Most bytes of a file that is changed in place.
@@ -21,8 +20,8 @@ const CAP: u64 = 64 << 10;
 pub(super) struct Root<'a> {
     /// The instance's own tree or upper layer.
     pub(super) top: &'a Path,
-    /// The image's tree under it, for an overlay.
-    pub(super) below: Option<&'a Path>,
+    /// The trees under it, for an overlay, the topmost first.
+    pub(super) below: &'a [PathBuf],
 }
 
 /// Prepares `root` for the instance kept in `beside`.
@@ -82,8 +81,8 @@ fn done(beside: &Path) -> io::Result<Option<Vec<u8>>> {
 /// `/etc` of a root.
 struct Etc {
     top: Dir,
-    /// The image's, when it shows through.
-    below: Option<Dir>,
+    /// Those of the layers under it that show through, the topmost first.
+    below: Vec<Dir>,
 }
 
 impl Etc {
@@ -91,26 +90,33 @@ impl Etc {
     fn open(root: &Root<'_>) -> io::Result<Option<Etc>> {
         let name = OsStr::new("etc");
         let top = Dir::open(root.top)?;
-        let under = root.below.map(Dir::open).transpose()?;
-        let directory = |dir: &Dir| {
-            Ok::<_, io::Error>(dir.stat(name)?.map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory))
+        let found = match top.stat(name)? {
+            Some(stat) if is_directory(&stat) => Some(top.open_dir(name)?),
+            Some(_) => return Ok(None),
+            None => None,
         };
-        let below = match &under {
-            Some(under) if directory(under)? == Some(true) => Some(under.open_dir(name)?),
-            _ => None,
-        };
-        match directory(&top)? {
-            Some(true) => {
-                let etc = top.open_dir(name)?;
-                let opaque = is_opaque(&etc)?;
-                Ok(Some(Etc { top: etc, below: below.filter(|_| !opaque) }))
+        let mut below = vec![];
+        let mut covered = found.as_ref().map(is_opaque).transpose()?.unwrap_or_default();
+        for layer in root.below {
+            let layer = Dir::open(layer)?;
+            match layer.stat(name)? {
+                _ if covered => break,
+                None => {}
+                Some(stat) if is_directory(&stat) => {
+                    let etc = layer.open_dir(name)?;
+                    covered = is_opaque(&etc)?;
+                    below.push(etc);
+                }
+                // Something else that shows through, such as a link, must not be covered.
+                Some(stat) if found.is_none() && below.is_empty() && !is_whiteout(&stat) => return Ok(None),
+                Some(_) => covered = true,
             }
-            Some(false) => Ok(None),
-            // Something else in the image, such as a link, must not be covered.
-            None if below.is_none() && under.as_ref().map(directory).transpose()?.flatten().is_some() => Ok(None),
+        }
+        match found {
+            Some(etc) => Ok(Some(Etc { top: etc, below })),
             None => {
                 let etc = top.make_dir(name, 0o755)?;
-                if let Some(below) = &below {
+                if let Some(below) = below.first() {
                     let (stat, etc) = (rustix::fs::fstat(below)?, etc.readable()?);
                     rustix::fs::fchown(&etc, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
                     rustix::fs::fchmod(&etc, Mode::from_raw_mode(stat.st_mode))?;
@@ -123,10 +129,13 @@ impl Etc {
     /// A small regular file, as the guest sees it; `None` for anything else.
     fn read(&self, name: &str) -> io::Result<Option<String>> {
         let name = OsStr::new(name);
-        let from = match (self.top.stat(name)?, &self.below) {
-            (None, Some(below)) => below,
-            _ => &self.top,
-        };
+        let mut from = &self.top;
+        for layer in &self.below {
+            if from.stat(name)?.is_some() {
+                break;
+            }
+            from = layer;
+        }
         match from.read_file(name, CAP) {
             Ok(bytes) => Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok())),
             Err(e) if e.kind() == io::ErrorKind::FileTooLarge => Ok(None),
@@ -141,6 +150,15 @@ impl Etc {
             written => written,
         }
     }
+}
+
+fn is_directory(stat: &rustix::fs::Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+/// Whether it is overlayfs' mark of something that was deleted.
+fn is_whiteout(stat: &rustix::fs::Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
 /// Whether the guest has emptied the directory before filling it again (overlayfs' mark).
@@ -193,7 +211,7 @@ mod tests {
 
     fn prepare(place: &Path, hostname: &str) -> Result<()> {
         let (top, below) = (place.join("upper"), place.join("image"));
-        run(&place.join("beside"), &Root { top: &top, below: Some(&below) }, id(), hostname)
+        run(&place.join("beside"), &Root { top: &top, below: &[below] }, id(), hostname)
     }
 
     fn keep(place: &Path, hostname: &str) {

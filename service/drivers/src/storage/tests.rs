@@ -1,5 +1,7 @@
 //! Pools in a temporary directory: what needs no mount, no other users and no systemd.
 
+mod snapshots;
+
 use super::*;
 use lxhost_engine::ports::RootSpec;
 use lxhost_model::{Fingerprint, ObjectId, Pool};

@@ -59,17 +59,17 @@ impl Verb for Delete {
         }
         writes.push(Write::Transition(self.id, Trigger::Delete));
         let pool = pool_of(&view.state, &instance)?;
+        let mut finish = vec![];
+        for snapshot in view.state.snapshots_of(self.id) {
+            steps.push(Step::RemoveSnapshot { pool: pool.clone(), snapshot: snapshot.id });
+            finish.push(Write::Delete(RowKey::Snapshot(self.id, snapshot.id)));
+        }
+        finish.push(Write::Delete(RowKey::Instance(self.id)));
         steps.push(Step::RemoveRoot { pool: pool.clone(), instance: self.id });
         if let Some(image) = orphan(&view.state, &instance) {
             steps.push(Step::RemoveImageTree { pool, image, used: false });
         }
-        Ok(Plan {
-            writes,
-            steps,
-            finish: vec![Write::Delete(RowKey::Instance(self.id))],
-            failed: vec![Write::Transition(self.id, Trigger::Delete)],
-            recovery: Recovery::Resume,
-        })
+        Ok(Plan { writes, steps, finish, failed: vec![Write::Transition(self.id, Trigger::Delete)], recovery: Recovery::Resume })
     }
 }
 

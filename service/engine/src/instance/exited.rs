@@ -26,7 +26,7 @@ impl Exited {
 }
 
 /// The transaction that ends a run: the exit is kept, the status moves.
-pub(super) fn end_of_run(state: &State, id: ObjectId, exit: Exit) -> Result<Vec<Write>> {
+pub(crate) fn end_of_run(state: &State, id: ObjectId, exit: Exit) -> Result<Vec<Write>> {
     let mut record = Instance::clone(instance_of(state, id)?.as_ref());
     record.last_exit = Some(exit);
     Ok(vec![Write::Update(Row::Instance(record)), Write::Transition(id, Trigger::Exited)])

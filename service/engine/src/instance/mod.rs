@@ -18,7 +18,7 @@ pub use bulk::{Bulk, BulkVerb};
 pub use configure::{Change, Configure};
 pub use create::{Create, Source, Spec};
 pub use delete::Delete;
-pub(crate) use exited::Exited;
+pub(crate) use exited::{Exited, end_of_run};
 pub use freeze::{Freeze, Thaw};
 pub use nics::Wired;
 pub(crate) use nics::{needed, nics, refuse_clashes, rewire};

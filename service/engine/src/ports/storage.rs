@@ -66,6 +66,33 @@ pub trait PoolDriver: Send + Sync {
     /// Writes the instance's definition beside its root, durably and atomically.
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()>;
 
+    /// Whether a snapshot is of one moment although the guest goes on; else it has to stand still.
+    fn snapshots_at_once(&self) -> bool {
+        false
+    }
+
+    /// Takes what the root of an instance holds, for a snapshot that is not there yet. `live`: the root is in use, and
+    /// the guest stands still where it has to.
+    async fn take_snapshot(&self, pool: &Pool, instance: ObjectId, snapshot: ObjectId, live: bool) -> Result<()>;
+
+    /// Makes what was taken the snapshot, durably. Nothing of it counts before.
+    async fn keep_snapshot(&self, pool: &Pool, instance: ObjectId, snapshot: ObjectId) -> Result<()>;
+
+    /// Undoes both, wherever they were: the instance has its root as if they had never been.
+    async fn undo_snapshot(&self, pool: &Pool, instance: ObjectId, snapshot: ObjectId) -> Result<()>;
+
+    /// Removes a snapshot; roots and snapshots that were made of it go on.
+    async fn remove_snapshot(&self, pool: &Pool, snapshot: ObjectId) -> Result<()>;
+
+    /// Makes beside the root of an instance one that holds what the snapshot does, durably.
+    async fn stage_restore(&self, pool: &Pool, instance: ObjectId, snapshot: ObjectId) -> Result<()>;
+
+    /// Puts it into the place of the instance's root, at once and durably. The root may not be in use.
+    async fn restore(&self, pool: &Pool, instance: ObjectId) -> Result<()>;
+
+    /// Removes it, if it was not put into its place.
+    async fn undo_restore(&self, pool: &Pool, instance: ObjectId) -> Result<()>;
+
     /// Begins to remove what a crash left in the pool half made or half removed.
     async fn sweep(&self, pool: &Pool) -> Result<()>;
 

@@ -6,9 +6,9 @@ use super::record;
 use super::table::Table;
 use async_trait::async_trait;
 use lxhost_model::job::JobRow;
-use lxhost_model::name::{AclName, InstanceName, NetworkName, PoolName, ProfileName, ProjectName};
+use lxhost_model::name::{AclName, InstanceName, NetworkName, PoolName, ProfileName, ProjectName, SnapshotName};
 use lxhost_model::{
-    Acl, Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Timestamp, Trigger,
+    Acl, Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Snapshot, Timestamp, Trigger,
 };
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct State {
     pub instances: Table<ObjectId, Arc<Instance>>,
     /// Ids of instances by project and name.
     pub instance_names: Table<Arc<(ProjectName, InstanceName)>, ObjectId>,
+    /// Snapshots by instance and id.
+    pub snapshots: Table<(ObjectId, ObjectId), Arc<Snapshot>>,
     /// Images by id.
     pub images: Table<ObjectId, Arc<Image>>,
     /// Networks by id.
@@ -38,6 +40,8 @@ pub struct State {
 pub enum Row {
     /// Of an instance.
     Instance(Instance),
+    /// Of a snapshot.
+    Snapshot(Snapshot),
     /// Of an image.
     Image(Image),
     /// Of a network.
@@ -57,6 +61,8 @@ pub enum Row {
 pub enum RowKey {
     /// Of an instance.
     Instance(ObjectId),
+    /// Of a snapshot: that of its instance, and its own.
+    Snapshot(ObjectId, ObjectId),
     /// Of an image.
     Image(ObjectId),
     /// Of a network.
@@ -85,6 +91,8 @@ pub enum Write {
     /// Notes when an image was last used. No change of the record: its generation stays, and launches beside
     /// each other do not stand in each other's way. An image that is gone is left alone.
     Used(ObjectId, Timestamp),
+    /// Makes an instance's configuration that of one of its snapshots; `NoSuchSnapshot` when that is gone.
+    Restore(ObjectId, ObjectId),
 }
 
 /// Keeps records.
@@ -108,6 +116,7 @@ impl Write {
             Write::Delete(key) => *key,
             Write::Transition(id, _) => RowKey::Instance(*id),
             Write::Used(id, _) => RowKey::Image(*id),
+            Write::Restore(instance, _) => RowKey::Instance(*instance),
         }
     }
 }
@@ -117,6 +126,7 @@ impl Row {
     pub fn key(&self) -> RowKey {
         match self {
             Row::Instance(row) => RowKey::Instance(row.id),
+            Row::Snapshot(row) => RowKey::Snapshot(row.instance.id, row.id),
             Row::Image(row) => RowKey::Image(row.id),
             Row::Network(row) => RowKey::Network(row.id),
             Row::Acl(row) => RowKey::Acl(row.id),
@@ -143,6 +153,7 @@ impl State {
             }
             Write::Transition(id, trigger) => self.transition(id, trigger).map(Some),
             Write::Used(id, when) => Ok(self.used(id, when)),
+            Write::Restore(instance, snapshot) => self.restore(instance, snapshot).map(Some),
         }
     }
 
@@ -163,6 +174,12 @@ impl State {
                 }
                 self.jobs.insert(new.id, Arc::new(new.clone()));
                 Ok(Row::Job(new))
+            }
+            Row::Snapshot(new) => {
+                if self.snapshots.contains_key(&(new.instance.id, new.id)) {
+                    return Err(taken("snapshot", &new.name));
+                }
+                self.put_snapshot(new)
             }
             Row::Image(new) => record::insert(self, new),
             Row::Network(new) => record::insert(self, new),
@@ -193,6 +210,12 @@ impl State {
                 self.jobs.insert(new.id, Arc::new(new.clone()));
                 Ok(Row::Job(new))
             }
+            Row::Snapshot(mut new) => {
+                let old = self.snapshots.get(&(new.instance.id, new.id)).ok_or_else(|| gone(Kind::NoSuchSnapshot, &new.name))?;
+                same(old.generation, new.generation, &new.name)?;
+                new.generation += 1;
+                self.put_snapshot(new)
+            }
             Row::Image(new) => record::update(self, new),
             Row::Network(new) => record::update(self, new),
             Row::Acl(new) => record::update(self, new),
@@ -208,6 +231,7 @@ impl State {
                     self.instance_names.remove(&Arc::new((old.project.clone(), old.name.clone())));
                 }
             }
+            RowKey::Snapshot(instance, id) => drop(self.snapshots.remove(&(instance, id))),
             RowKey::Image(id) => drop(self.images.remove(&id)),
             RowKey::Network(id) => drop(self.networks.remove(&id)),
             RowKey::Acl(id) => drop(self.acls.remove(&id)),
@@ -221,6 +245,24 @@ impl State {
         let image = Image { last_used: when, ..Image::clone(self.images.get(&id)?) };
         self.images.insert(id, Arc::new(image.clone()));
         Some(Row::Image(image))
+    }
+
+    /// Adds or replaces a snapshot, if no other one of the instance has its name.
+    fn put_snapshot(&mut self, new: Snapshot) -> Result<Row> {
+        if self.snapshots_of(new.instance.id).any(|other| other.id != new.id && other.name == new.name) {
+            return Err(taken("snapshot", &new.name));
+        }
+        self.snapshots.insert((new.instance.id, new.id), Arc::new(new.clone()));
+        Ok(Row::Snapshot(new))
+    }
+
+    fn restore(&mut self, id: ObjectId, snapshot: ObjectId) -> Result<Row> {
+        let old = self.instances.get(&id).ok_or_else(|| gone(Kind::NoSuchInstance, id))?;
+        let snapshot = self.snapshots.get(&(id, snapshot)).ok_or_else(|| gone(Kind::NoSuchSnapshot, snapshot))?;
+        let mut new = snapshot.restored(old);
+        new.generation += 1;
+        self.instances.insert(id, Arc::new(new.clone()));
+        Ok(Row::Instance(new))
     }
 
     fn transition(&mut self, id: ObjectId, trigger: Trigger) -> Result<Row> {
@@ -241,6 +283,17 @@ impl State {
     pub fn instance(&self, project: &ProjectName, name: &InstanceName) -> Option<&Arc<Instance>> {
         let id = self.instance_names.get(&(project.clone(), name.clone()))?;
         self.instances.get(id)
+    }
+
+    /// The snapshots of an instance, in no order that means anything.
+    pub fn snapshots_of(&self, instance: ObjectId) -> impl Iterator<Item = &Arc<Snapshot>> + Clone {
+        let all = (instance, ObjectId::MIN)..=(instance, ObjectId::MAX);
+        self.snapshots.range(all).map(|(_, snapshot)| snapshot)
+    }
+
+    /// The snapshot of that name.
+    pub fn snapshot(&self, instance: ObjectId, name: &SnapshotName) -> Option<&Arc<Snapshot>> {
+        self.snapshots_of(instance).find(|snapshot| snapshot.name == *name)
     }
 
     /// The image of that fingerprint.

@@ -6,6 +6,7 @@ mod instance;
 mod network;
 mod nic;
 mod proxy;
+mod snapshot;
 mod storage;
 
 use crate::Result;
@@ -74,6 +75,49 @@ pub enum Step {
     },
     /// Removes a root. Not undone.
     RemoveRoot {
+        /// The pool.
+        pool: Pool,
+        /// Whose root.
+        instance: ObjectId,
+    },
+    /// Takes what a root holds for a snapshot.
+    TakeSnapshot {
+        /// The pool.
+        pool: Pool,
+        /// Whose root.
+        instance: ObjectId,
+        /// For which snapshot.
+        snapshot: ObjectId,
+        /// Whether the root is in use.
+        live: bool,
+    },
+    /// Makes what was taken the snapshot. Undone with the taking.
+    KeepSnapshot {
+        /// The pool.
+        pool: Pool,
+        /// Whose root it was.
+        instance: ObjectId,
+        /// Which snapshot.
+        snapshot: ObjectId,
+    },
+    /// Removes a snapshot. Not undone.
+    RemoveSnapshot {
+        /// The pool.
+        pool: Pool,
+        /// Which.
+        snapshot: ObjectId,
+    },
+    /// Makes a root out of a snapshot, beside that of the instance.
+    StageRestore {
+        /// The pool.
+        pool: Pool,
+        /// For whom.
+        instance: ObjectId,
+        /// Of which snapshot.
+        snapshot: ObjectId,
+    },
+    /// Puts it into the place of the instance's. Not undone.
+    Restore {
         /// The pool.
         pool: Pool,
         /// Whose root.
@@ -193,6 +237,9 @@ impl Step {
             Step::CreateRoot { .. } => "making root",
             Step::CopyRoot { .. } => "copying root",
             Step::RemoveRoot { .. } => "removing root",
+            Step::TakeSnapshot { .. } | Step::KeepSnapshot { .. } => "taking snapshot",
+            Step::RemoveSnapshot { .. } => "removing snapshot",
+            Step::StageRestore { .. } | Step::Restore { .. } => "restoring root",
             Step::NetworkUp(_) => "setting up network",
             Step::NetworkDown(_) => "removing network",
             Step::Filter(_) => "writing firewall rules",
@@ -219,6 +266,11 @@ impl Step {
             Step::CreateRoot { .. } => "create-root",
             Step::CopyRoot { .. } => "copy-root",
             Step::RemoveRoot { .. } => "remove-root",
+            Step::TakeSnapshot { .. } => "take-snapshot",
+            Step::KeepSnapshot { .. } => "keep-snapshot",
+            Step::RemoveSnapshot { .. } => "remove-snapshot",
+            Step::StageRestore { .. } => "stage-restore",
+            Step::Restore { .. } => "restore",
             Step::NetworkUp(_) => "network-up",
             Step::NetworkDown(_) => "network-down",
             Step::Filter(_) => "filter",
@@ -245,6 +297,13 @@ impl Step {
             Step::CreateRoot { pool, instance, image } => storage::create_root(context, pool, *instance, image.as_ref()).await,
             Step::CopyRoot { pool, from, to } => storage::copy_root(context, pool, *from, *to).await,
             Step::RemoveRoot { pool, instance } => storage::remove_root(context, pool, *instance).await,
+            Step::TakeSnapshot { pool, instance, snapshot, live } => {
+                snapshot::take(context, pool, *instance, (*snapshot, *live)).await
+            }
+            Step::KeepSnapshot { pool, instance, snapshot } => snapshot::keep(context, pool, *instance, *snapshot).await,
+            Step::RemoveSnapshot { pool, snapshot } => snapshot::remove(context, pool, *snapshot).await,
+            Step::StageRestore { pool, instance, snapshot } => snapshot::stage(context, pool, *instance, *snapshot).await,
+            Step::Restore { pool, instance } => snapshot::restore(context, pool, *instance).await,
             Step::NetworkUp(network) => network::up(context, network).await,
             Step::NetworkDown(network) => network::down(context, network).await,
             Step::Filter(acl) => network::filter(context, acl).await,
@@ -267,6 +326,8 @@ impl Step {
             Step::CreateRoot { pool, instance, .. } | Step::CopyRoot { pool, to: instance, .. } => {
                 storage::remove_root(context, pool, *instance).await
             }
+            Step::TakeSnapshot { pool, instance, snapshot, .. } => snapshot::undo(context, pool, *instance, *snapshot).await,
+            Step::StageRestore { pool, instance, .. } => snapshot::unstage(context, pool, *instance).await,
             Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
             Step::Filter(_) => network::filter_as_recorded(context).await,
             Step::Launch(ran) => {
@@ -281,6 +342,9 @@ impl Step {
             | Step::RemoveImageTree { .. }
             | Step::RemoveImageFiles(_)
             | Step::RemoveRoot { .. }
+            | Step::KeepSnapshot { .. }
+            | Step::RemoveSnapshot { .. }
+            | Step::Restore { .. }
             | Step::NetworkDown(_)
             | Step::ShutDown { .. }
             | Step::Kill(_)

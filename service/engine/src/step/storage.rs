@@ -27,7 +27,7 @@ pub(super) async fn remove_root(context: &Context<'_>, pool: &Pool, id: ObjectId
 }
 
 /// The error with the instance in front; drivers know ids, people names.
-fn named(context: &Context<'_>, id: ObjectId, error: Error) -> Error {
+pub(super) fn named(context: &Context<'_>, id: ObjectId, error: Error) -> Error {
     match context.core.instance(id) {
         Ok(instance) => error.context(format!("instance {}", instance.name)),
         Err(_) => error,

@@ -3,7 +3,7 @@
 
 use crate::world::World;
 use lxhost_engine::network::listener::{Create, Delete, Replace};
-use lxhost_engine::{Result, acl, image, instance, network, pool, profile};
+use lxhost_engine::{Result, acl, image, instance, network, pool, profile, snapshot};
 use lxhost_model::forward::PortKeys;
 use lxhost_model::instance::ExitReason;
 use lxhost_model::{Acl, Forward, LoadBalancer, ObjectId, Profile};
@@ -183,6 +183,29 @@ fn copy(world: &World) -> instance::Create {
     instance::Create::new(Default::default(), Some("c2".parse().unwrap()), source, Default::default(), random).unwrap()
 }
 
+fn take(world: &World) -> snapshot::Create {
+    let (name, random) = (Some("s1".parse().unwrap()), world.engine.host().random());
+    snapshot::Create::new(id(world), name, String::new(), true, random).unwrap()
+}
+
+/// The instance with a snapshot, and changed since.
+async fn changed_since(world: &World) {
+    world.perform(take(world)).await.unwrap();
+    world.perform(set(world)).await.unwrap();
+}
+
+fn restore(world: &World) -> snapshot::Restore {
+    snapshot::Restore::new(id(world), "s1".parse().unwrap())
+}
+
+fn is_restored(world: &World) -> bool {
+    !world.state().instances[&id(world)].config.contains_key("user.a")
+}
+
+fn snapshots(world: &World) -> Vec<String> {
+    world.state().snapshots.values().map(|snapshot| snapshot.name.to_string()).collect()
+}
+
 fn set(world: &World) -> instance::Configure {
     let change = instance::Change { set: [("user.a".to_owned(), "1".to_owned())].into(), ..Default::default() };
     instance::Configure::new(id(world), change).unwrap()
@@ -249,6 +272,7 @@ fn network_named(world: &World, name: &str) -> Option<ObjectId> {
 
 pub(crate) fn all() -> Vec<Deed> {
     let mut deeds = on_instances();
+    deeds.extend(on_snapshots());
     deeds.extend(on_the_rest());
     deeds
 }
@@ -328,6 +352,80 @@ fn on_instances() -> Vec<Deed> {
             .config
             .contains_key("user.a")),
         deed!("power off inside", false, |w| w.launch("c1").await, |w| end(&w, ExitReason::Poweroff), |w| is(w, "c1", "stopped")),
+    ]
+}
+
+fn on_snapshots() -> Vec<Deed> {
+    vec![
+        deed!("take a snapshot", true, |w| stopped(&w, "c1").await, |w| w.perform(take(&w)), |w| snapshots(w) == ["s1"]),
+        deed!("take a snapshot of what runs", true, |w| w.launch("c1").await, |w| w.perform(take(&w)), |w| snapshots(w)
+            == ["s1"]
+            && is(w, "c1", "running")),
+        deed!(
+            "replace a snapshot",
+            false,
+            |w| {
+                w.launch("c1").await;
+                w.perform(take(&w)).await.unwrap();
+                w.perform(set(&w)).await.unwrap();
+            },
+            |w| w.perform(take(&w)),
+            |w| snapshots(w) == ["s1"]
+                && w.state().snapshots.values().all(|snapshot| snapshot.instance.config.contains_key("user.a"))
+        ),
+        deed!(
+            "rename a snapshot",
+            true,
+            |w| {
+                stopped(&w, "c1").await;
+                w.perform(take(&w)).await.unwrap();
+            },
+            |w| {
+                let (name, to) = ("s1".parse().unwrap(), "s2".parse().unwrap());
+                w.perform(snapshot::Rename { instance: id(&w), name, to })
+            },
+            |w| snapshots(w) == ["s2"]
+        ),
+        deed!(
+            "restore a snapshot",
+            false,
+            |w| {
+                stopped(&w, "c1").await;
+                changed_since(&w).await;
+            },
+            |w| w.perform(restore(&w)),
+            |w| is_restored(w) && is(w, "c1", "stopped")
+        ),
+        deed!(
+            "restore what runs",
+            false,
+            |w| {
+                w.launch("c1").await;
+                changed_since(&w).await;
+            },
+            |w| w.perform(restore(&w)),
+            |w| is_restored(w)
+        ),
+        deed!(
+            "delete a snapshot",
+            false,
+            |w| {
+                stopped(&w, "c1").await;
+                w.perform(take(&w)).await.unwrap();
+            },
+            |w| w.perform(snapshot::Delete::new(id(&w), "s1".parse().unwrap())),
+            |w| snapshots(w).is_empty()
+        ),
+        deed!(
+            "delete with a snapshot",
+            false,
+            |w| {
+                stopped(&w, "c1").await;
+                w.perform(take(&w)).await.unwrap();
+            },
+            |w| w.perform(instance::Delete::new(id(&w), false)),
+            |w| w.id("c1").is_none() && snapshots(w).is_empty()
+        ),
     ]
 }
 

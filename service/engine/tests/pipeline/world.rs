@@ -187,6 +187,7 @@ impl World {
             BTreeSet::new(),
         );
         same("roots", sim.pools.roots().into_iter().collect(), of(|_| true));
+        same("snapshots", sim.pools.snapshots(), state.snapshots.keys().map(|(_, id)| *id).collect());
         same("guests", sim.launcher.running().into_iter().collect(), of(runs));
         same("interfaces", sim.networks.joined(), of(runs));
         same("live facts", state.instances.keys().copied().filter(|id| self.engine.live(*id).is_some()).collect(), of(runs));
@@ -235,6 +236,12 @@ impl World {
         if let Some(tree) = sim.pools.trees().difference(&recorded).next() {
             wrong.push(format!("the tree of {tree} is left"));
         }
+        if sim.pools.unfinished() > 0 {
+            wrong.push("snapshots or roots are half made".to_owned());
+        }
+        if let Some((id, _)) = state.snapshots.keys().find(|(id, _)| !state.instances.contains_key(id)) {
+            wrong.push(format!("a snapshot of {id} is left"));
+        }
         if !state.jobs.is_empty() {
             wrong.push(format!("jobs are left: {:?}", state.jobs.values().map(|job| &job.verb).collect::<Vec<_>>()));
         }
@@ -268,6 +275,7 @@ impl World {
             format!("{plain:?}")
         };
         let mut seen: Vec<String> = state.instances.values().map(instance).collect();
+        seen.extend(state.snapshots.values().map(|snapshot| format!("{snapshot:?}")));
         seen.extend(state.images.values().map(|image| format!("{} {:?}", image.fingerprint, image.aliases)));
         seen.extend(state.pools.values().map(|pool| format!("{pool:?}")));
         seen.extend(state.networks.values().map(|network| format!("{network:?}")));

@@ -98,6 +98,11 @@ fn last_exit(record: &Record) -> (String, i32) {
     record.last_exit.as_ref().map(|exit| (exit.reason.as_str().to_owned(), exit.status)).unwrap_or_default()
 }
 
+/// How many snapshots there are.
+pub(super) fn snapshot_count(state: &State, id: ObjectId) -> u32 {
+    u32::try_from(state.snapshots_of(id).count()).unwrap_or(u32::MAX)
+}
+
 /// Properties that follow the running guest.
 pub(super) fn live_properties(record: &Record, live: Option<&Live>) -> Result<HashMap<&'static str, OwnedVariant>> {
     Ok(HashMap::from([
@@ -383,6 +388,11 @@ impl Instance {
     #[zbus(property)]
     fn last_exit(&self) -> Result<(String, i32), Failure> {
         Ok(last_exit(self.record()?.as_ref()))
+    }
+
+    #[zbus(property)]
+    fn snapshot_count(&self) -> u32 {
+        snapshot_count(&self.bus.engine.state(), self.id)
     }
 
     #[zbus(property)]

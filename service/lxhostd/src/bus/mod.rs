@@ -22,6 +22,7 @@ mod publish;
 mod rows;
 mod server;
 mod sieve;
+mod snapshots;
 
 use caller::{Call, Callers};
 use lxhost_dbus::path;

@@ -6,7 +6,8 @@ use super::job::value;
 use super::log_control::LogControl;
 use super::manager::{Manager, ManagerSignals};
 use super::network::NetworkSignals;
-use super::{Bus, LogLevel, acl, exec, guest, image, instance, job, network, pool, profile};
+use super::snapshots::SnapshotsSignals;
+use super::{Bus, LogLevel, acl, exec, guest, image, instance, job, network, pool, profile, snapshots};
 use lxhost_dbus::path;
 use lxhost_engine::ports::{RowKey, State};
 use lxhost_engine::{Engine, Event, Result};
@@ -151,6 +152,7 @@ impl Publisher {
         match key {
             RowKey::Instance(id) => {
                 server.at(at.as_str(), guest::Guest { bus: bus.clone(), id }).await?;
+                server.at(at.as_str(), snapshots::Snapshots { bus: bus.clone(), id }).await?;
                 server.at(at.as_str(), instance::Instance { bus, id }).await?;
             }
             RowKey::Image(id) => drop(server.at(at.as_str(), image::Image { bus, id }).await?),
@@ -158,7 +160,7 @@ impl Publisher {
             RowKey::Acl(id) => drop(server.at(at.as_str(), acl::Acl { bus, id }).await?),
             RowKey::Profile(id) => drop(server.at(at.as_str(), profile::Profile { bus, id }).await?),
             RowKey::Pool(id) => drop(server.at(at.as_str(), pool::Pool { bus, id }).await?),
-            RowKey::Job(_) => return Ok(()),
+            RowKey::Snapshot(..) | RowKey::Job(_) => return Ok(()),
         }
         self.remember(collection, name);
         Ok(())
@@ -171,6 +173,7 @@ impl Publisher {
         match key {
             RowKey::Instance(_) => {
                 server.remove::<guest::Guest, _>(at.as_str()).await?;
+                server.remove::<snapshots::Snapshots, _>(at.as_str()).await?;
                 server.remove::<instance::Instance, _>(at.as_str()).await?;
             }
             RowKey::Image(_) => drop(server.remove::<image::Image, _>(at.as_str()).await?),
@@ -178,7 +181,7 @@ impl Publisher {
             RowKey::Acl(_) => drop(server.remove::<acl::Acl, _>(at.as_str()).await?),
             RowKey::Profile(_) => drop(server.remove::<profile::Profile, _>(at.as_str()).await?),
             RowKey::Pool(_) => drop(server.remove::<pool::Pool, _>(at.as_str()).await?),
-            RowKey::Job(_) => return Ok(()),
+            RowKey::Snapshot(..) | RowKey::Job(_) => return Ok(()),
         }
         self.forget(collection, &name);
         Ok(())
@@ -230,6 +233,9 @@ impl Publisher {
             (true, true) => self.updated(before, after, key).await?,
             (false, false) => {}
         }
+        if let RowKey::Snapshot(instance, id) = key {
+            self.snapshot(before, after, (instance, id)).await?;
+        }
         if let RowKey::Instance(id) = key {
             self.announce(before, after, id).await?;
         }
@@ -265,8 +271,23 @@ impl Publisher {
                 let changed = pool::changes(before, after, id).map_err(failed)?;
                 self.changed(at, "org.lxhost1.Pool", changed).await
             }
-            RowKey::Job(_) => Ok(()),
+            RowKey::Snapshot(..) | RowKey::Job(_) => Ok(()),
         }
+    }
+
+    /// What happened to a snapshot, and how many there are now.
+    async fn snapshot(&self, before: &State, after: &State, key: (ObjectId, ObjectId)) -> zbus::Result<()> {
+        let Some((name, what)) = snapshots::change(before, after, key) else { return Ok(()) };
+        // With the instance goes its object.
+        if !after.instances.contains_key(&key.0) {
+            return Ok(());
+        }
+        let at = path::instance(key.0);
+        SignalEmitter::new(&self.connection, at.clone())?.changed(&name, what).await?;
+        let (was, is) = (instance::snapshot_count(before, key.0), instance::snapshot_count(after, key.0));
+        let count = value(is).map_err(|e| zbus::Error::Failure(e.message))?;
+        let changed = if was == is { HashMap::new() } else { HashMap::from([("SnapshotCount", count)]) };
+        self.changed(at, "org.lxhost1.Instance", changed).await
     }
 
     /// `InstanceStateChanged`, for clients that follow everything with one match rule.
@@ -368,7 +389,7 @@ impl Publisher {
 /// Interfaces of the objects in a collection.
 fn interfaces(collection: &str) -> &'static [&'static str] {
     match collection {
-        "instance" => &["org.lxhost1.Guest", "org.lxhost1.Instance"],
+        "instance" => &["org.lxhost1.Guest", "org.lxhost1.Snapshots", "org.lxhost1.Instance"],
         "image" => &["org.lxhost1.Image"],
         "network" => &["org.lxhost1.Network"],
         "acl" => &["org.lxhost1.ACL"],
@@ -399,7 +420,7 @@ fn place(state: &State, key: RowKey) -> Option<(&'static str, String)> {
         RowKey::Acl(id) => state.acls.get(&id).map(|_| ("acl", id.to_string())),
         RowKey::Profile(id) => state.profiles.get(&id).map(|_| ("profile", id.to_string())),
         RowKey::Pool(id) => state.pools.get(&id).map(|_| ("pool", id.to_string())),
-        RowKey::Job(_) => None,
+        RowKey::Snapshot(..) | RowKey::Job(_) => None,
     }
 }
 

@@ -1,0 +1,34 @@
+//! Snapshots as people type them, LXD's way and Incus'.
+
+use crate::daemon::Sim;
+
+#[test]
+fn snapshots_are_taken_shown_restored_and_deleted_in_both_grammars() {
+    let sim = Sim::start();
+    sim.ok(&["create", "sim:empty", "c1", "-c", "user.team=red"]);
+    assert_eq!(sim.ok(&["snapshot", "c1"]), "Snapshot c1/snap0 created\n");
+    assert_eq!(sim.ok(&["snapshot", "create", "c1", "-q"]), "snap1\n");
+    sim.ok(&["snapshot", "c1", "before", "--comment", "Avant mise à jour"]);
+    assert!(sim.fails(4, &["snapshot", "c1", "before"]).contains("exists already"));
+    assert!(sim.fails(8, &["snapshot", "c1", "memory", "--stateful"]).contains("not supported"));
+    sim.ok(&["snapshot", "create", "c1", "before", "--reuse", "--comment", "again"]);
+    assert_eq!(sim.ok(&["list", "-c", "nS", "--format", "csv"]), "c1,3\n");
+    let list = sim.ok(&["snapshot", "list", "c1", "--format", "csv"]);
+    assert!(list.starts_with("snap0,") && list.trim_end().ends_with(",again"), "{list}");
+    assert!(sim.ok(&["info", "c1"]).contains("Snapshots:"));
+    for words in [&["snapshot", "show", "c1", "before"][..], &["info", "c1/before"]] {
+        let shown = sim.ok(words);
+        assert!(shown.contains("user.team: red") && shown.contains("description: again"), "{shown}");
+    }
+    sim.ok(&["config", "set", "c1", "user.team=blue"]);
+    sim.ok(&["restore", "c1", "before"]);
+    assert_eq!(sim.ok(&["config", "get", "c1", "user.team"]), "red\n");
+    sim.ok(&["rename", "c1/before", "c1/after"]);
+    sim.ok(&["snapshot", "rename", "c1", "after", "later"]);
+    assert!(sim.fails(2, &["rename", "c1/later", "c2/later"]).contains("its instance"));
+    sim.ok(&["delete", "c1/snap0"]);
+    sim.ok(&["snapshot", "delete", "c1", "snap1", "later"]);
+    assert_eq!(sim.ok(&["snapshot", "list", "c1", "--format", "csv"]), "");
+    assert!(sim.fails(3, &["restore", "c1", "later"]).contains("no snapshot later"));
+    assert_eq!(sim.ok(&["list", "--format", "csv", "-c", "n"]), "c1\n");
+}
