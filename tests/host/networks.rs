@@ -25,6 +25,7 @@ pub(crate) const SUITE: Suite = suite!(
         leases_are_signalled_when_they_are_given_renewed_and_dropped,
         rules_that_somebody_flushes_come_back_once_and_at_once,
         a_route_that_overlaps_later_is_told_of,
+        a_subnet_avoids_name_servers_of_any_link_and_routes_of_any_table,
         a_name_server_that_is_killed_again_and_again_comes_back,
         who_holds_the_port_of_a_name_server_is_named,
     ]
@@ -375,6 +376,47 @@ fn a_route_that_overlaps_later_is_told_of(stage: &Stage) -> Result<()> {
     stage.host.succeed(["ip", "route", "delete", "10.123.60.128/25", "dev", "lan0"])?;
     stage.lxctl("network delete vpnlike").succeed()?;
     Ok(())
+}
+
+fn a_subnet_avoids_name_servers_of_any_link_and_routes_of_any_table(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    stage.host.succeed(["ip", "link", "set", "lan0", "up"])?;
+    // A VPN with a table of its own has all of 10 and 172.16.
+    let vpn = |verb: &str, net: &str| stage.host.succeed(["ip", "route", verb, net, "dev", "lan0", "table", "51820"]).map(drop);
+    for net in ["10.0.0.0/8", "172.16.0.0/12"] {
+        vpn("add", net)?;
+    }
+    stage.lxctl("network create beside ipv6.address=none").succeed()?;
+    let chosen = stage.lxctl("network get beside ipv4.address").succeed()?;
+    ensure!(chosen.starts_with("192.168."), "{chosen}");
+    stage.lxctl("network delete beside").succeed()?;
+    for net in ["10.0.0.0/8", "172.16.0.0/12"] {
+        vpn("delete", net)?;
+    }
+    // A part of a subnet that goes elsewhere, before and after.
+    vpn("add", "10.123.81.128/25")?;
+    let create = "network create late ipv4.address=10.123.81.1/24 ipv6.address=none";
+    let refused = stage.lxctl(create).fail()?;
+    ensure!(refused.code == Some(5) && refused.stderr_text().contains("10.123.81.128/25"), "{}", refused.describe());
+    vpn("delete", "10.123.81.128/25")?;
+    stage.lxctl(create).succeed()?;
+    vpn("add", "10.123.81.128/25")?;
+    stage.eventually("a warning in the journal", || {
+        let said = stage.host.succeed(["journalctl", "-u", "lxhostd", "-b", "--no-pager"])?;
+        Ok(said.contains("10.123.81.0/24 overlaps 10.123.81.128/25").then_some(()))
+    })?;
+    vpn("delete", "10.123.81.128/25")?;
+    stage.lxctl("network delete late").succeed()?;
+    // A name server that only systemd-resolved knows.
+    stage.host.succeed(["systemctl", "start", "systemd-resolved"])?;
+    stage.host.succeed(["resolvectl", "dns", "lan0", "10.123.80.53"])?;
+    let refused = stage.lxctl("network create asked ipv4.address=10.123.80.1/24 ipv6.address=none").fail()?;
+    ensure!(refused.code == Some(5) && refused.stderr_text().contains("name server of interface lan0"), "{}", refused.describe());
+    stage.host.succeed(["resolvectl", "revert", "lan0"])?;
+    // Its own name server, which resolved is told of, is in nobody's way.
+    stage.lxctl("network create asked ipv4.address=10.123.80.1/24 ipv6.address=none").succeed()?;
+    ensure!(!stage.lxctl("network info asked").succeed()?.contains("overlaps"));
+    stage.lxctl("network delete asked").succeed().map(drop)
 }
 
 fn a_name_server_that_is_killed_again_and_again_comes_back(stage: &Stage) -> Result<()> {

@@ -8,8 +8,15 @@ use lxhost_model::{Error, Result};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use zbus::proxy::CacheProperties;
 use zbus::{Connection, fdo, proxy};
 
+const NAME: &str = "org.freedesktop.resolve1";
+/// Longest time for what helps, and is not needed.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Most servers that are looked at.
+const MOST: usize = 256;
 /// Families, as the kernel numbers them.
 const INET: i32 = 2;
 const INET6: i32 = 10;
@@ -31,6 +38,9 @@ trait Manager {
     /// Whether the link's servers are asked for names that no domain of any link has.
     #[zbus(no_autostart)]
     fn set_link_default_route(&self, link: i32, on: bool) -> zbus::Result<()>;
+    /// Servers of links and of nobody in particular: link (0 is none), family and address of each.
+    #[zbus(property, name = "DNS")]
+    fn dns(&self) -> zbus::Result<Vec<(i32, i32, Vec<u8>)>>;
     /// Object of a link.
     #[zbus(no_autostart)]
     fn get_link(&self, link: i32) -> zbus::Result<zbus::wire::OwnedObjectPath>;
@@ -69,7 +79,7 @@ impl Resolved {
     pub async fn new(connection: &Connection) -> zbus::Result<Self> {
         let resolved = Resolved { connection: connection.clone(), told: Arc::default() };
         let bus = fdo::DBusProxy::new(connection).await?;
-        let mut owners = bus.receive_name_owner_changed_with_args(&[(0, "org.freedesktop.resolve1")]).await?;
+        let mut owners = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
         let again = resolved.clone();
         tokio::spawn(async move {
             while let Some(change) = owners.next().await {
@@ -105,6 +115,15 @@ fn wire(server: &IpAddr) -> (i32, Vec<u8>) {
         IpAddr::V4(v4) => (INET, v4.octets().to_vec()),
         IpAddr::V6(v6) => (INET6, v6.octets().to_vec()),
     }
+}
+
+/// The link and the address of a server.
+fn server((link, _, bytes): &(i32, i32, Vec<u8>)) -> Option<(Option<u32>, IpAddr)> {
+    let address = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes.as_slice()).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(bytes.as_slice()).ok()?),
+    };
+    Some((u32::try_from(*link).ok().filter(|link| *link != 0), address))
 }
 
 /// Whether nobody is there to be told.
@@ -143,6 +162,25 @@ impl Resolver for Resolved {
         }
     }
 
+    async fn servers(&self) -> Vec<(Option<u32>, IpAddr)> {
+        let asked = async {
+            // A property is no reason to start it.
+            if !fdo::DBusProxy::new(&self.connection).await?.name_has_owner(NAME.try_into()?).await? {
+                return Ok(vec![]);
+            }
+            let manager = ManagerProxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await?;
+            manager.dns().await
+        };
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(servers)) => servers.iter().take(MOST).filter_map(server).collect(),
+            Ok(Err(error)) => {
+                tracing::debug!("systemd-resolved: {error}");
+                vec![]
+            }
+            Err(_) => vec![],
+        }
+    }
+
     async fn forget(&self, link: u32) {
         let known = self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&link).is_some();
         let Ok(manager) = ManagerProxy::new(&self.connection).await else { return };
@@ -161,6 +199,16 @@ mod tests {
         assert_eq!(wire(&"10.1.2.3".parse().unwrap()), (INET, vec![10, 1, 2, 3]));
         let (family, bytes) = wire(&"fd42::1".parse().unwrap());
         assert_eq!((family, bytes.len(), bytes[0], bytes[15]), (INET6, 16, 0xfd, 1));
+    }
+
+    #[test]
+    fn a_server_has_the_link_it_was_told_of_and_hostile_ones_are_none() {
+        assert_eq!(server(&(7, INET, vec![10, 1, 2, 3])), Some((Some(7), "10.1.2.3".parse().unwrap())));
+        assert_eq!(server(&(0, INET, vec![10, 1, 2, 3])), Some((None, "10.1.2.3".parse().unwrap())));
+        assert!(server(&(1, INET6, vec![0xfd; 16])).is_some_and(|(_, address)| address.is_ipv6()));
+        for bytes in [vec![], vec![1; 5], vec![1; 17]] {
+            assert_eq!(server(&(1, INET, bytes)), None);
+        }
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub trait Resolver: Send + Sync {
         None
     }
 
+    /// Servers that it asks: with the index of the link that each belongs to, if to one, whoever has told it.
+    async fn servers(&self) -> Vec<(Option<u32>, IpAddr)> {
+        vec![]
+    }
+
     /// Has it ask nobody through that link any more.
     async fn forget(&self, link: u32);
 }

@@ -39,6 +39,12 @@ impl BridgeNetworks {
                 taken.push(Taken { net: route.destination, by, firm: false });
             }
         }
+        // A VPN's is reached through it, and resolv.conf names only who asks it.
+        for (link, server) in self.on.resolver.servers().await.into_iter().filter(|(link, _)| link.is_none() || *link != own) {
+            let by =
+                link.map_or_else(|| "a name server of this host".to_owned(), |link| format!("the name server of {}", name(link)));
+            taken.push(Taken { net: server.into(), by, firm: false });
+        }
         let resolv_conf = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
         let servers = subnet::name_servers(&resolv_conf).into_iter();
         taken.extend(servers.map(|server| Taken {
