@@ -22,6 +22,7 @@ pub(crate) const SUITE: Suite = suite!(
         tagged_frames_of_guests_leave_by_the_interfaces_of_their_bridge needs [Vlan],
         a_profiles_interface_comes_and_goes_in_instances_that_run,
         a_guest_cannot_pretend_to_be_another,
+        a_guest_is_no_router_no_server_and_no_neighbour_however_it_says_so,
         a_limit_holds_what_goes_to_the_guest,
         an_older_daemons_death_leaves_no_half_interface,
     ]
@@ -334,6 +335,73 @@ fn a_guest_cannot_pretend_to_be_another(stage: &Stage) -> Result<()> {
     stage.exec("n1", ["ip", "link", "set", "eth0", "address", "02:00:00:00:66:66"]).succeed()?;
     stage.eventually("n3 as somebody else", || Ok(reaches(&other)?.then_some(())))?;
     stage.delete("n1 n3")
+}
+
+/// What a guest sends in one go, by the names of `frames.pl`: forged, and what is everybody's right.
+const FORGED: [&str; 13] = [
+    "router",
+    "router-hidden",
+    "neighbour",
+    "neighbour-hidden",
+    "gateway",
+    "gateway-hidden",
+    "neighbour-asks",
+    "neighbour-begins",
+    "dhcp6",
+    "dhcp6-hidden",
+    "dhcp6-other-port",
+    "dhcp4",
+    "dhcp4-other-port",
+];
+const HONEST: [&str; 5] = ["own-begins", "own", "own-asks", "plain", "last"];
+
+fn a_guest_is_no_router_no_server_and_no_neighbour_however_it_says_so(stage: &Stage) -> Result<()> {
+    stage.with_busybox()?;
+    stage.lxctl("launch busybox liar").succeed()?;
+    stage.lxctl("launch busybox victim").succeed()?;
+    let (own, _) = (stage.address("liar")?, stage.address("victim")?);
+    let mac = |instance: &str| stage.exec(instance, ["cat", "/sys/class/net/eth0/address"]).succeed();
+    let other = mac("victim")?.trim().to_owned();
+    let bridge = stage.host.succeed(["cat", "/sys/class/net/lxbr0/address"])?.trim().to_owned();
+    let inside = |instance: &str, words: &[&str]| -> Result<Vec<String>> {
+        let pid = stage.init_of(instance)?;
+        let net = format!("--net=/proc/{pid}/ns/net");
+        let argv = ["nsenter", &net, "perl", "-e", include_str!("frames.pl"), "--"];
+        Ok(argv.iter().chain(words).map(|word| (*word).to_owned()).collect())
+    };
+    let watch = stage.host.command(inside("victim", &["listen", "eth0"])?).spawn()?;
+    stage.eventually("somebody who listens", || Ok(watch.said().contains("listening").then_some(())))?;
+    let has = |name: &str, from: usize| watch.said()[from..].lines().any(|line| line == name);
+    let say = || stage.host.succeed(inside("liar", &["send", "eth0", &own, &other, &bridge])?).map(drop);
+    say()?;
+    for name in HONEST {
+        stage.eventually(&format!("the frame {name}"), || Ok(has(name, 0).then_some(())))?;
+    }
+    let come: Vec<&str> = FORGED.into_iter().filter(|name| has(name, 0)).collect();
+    ensure!(come.is_empty(), "a neighbour got {come:?}");
+    // The same frames come from who may say so: the rig can fail.
+    let open = "security.mac_filtering=false security.ipv4_filtering=false security.ipv6_filtering=false";
+    stage.lxctl(&format!("config device override liar eth0 {open}")).succeed()?;
+    let before = watch.said().len();
+    say()?;
+    for name in FORGED.into_iter().chain(HONEST) {
+        stage.eventually(&format!("the frame {name} without a guard"), || Ok(has(name, before).then_some(())))?;
+    }
+    // The strict filter knows addresses one by one.
+    stage
+        .lxctl(
+            "config device set liar eth0 security.mac_filtering=true security.ipv4_filtering=true security.ipv6_filtering=true",
+        )
+        .succeed()?;
+    let before = watch.said().len();
+    say()?;
+    for name in HONEST {
+        stage.eventually(&format!("the frame {name} by the strict guard"), || Ok(has(name, before).then_some(())))?;
+    }
+    let come: Vec<&str> = FORGED.into_iter().filter(|name| *name != "neighbour-begins" && has(name, before)).collect();
+    ensure!(come.is_empty(), "a neighbour got {come:?} from a guest with the strict filter");
+    drop(watch);
+    stage.delete("liar victim")
 }
 
 fn a_limit_holds_what_goes_to_the_guest(stage: &Stage) -> Result<()> {

@@ -2,6 +2,7 @@
 //! one map. A port that comes or goes costs one transaction, whatever the number of others. What each port was given
 //! is kept in a file of /run/lxhost/guards, so that the table can be written anew after somebody has flushed it.
 
+use super::bridge::entry::slaac;
 use super::bridge::serve::{make_dir, read_small, remove_file, write_file};
 use super::firewall;
 use ipnet::IpNet;
@@ -9,7 +10,7 @@ use lxhost_model::{Error, Kind, Result};
 use lxhost_netlink::{LinkName, Mac};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of one file.
@@ -66,7 +67,7 @@ impl Guard {
         // The name of a port could be a word of nft's.
         let chain = format!("bridge lxhost port-{port}");
         let mut text = format!("add chain {chain}\nflush chain {chain}\n");
-        let rules = station(mac, &self.vlans).into_iter().chain(ipv4(&self.ipv4, mac)).chain(ipv6(&self.ipv6));
+        let rules = station(mac, &self.vlans).into_iter().chain(ipv4(&self.ipv4, mac)).chain(ipv6(&self.ipv6, mac));
         for rule in rules {
             let _ = writeln!(text, "add rule {chain} {rule}");
         }
@@ -113,14 +114,15 @@ fn short(net: &IpNet) -> String {
 }
 
 fn ipv4(senders: &Senders, mac: Option<Mac>) -> Vec<String> {
-    let answers = "ip protocol udp udp sport 67 drop".to_owned();
+    // Clients look at their own port only.
+    let answers = ["sport 67", "dport 68"].map(|port| format!("ip protocol udp udp {port} drop")).into_iter();
     match senders {
         // A DHCP server is no guest of ours that is kept from anything else.
-        Senders::Any => mac.map(|_| answers).into_iter().collect(),
-        Senders::But(hosts) if hosts.is_empty() => vec![answers],
+        Senders::Any => mac.map(|_| answers).into_iter().flatten().collect(),
+        Senders::But(hosts) if hosts.is_empty() => answers.collect(),
         Senders::But(hosts) => {
             let hosts = set(hosts);
-            vec![format!("arp saddr ip {hosts} drop"), format!("ip saddr {hosts} drop"), answers]
+            [format!("arp saddr ip {hosts} drop"), format!("ip saddr {hosts} drop")].into_iter().chain(answers).collect()
         }
         Senders::Only(nets) => {
             let arp = set(std::iter::once("0.0.0.0".to_owned()).chain(nets.iter().map(short)));
@@ -129,17 +131,18 @@ fn ipv4(senders: &Senders, mac: Option<Mac>) -> Vec<String> {
                 [] => "ether type ip drop".to_owned(),
                 nets => format!("ip saddr != {} drop", set(nets.iter().map(short))),
             };
-            vec![format!("arp saddr ip != {arp} drop"), asks, others, answers]
+            [format!("arp saddr ip != {arp} drop"), asks, others].into_iter().chain(answers).collect()
         }
     }
 }
 
-fn ipv6(senders: &Senders) -> Vec<String> {
+fn ipv6(senders: &Senders, mac: Option<Mac>) -> Vec<String> {
     if *senders == Senders::Any {
         return vec![];
     }
-    let mut rules =
-        vec!["icmpv6 type { nd-router-advert, nd-redirect } drop".to_owned(), "ip6 nexthdr udp udp sport 547 drop".to_owned()];
+    // What is looked at is found behind headers of options as well, which `ip6 nexthdr` is not.
+    let mut rules = vec!["icmpv6 type { nd-router-advert, nd-redirect } drop".to_owned()];
+    rules.extend(["sport 547", "dport 546"].map(|port| format!("ether type ip6 udp {port} drop")));
     match senders {
         Senders::Any => {}
         Senders::But(hosts) => {
@@ -147,6 +150,7 @@ fn ipv6(senders: &Senders) -> Vec<String> {
                 rules.push(format!("ip6 saddr {} drop", set(hosts)));
             }
             rules.extend(hosts.iter().filter_map(|host| target(&IpNet::from(*host))).map(|target| format!("{target} drop")));
+            rules.extend(mac.map(|mac| stations(hosts, mac)).into_iter().flatten());
         }
         Senders::Only(nets) => {
             // Whether an address is free is asked without one.
@@ -163,12 +167,24 @@ fn ipv6(senders: &Senders) -> Vec<String> {
     rules
 }
 
+/// Addresses that others have made of their hardware addresses (RFC 4291, appendix A) are theirs: on the link of `hosts`, as
+/// senders, as what is advertised, and as what somebody without an address asks for.
+fn stations(hosts: &[IpAddr], mac: Mac) -> Vec<String> {
+    let own = u64::from_be_bytes(slaac(Ipv6Addr::UNSPECIFIED, mac).octets()[8..].try_into().unwrap_or_default());
+    let theirs = |header: &str| format!("@{header},152,16 0xfffe @{header},128,64 != {own:#018x} drop");
+    let links = hosts.iter().filter_map(|host| IpNet::new(*host, 64).ok()).map(|net| net.trunc());
+    let mut rules: Vec<String> = links.map(|net| format!("ip6 saddr {net} {}", theirs("nh"))).collect();
+    rules.push(format!("icmpv6 type nd-neighbor-advert {}", theirs("th")));
+    rules.push(format!("ip6 saddr :: icmpv6 type nd-neighbor-solicit {}", theirs("th")));
+    rules
+}
+
 /// Matches who says that an address of `net` is his. nft has a name for the target since 1.0.8; its place is the same.
 fn target(net: &IpNet) -> Option<String> {
     let IpNet::V6(net) = net else { return None };
     let bytes = usize::from(net.prefix_len() / 8);
     let digits = hex::encode(net.network().octets().get(..bytes)?);
-    (bytes > 0).then(|| format!("icmpv6 type nd-neighbor-advert @nh,384,{} 0x{digits}", bytes * 8))
+    (bytes > 0).then(|| format!("icmpv6 type nd-neighbor-advert @th,64,{} 0x{digits}", bytes * 8))
 }
 
 /// All guards of this host.
