@@ -8,7 +8,11 @@ use std::time::Duration;
 pub(crate) const SUITE: Suite = suite!(
     "firewalls",
     Base::Packaged,
-    [a_network_works_beside_firewalld_however_that_comes_and_goes, a_zone_that_somebody_chose_is_kept_and_told_of,]
+    [
+        a_network_works_beside_firewalld_however_that_comes_and_goes,
+        a_zone_that_somebody_chose_is_kept_and_told_of,
+        a_network_works_beside_ufw_and_what_its_administrator_denies_stays_denied,
+    ]
 );
 
 /// Installs a package of Debian's.
@@ -108,4 +112,57 @@ fn a_zone_that_somebody_chose_is_kept_and_told_of(stage: &Stage) -> Result<()> {
         Ok((zone.stdout_text().trim() == "lxhost").then_some(()))
     })?;
     stage.lxctl("network delete mine0").succeed().map(drop)
+}
+
+fn a_network_works_beside_ufw_and_what_its_administrator_denies_stays_denied(stage: &Stage) -> Result<()> {
+    // The other firewall of this suite would be asked as well.
+    stage.host.succeed(["sh", "-c", "systemctl stop firewalld || true"])?;
+    install(stage, "ufw")?;
+    stage.running("n1")?;
+    stage.outside()?;
+    let serve = "systemd-run --quiet --unit far --service-type=exec ip netns exec outside busybox nc -ll -p 7778 -e echo far";
+    stage.host.succeed(["sh", "-ec", serve])?;
+    let reaches = || -> Result<bool> { Ok(stage.heard("n1", "198.51.100.2", 7778)? == "far") };
+    let served = |when: &str| {
+        guests_are_served(stage, "n1", when)?;
+        stage.eventually(&format!("a server outside {when}"), || Ok(reaches()?.then_some(())))
+    };
+    served("without ufw")?;
+    stage.host.succeed(["ufw", "--force", "enable"])?;
+    let policies = stage.host.succeed(["nft", "list", "table", "ip", "filter"])?;
+    ensure!(policies.contains("hook input priority filter; policy drop"), "{policies}");
+    served("with ufw")?;
+    stage.host.succeed(["ufw", "reload"])?;
+    served("after ufw reload")?;
+    // It reads its chains, and so do other programs.
+    stage.host.succeed(["iptables", "-S"])?;
+    ensure!(stage.host.succeed(["ufw", "status"])?.contains("Status: active"));
+    let said = stage.lxctl("doctor network lxbr0").succeed()?;
+    ensure!(said.contains("ufw is here, and what lxbr0 needs passes its chains"), "{said}");
+    // Nothing else is let in, and a denial stays one.
+    let serve = "systemd-run --quiet --unit near --service-type=exec busybox nc -ll -p 7777 -e echo near";
+    stage.host.succeed(["sh", "-ec", serve])?;
+    stage.eventually("a server on the host", || Ok((stage.heard("host", "127.0.0.1", 7777)? == "near").then_some(())))?;
+    let hosts = stage.lxctl("network get lxbr0 ipv4.address").succeed()?;
+    let host = hosts.trim().split('/').next().context("an address")?.to_owned();
+    ensure!(stage.heard("n1", &host, 7777)?.is_empty(), "a guest reaches any port of the host");
+    stage.host.succeed(["ufw", "route", "deny", "in", "on", "lxbr0", "to", "198.51.100.2"])?;
+    ensure!(!reaches()?, "what is denied passes");
+    stage.host.succeed(["ufw", "route", "delete", "deny", "in", "on", "lxbr0", "to", "198.51.100.2"])?;
+    served("after the denial")?;
+    // Another network is told of, and takes its rules along.
+    let rules = || stage.host.succeed(["nft", "list", "table", "ip", "filter"]);
+    let made = stage.lxctl("network create second ipv4.address=10.123.72.1/24 ipv6.address=none").output()?;
+    let told = format!("{}{}", made.stdout_text(), made.stderr_text());
+    ensure!(made.code == Some(0) && told.contains("undo: lxctl network set second ipv4.firewall=false"), "{}", made.describe());
+    ensure!(rules()?.contains("lxhost udp-67 second"), "{}", rules()?);
+    stage.lxctl("network set second ipv4.firewall=false ipv6.firewall=false").succeed()?;
+    ensure!(!rules()?.contains("second"), "the undo: {}", rules()?);
+    stage.lxctl("network unset second ipv4.firewall").succeed()?;
+    ensure!(rules()?.contains("lxhost from second"), "{}", rules()?);
+    stage.lxctl("network delete second").succeed()?;
+    ensure!(!rules()?.contains("second"), "{}", rules()?);
+    stage.host.succeed(["ufw", "disable"])?;
+    served("after ufw disable")?;
+    stage.host.succeed(["systemctl", "stop", "near", "far"]).map(drop)
 }

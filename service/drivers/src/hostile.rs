@@ -3,7 +3,7 @@
 
 use crate::image::answer;
 use crate::network::bridge::{Settings, dnsmasq, entry, leases, release};
-use crate::network::{docker, firewall};
+use crate::network::{chains, firewall};
 use crate::storage::prepare;
 use lxhost_engine::ports::{Lease, NicPlan};
 use lxhost_model::config::Config;
@@ -88,5 +88,5 @@ pub fn hosts(text: &str, hostname: &str) -> Option<String> {
 /// # Errors
 /// `Failed` when it is no JSON.
 pub fn rules(listing: &str) -> Result<usize> {
-    docker::read(listing).map(|rules| rules.len())
+    chains::read(listing).map(|present| present.rules())
 }

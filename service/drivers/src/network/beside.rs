@@ -2,6 +2,7 @@
 //! Looks, and changes nothing; the telling is done with the rules of `firewall`. Called by the doctor and by the driver.
 
 use super::bridge::{BridgeNetworks, Settings};
+use super::chains;
 use lxhost_engine::ports::Check;
 use lxhost_model::name::NetworkName;
 
@@ -11,6 +12,7 @@ impl BridgeNetworks {
         let mut checks = Vec::new();
         if settings.asks_firewalls() {
             checks.extend(self.in_zone(name, settings).await);
+            checks.extend(in_chains(name, settings).await);
         }
         checks
     }
@@ -29,6 +31,23 @@ impl BridgeNetworks {
             let hint = format!("firewall-cmd --zone={zone} --remove-interface={link}, with --permanent too, leaves it to lxhost");
             Check::warn("firewalld", other, hint)
         })
+    }
+}
+
+/// Docker and ufw.
+async fn in_chains(name: &NetworkName, settings: &Settings) -> Vec<Check> {
+    let link = &settings.interface;
+    let check = |(owner, whole): (&str, bool)| match whole {
+        true => {
+            Check { hint: undo(name), ..Check::ok(owner, format!("{owner} is here, and what {link} needs passes its chains")) }
+        }
+        false => {
+            Check::fail(owner, format!("{owner} is here, and what {link} needs does not pass its chains"), super::doctor::RELOAD)
+        }
+    };
+    match chains::treatment(settings).await {
+        Ok(treatment) => treatment.into_iter().map(check).collect(),
+        Err(error) => vec![Check::warn("firewall", error.message, "nft list ruleset")],
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod beside;
 pub mod bridge;
-pub(crate) mod docker;
+pub(crate) mod chains;
 mod doctor;
 pub(crate) mod firewall;
 mod macvlan;

@@ -1,7 +1,7 @@
 //! What happens to the host's links, routes and packet filter behind the networks' back, as far as it concerns them.
 //! Fed by `lxhost-netlink`'s watches; told to the engine through the registry.
 
-use super::{docker, firewall};
+use super::{chains, firewall};
 use lxhost_engine::ports::NetworkChange;
 use lxhost_netlink::{Change, FilterChange, FilterPart, FilterWatch, Handle, Route, Watch};
 use std::collections::HashMap;
@@ -72,12 +72,12 @@ impl Filter {
     }
 }
 
-/// Whether a change is about tables of ours, or takes our rules from the chain that Docker has for others.
+/// Whether a change is about tables of ours, or takes our rules from a chain that Docker or ufw has for others.
 fn is_ours(change: &FilterChange) -> bool {
-    let docker = |part: &FilterPart| part.chain.as_deref() == Some(docker::USER);
+    let theirs = |part: &FilterPart| part.chain.as_deref().is_some_and(chains::is_known);
     // A chain there that is new has none of our rules; so it is after all of them were flushed.
     let ours = |table: &str| table == firewall::TABLE || table.starts_with(crate::device::PROXY_TABLES);
-    change.parts.iter().any(|part| ours(&part.table) || docker(part))
+    change.parts.iter().any(|part| ours(&part.table) || theirs(part))
 }
 
 /// An open watch, and the names of the links it has seen: a renamed link says its new name only.
@@ -161,7 +161,8 @@ mod tests {
             FilterChange { parts: [part].into(), ..FilterChange::default() }
         };
         assert!(is_ours(&change("lxhost", None)) && is_ours(&change("lxhost_proxy_0123456789", None)));
-        assert!(is_ours(&change("filter", Some("DOCKER-USER"))));
+        assert!(is_ours(&change("filter", Some("DOCKER-USER"))) && is_ours(&change("filter", Some("ufw6-after-input"))));
+        assert!(!is_ours(&change("filter", Some("ufw-user-input"))));
         assert!(!is_ours(&change("filter", Some("FORWARD"))) && !is_ours(&change("firewalld", None)));
     }
 

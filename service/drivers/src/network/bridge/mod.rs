@@ -25,7 +25,7 @@ pub(super) use subnet::name_servers;
 
 use super::spoof::Guards;
 use super::sysctl::Sysctl;
-use super::{Surroundings, docker, firewall, from_netlink};
+use super::{Surroundings, chains, firewall, from_netlink};
 use crate::device;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Check, Lease, NetworkDriver, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec, Port};
@@ -88,9 +88,9 @@ impl BridgeNetworks {
         }
         bridges.sort_by(|a, b| a.interface.cmp(&b.interface));
         firewall::apply(&firewall::render(&bridges, &all.acls)).await?;
-        // Our own table is right; what Docker makes of its chain is its business.
-        if let Err(error) = docker::cooperate(&bridges).await {
-            tracing::warn!(%error, "Docker may keep instances from the network");
+        // Our own table is right; what others make of theirs is their business.
+        if let Err(error) = chains::cooperate(&bridges).await {
+            tracing::warn!(%error, "Docker or ufw may keep instances from the network");
         }
         let covered = bridges.iter().filter(|bridge| bridge.asks_firewalls()).map(|bridge| bridge.interface.to_string());
         if let Err(error) = self.on.zones.cover(covered.collect()).await {

@@ -9,7 +9,7 @@ mod question;
 use super::bridge::BridgeNetworks;
 use super::bridge::Settings;
 use super::from_netlink;
-use super::{docker, firewall};
+use super::{chains, firewall};
 use ipnet::{IpNet, Ipv4Net};
 use lxhost_engine::ports::{Check, NetworkRecords};
 use lxhost_model::{Network, Result};
@@ -297,13 +297,14 @@ fn remedy(eaten: &Eaten, rules: &Ruleset, bridge: &str, port: Option<u16>) -> St
             "{RELOAD} puts {bridge} into firewalld's zone lxhost, unless firewall-cmd --get-zone-of-interface={bridge} names another"
         );
     }
-    if rules.has_chain("ufw-user-input") && !chain.starts_with("inet ") && !chain.starts_with("bridge ") {
-        return match port {
-            Some(port) => format!("ufw allow in on {bridge} to any port {port} proto udp"),
-            None => format!("ufw route allow in on {bridge} && ufw route allow out on {bridge}"),
-        };
+    let iptables = !chain.starts_with("inet ") && !chain.starts_with("bridge ");
+    if iptables && chain.contains("-user-") {
+        return "ufw status numbered shows that rule, and ufw delete NUMBER takes it away".to_owned();
     }
-    if rules.has_chain(docker::USER) && port.is_none() && !chain.starts_with("inet ") {
+    if iptables && rules.has_chain("ufw-user-input") {
+        return format!("{RELOAD} lets {bridge} through the chains of ufw");
+    }
+    if rules.has_chain(chains::DOCKER) && port.is_none() && iptables {
         return format!("{RELOAD} lets {bridge} through Docker's chain DOCKER-USER");
     }
     match port {

@@ -1,7 +1,7 @@
 //! The host's firewall, as far as it is ours: one table, `inet lxhost`, rendered whole from the
 //! networks there are (`table`, with the chains of ACLs from `acl` and those of forwards from `forward`) and replaced in one transaction of
-//! `nft -f -`. Tables of others stay as they are; what they need to let our bridges through has a file
-//! each beside this (`docker`; ufw to come), and firewalld is told over D-Bus (`Zones`).
+//! `nft -f -`. Tables of others stay as they are; what they need to let our bridges through is
+//! beside this (`chains` of Docker and ufw), and firewalld is told over D-Bus (`Zones`).
 //!
 //! An `accept` ends our chain only: a `drop` in another table still wins (nft(8), "base chains").
 //! Nothing keeps instances from the host's own ports or from each other but ACLs, as with Incus.
