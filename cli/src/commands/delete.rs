@@ -23,7 +23,9 @@ pub(crate) async fn each(session: &Session, words: &[String], interactive: bool,
     if names.is_empty() {
         return Ok(());
     }
-    super::power::each(session, &names, "Deleting", async |name| {
+    // An instance has one thing done to it at a time, be it to its snapshots.
+    let at_once = if names.iter().any(|name| super::snapshot::parts(name).is_some()) { 1 } else { super::power::AT_ONCE };
+    super::power::some(session, &names, "Deleting", at_once, async |name| {
         if let Some((instance, snapshot)) = super::snapshot::parts(name) {
             return super::snapshot::delete(session, instance, snapshot).await;
         }

@@ -138,6 +138,17 @@ pub(crate) async fn each(
     doing: &str,
     open: impl AsyncFn(&str) -> Result<OwnedObjectPath, Failure>,
 ) -> Result<(), Failure> {
+    some(session, names, doing, AT_ONCE, open).await
+}
+
+/// As `each`, so many at once.
+pub(crate) async fn some(
+    session: &Session,
+    names: &[String],
+    doing: &str,
+    at_once: usize,
+    open: impl AsyncFn(&str) -> Result<OwnedObjectPath, Failure>,
+) -> Result<(), Failure> {
     if let [name] = names {
         let job = open(name).await?;
         return progress::wait(session, &job, &format!("{doing} {name}"), OnInterrupt::Leave).await.map(drop);
@@ -147,7 +158,7 @@ pub(crate) async fn each(
         failure.report();
         first.get_or_insert(failure.code);
     };
-    for names in names.chunks(AT_ONCE) {
+    for names in names.chunks(at_once) {
         let mut jobs = Vec::new();
         for name in names {
             match open(name).await {
