@@ -352,6 +352,9 @@ pub trait Network {
     /// Replaces its keys, on the host too; addresses left out are chosen anew. Option: `description` s.
     #[zbus(allow_interactive_auth)]
     fn replace_config(&self, config: &Config, expected_generation: u64, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Name.
+    #[zbus(property)]
+    fn name(&self) -> zbus::Result<String>;
     /// Description.
     #[zbus(property)]
     fn description(&self) -> zbus::Result<String>;

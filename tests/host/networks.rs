@@ -320,6 +320,11 @@ fn leases_are_signalled_when_they_are_given_renewed_and_dropped(stage: &Stage) -
         stage.lxctl("network list-leases lxbr0").succeed()?;
         Ok(watch.said().contains("ListLeases").then_some(()))
     })?;
+    let events = stage.host.command(["lxctl", "monitor", "--format", "json"]).spawn()?;
+    stage.eventually("an lxctl monitor that hears", || {
+        stage.lxctl("network set lxbr0 user.heard=yes").succeed()?;
+        Ok(events.said().contains("job-new").then_some(()))
+    })?;
     stage.lxctl("launch busybox leased").succeed()?;
     let address = stage.address("leased")?;
     let told = |what: &str| {
@@ -336,6 +341,13 @@ fn leases_are_signalled_when_they_are_given_renewed_and_dropped(stage: &Stage) -
     })?;
     stage.delete("leased")?;
     stage.eventually("that it was dropped", || Ok(told("removed").then_some(())))?;
+    let printed = |what: &str| {
+        let words = ["\"event\":\"lease\"", "\"network\":\"lxbr0\"", &format!("\"address\":\"{address}\""), what];
+        events.said().lines().any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    for what in ["added", "renewed", "removed"] {
+        stage.eventually(&format!("that lxctl monitor says {what}"), || Ok(printed(what).then_some(())))?;
+    }
     Ok(())
 }
 

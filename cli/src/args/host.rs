@@ -13,6 +13,8 @@ pub(crate) enum EventType {
     Lifecycle,
     /// Jobs begin and end
     Operation,
+    /// Networks give addresses out, renew them and take them back
+    Lease,
 }
 
 /// How events are printed.
@@ -29,7 +31,9 @@ pub(crate) enum EventFormat {
 
 /// `monitor`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  lxctl monitor\n  lxctl monitor --type lifecycle --format json")]
+#[command(
+    after_help = "Examples:\n  lxctl monitor\n  lxctl monitor --type lifecycle --format json\n  lxctl monitor --type lease"
+)]
 pub(crate) struct Monitor {
     /// Only these events
     #[arg(long = "type", value_name = "TYPE", value_enum)]
