@@ -14,6 +14,7 @@ pub(crate) const SUITE: Suite = suite!(
         an_acl_judges_what_is_forwarded,
         what_makes_no_sense_changes_nothing,
         a_forward_is_shown_edited_and_seen_on_the_bus,
+        a_forward_and_a_proxy_refuse_each_others_ports,
         a_load_balancer_gives_its_backends_turns,
         a_load_balancer_without_sense_changes_nothing,
         forwards_come_back_with_the_network_and_go_with_it,
@@ -56,6 +57,32 @@ fn fresh(stage: &Stage) -> Result<()> {
         stage.lxctl(&format!("network forward delete lab {HOST}")).succeed()?;
     }
     stage.lxctl(&format!("network forward create lab {HOST} --description Web")).succeed().map(drop)
+}
+
+fn a_forward_and_a_proxy_refuse_each_others_ports(stage: &Stage) -> Result<()> {
+    fresh(stage)?;
+    let proxy = |device: &str, port: u16| {
+        format!("config device add web {device} proxy listen=tcp:{HOST}:{port} connect=tcp:127.0.0.1:81")
+    };
+    let entry = |ports: &str| format!("network forward port add lab {HOST} tcp {ports} {WEB} 80");
+    stage.lxctl(&proxy("door", 8085)).succeed()?;
+    stage.lxctl(&entry("8070")).succeed()?;
+    nothing_changes(&stage.host, || {
+        let rest = format!("network forward set lab {HOST} target_address={WEB}");
+        for (words, said) in [
+            (entry("8080-8090"), "device door of instance web"),
+            (rest, "device door of instance web"),
+            (proxy("other", 8070), "forward 198.51.100.1 of network lab"),
+        ] {
+            let output = stage.lxctl(&words).fail()?;
+            ensure!(output.code == Some(5) && output.stderr_text().contains(said), "{words}: {}", output.describe());
+        }
+        Ok(())
+    })?;
+    hear(stage, "both", &[("outside", 8085, "more"), ("outside", 8070, "eighty")])?;
+    stage.lxctl("config device remove web door").succeed()?;
+    stage.lxctl(&entry("8080-8090")).succeed()?;
+    hear(stage, "the forward alone", &[("outside", 8085, "eighty")])
 }
 
 /// What a port of the host's address says to whoever asks.

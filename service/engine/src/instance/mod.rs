@@ -22,7 +22,7 @@ pub(crate) use exited::{Exited, end_of_run};
 pub use freeze::{Freeze, Thaw};
 pub use nics::Wired;
 pub(crate) use nics::{needed, nics, refuse_clashes, rewire};
-pub(crate) use proxies::{proxies, refuse_taken, reproxy};
+pub(crate) use proxies::{proxies, refuse_diversion, refuse_taken, reproxy};
 pub use rename::Rename;
 pub use restart::Restart;
 pub(crate) use rewired::rewired;

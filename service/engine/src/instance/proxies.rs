@@ -6,8 +6,9 @@ use crate::ports::{ProxyPlan, ProxyTarget, State};
 use crate::step::Step;
 use crate::{Error, Kind, Result};
 use lxhost_model::device::{NicType, Proxy};
+use lxhost_model::forward::Diversion;
 use lxhost_model::name::DeviceName;
-use lxhost_model::{Instance, ObjectId, Status};
+use lxhost_model::{Instance, Network, ObjectId, Status};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -74,19 +75,41 @@ pub(crate) fn refuse_taken(state: &State, id: ObjectId, wanted: &[ProxyPlan]) ->
     Ok(())
 }
 
-/// What comes to a place that a forward of a network leads elsewhere would never come to the proxy.
+/// What comes to a place that a network leads elsewhere would never come to the proxy.
 fn diverted(state: &State, plan: &ProxyPlan) -> Option<Error> {
-    let (ports, address) = plan.proxy.listen.ports().filter(|_| !plan.proxy.inside)?;
-    let network = state.networks.values().find(|network| {
-        let diversion = network.forwards.get(&address).and_then(|forward| forward.read(address).ok());
-        diversion.is_some_and(|diversion| {
-            let its = diversion.ports.iter().filter(|entry| entry.protocol == plan.proxy.listen.protocol());
-            let mut taken = its.flat_map(|entry| &entry.listen);
-            diversion.rest.is_some() || taken.any(|range| ports.iter().any(|port| range.contains(port)))
-        })
-    })?;
-    let what = format!("device {}: the forward {address} of network {} has these ports", plan.device, network.name);
+    let (_, address) = plan.proxy.listen.ports()?;
+    let network = state.networks.values().find(|network| network.diversions().any(|diversion| meet(&diversion, &plan.proxy)))?;
+    let noun = network.listeners().find(|(listen, _)| *listen == address).map_or("forward", |(_, noun)| noun);
+    let what = format!("device {}: the {noun} {address} of network {} has these ports", plan.device, network.name);
     Some(Error::new(Kind::Conflict, what))
+}
+
+/// Refuses what a network would lead elsewhere from `listen` while the proxy of an instance listens there.
+///
+/// # Errors
+/// `Conflict`, naming the proxy.
+pub(crate) fn refuse_diversion(state: &State, network: &Network, listen: IpAddr) -> Result<()> {
+    let Some(diversion) = network.diversions().find(|diversion| diversion.listen == listen) else { return Ok(()) };
+    for instance in state.instances.values().filter(|instance| runs(instance.status)) {
+        let theirs = proxies(state, instance).unwrap_or_default();
+        if let Some(plan) = theirs.iter().find(|plan| meet(&diversion, &plan.proxy)) {
+            let noun = network.listeners().find(|(address, _)| *address == listen).map_or("forward", |(_, noun)| noun);
+            let what = format!(
+                "{noun} {listen} of network {}: device {} of instance {} listens on these ports",
+                network.name, plan.device, instance.name
+            );
+            return Err(Error::new(Kind::Conflict, what));
+        }
+    }
+    Ok(())
+}
+
+/// Whether both want the same of what comes to an address of the host.
+fn meet(diversion: &Diversion, proxy: &Proxy) -> bool {
+    let Some((ports, address)) = proxy.listen.ports().filter(|_| !proxy.inside) else { return false };
+    let its = diversion.ports.iter().filter(|entry| entry.protocol == proxy.listen.protocol());
+    let mut taken = its.flat_map(|entry| &entry.listen);
+    address == diversion.listen && (diversion.rest.is_some() || taken.any(|range| ports.iter().any(|port| range.contains(port))))
 }
 
 fn taken<'a>(plan: &ProxyPlan, others: impl Iterator<Item = (&'a ProxyPlan, String)>) -> Option<Error> {

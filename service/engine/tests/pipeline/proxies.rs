@@ -1,10 +1,12 @@
 //! Proxies of instances: who may have them, which get in each other's way, and what becomes of those that are lost.
 
 use crate::world::{Machine, World, mia};
+use lxhost_engine::network::listener::{Create, Replace};
 use lxhost_engine::{Kind, Result, instance};
 use lxhost_model::device::{Device, Devices};
-use lxhost_model::{Action, ObjectId};
+use lxhost_model::{Action, Forward, ObjectId};
 use lxhost_sim::Ruling;
+use std::net::IpAddr;
 
 fn device(name: &str, keys: &[(&str, &str)]) -> Devices {
     let name = name.parse().unwrap();
@@ -109,7 +111,7 @@ fn a_port_that_a_forward_leads_elsewhere_is_refused() {
         let address = "192.0.2.1".parse().unwrap();
         let keys = [("protocol", "tcp"), ("listen_port", "80-90"), ("target_address", "10.0.0.9")];
         let ports = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let forward = lxhost_model::Forward { ports: vec![ports], ..Default::default() };
+        let forward = Forward { ports: vec![ports], ..Default::default() };
         let forwards = [(address, forward)].into();
         let with = lxhost_model::Network { forwards, ..lxhost_model::Network::clone(&network) };
         let write = lxhost_engine::ports::Write::Update(lxhost_engine::ports::Row::Network(with));
@@ -118,6 +120,36 @@ fn a_port_that_a_forward_leads_elsewhere_is_refused() {
         assert!(error.kind == Kind::Conflict && error.message.contains("forward 192.0.2.1 of network"), "{error}");
         given(&world, id, &[("listen", "tcp:192.0.2.1:91"), WEB[1]]).await.unwrap();
         given(&world, id, &[("listen", "tcp:192.0.2.2:85"), WEB[1]]).await.unwrap();
+    });
+}
+
+#[test]
+fn a_forward_of_ports_at_which_a_proxy_listens_is_refused_by_the_proxys_name() {
+    Machine::new().daemon(async |world| {
+        let id = world.launch("c1").await;
+        given(&world, id, &[("listen", "tcp:192.0.2.1:85"), WEB[1]]).await.unwrap();
+        let network = world.state().networks.values().next().unwrap().clone();
+        let listen: IpAddr = "192.0.2.1".parse().unwrap();
+        let net = network.subnets().next().unwrap();
+        let target = net.hosts().find(|host| *host != net.addr()).unwrap().to_string();
+        let forward = |protocol: &str, ports: &str| {
+            let keys = [("protocol", protocol), ("listen_port", ports), ("target_address", target.as_str())];
+            let keys = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            Forward { ports: vec![keys], ..Default::default() }
+        };
+        let create = async |listener: Forward| world.perform(Create { id: network.id, listen, listener }).await.map(drop);
+        let rest = Forward { config: [("target_address".to_owned(), target.clone())].into(), ..Default::default() };
+        for taken in [forward("tcp", "80-90"), rest] {
+            let error = create(taken).await.unwrap_err();
+            assert!(error.kind == Kind::Conflict && error.message.contains("device web of instance c1"), "{error}");
+            assert!(world.state().networks[&network.id].forwards.is_empty());
+        }
+        create(forward("udp", "85")).await.unwrap();
+        let replace =
+            async |listener: Forward| world.perform(Replace { id: network.id, listen, listener, expected: None }).await.map(drop);
+        assert_eq!(replace(forward("tcp", "85")).await.unwrap_err().kind, Kind::Conflict);
+        replace(forward("tcp", "86")).await.unwrap();
+        world.is_whole("after the refusals").await;
     });
 }
 

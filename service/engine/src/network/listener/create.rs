@@ -2,6 +2,7 @@
 
 use super::super::by_id;
 use super::{Listener, check, plan, question};
+use crate::instance::refuse_diversion;
 use crate::ports::State;
 use crate::verb::{Plan, Question, Verb, View};
 use crate::{Error, Kind, Result};
@@ -27,7 +28,11 @@ impl<L: Listener> Create<L> {
                 let what = format!("network {} has a {} of {} already", network.name, L::NOUN, self.listen);
                 Err(Error::new(Kind::AlreadyExists, what))
             }
-            None => check(state, &network).map(|()| network),
+            None => {
+                check(state, &network)?;
+                refuse_diversion(state, &network, self.listen)?;
+                Ok(network)
+            }
         }
     }
 }

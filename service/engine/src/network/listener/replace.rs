@@ -3,6 +3,7 @@
 use super::super::by_id;
 use super::{Listener, check, known, plan, question};
 use crate::Result;
+use crate::instance::refuse_diversion;
 use crate::ports::{State, same};
 use crate::verb::{Plan, Question, Verb, View};
 use async_trait::async_trait;
@@ -28,6 +29,7 @@ impl<L: Listener> Replace<L> {
         same(network.generation, self.expected.unwrap_or(network.generation), format_args!("network {}", network.name))?;
         L::of_mut(&mut network).insert(self.listen, self.listener.clone());
         check(state, &network)?;
+        refuse_diversion(state, &network, self.listen)?;
         Ok(network)
     }
 }
