@@ -18,7 +18,7 @@ pub(crate) const SUITE: Suite = suite!(
 const NO_SPACE: i32 = 7;
 
 /// Takes every free block, those included that ext4 keeps for root.
-const FILL: &str = "cd /var/lib/lxhost; sync; size=$(($(stat -f -c %f .) * $(stat -f -c %S .))); \
+pub(crate) const FILL: &str = "cd /var/lib/lxhost; sync; size=$(($(stat -f -c %f .) * $(stat -f -c %S .))); \
     until fallocate -l $size filler.$$ || [ $size -le 0 ]; do size=$((size - 65536)); done 2>/dev/null; \
     for bs in 4096 512; do dd if=/dev/zero bs=$bs status=none of=filler.$$.$bs || true; done 2>/dev/null; sync";
 

@@ -31,6 +31,7 @@ mod proxies;
 mod refusal;
 mod road;
 mod seeds;
+mod snapshots;
 mod terminal;
 
 use lxhost_tests::cache::Cache;
@@ -64,6 +65,7 @@ const SUITES: &[Suite] = &[
     machine::SUITE,
     images::SUITE,
     package::SUITE,
+    snapshots::SUITE,
     full_disk::SUITE,
     harness::SUITE,
     misfortune::SUITE,
