@@ -49,12 +49,24 @@ const ROWS: &[Row<'static>] = &[
     Row { name: "start until ready", timed: "@ start c1", after: &["@ stop --force c1"], until_ready: true, ..Row::NOTHING },
     Row { name: "stop --force", before: &["@ start c1"], timed: "@ stop --force c1", from_ready: true, ..Row::NOTHING },
     Row { name: "stop", before: &["@ start c1"], timed: "@ stop c1", from_ready: true, ..Row::NOTHING },
+    SNAPSHOT,
+    Row {
+        name: "snapshot restore",
+        before: &[SNAPSHOT.timed],
+        timed: "@ snapshot restore c1 s",
+        after: SNAPSHOT.after,
+        ..Row::NOTHING
+    },
 ];
+
+const SNAPSHOT: Row =
+    Row { name: "snapshot create", timed: "@ snapshot create c1 s", after: &["@ snapshot delete c1 s"], ..Row::NOTHING };
 
 /// Rows that are timed while c1, c2 and c3 run.
 const WITH_THREE: &[Row<'static>] = &[
     Row { name: "exec true", timed: "@ exec c1 -- true", ..Row::NOTHING },
     Row { name: "list, 3 instances", timed: "@ list", ..Row::NOTHING },
+    Row { name: "snapshot create, running", ..SNAPSHOT },
 ];
 
 /// Measures every row for one engine, in a host of its own.
