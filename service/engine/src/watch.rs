@@ -103,12 +103,15 @@ async fn repair(core: &Arc<Core>, network: &Arc<Network>, memory: &mut Memory) {
 
 /// Writes the firewall's rules again, with the guards of interfaces.
 async fn refill(core: &Arc<Core>, memory: &mut Memory) {
-    memory.later = None;
-    if !memory.may_repair(None) {
+    let now = tokio::time::Instant::now();
+    // What was put off is done at its time, however often the rest is changed meanwhile.
+    let due = memory.later.is_some_and(|later| later <= now);
+    if !due && !memory.may_repair(None) {
         tracing::warn!("the firewall is changed again and again; it is left as it is for a while");
-        memory.later = Some(tokio::time::Instant::now() + LATER);
+        memory.later.get_or_insert(now + LATER);
         return;
     }
+    memory.later = None;
     proxies(core).await;
     // Verbs that change it take turns, and the records say the truth in between.
     let _turn = core.jobs.turn(Some(FIREWALL.to_owned())).await;
