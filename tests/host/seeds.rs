@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
+use std::time::Duration;
 
 pub(crate) const SUITE: Suite = suite!(
     "seeds",
@@ -16,6 +17,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_bridge_and_a_vlan_are_made_over_the_hosts_interface needs [Vlan],
         a_profile_puts_instances_on_a_bridge_of_the_host,
         ports_of_the_host_lead_to_a_web_server,
+        a_rule_of_iptables_leads_a_port_to_an_instance,
         questions_to_the_host_are_answered_by_a_name_server_inside,
         any_client_of_the_bus_can_do_the_same,
     ]
@@ -225,6 +227,37 @@ fn ports_of_the_host_lead_to_a_web_server(stage: &Stage) -> Result<()> {
     ensure!(stage.heard("host", "127.0.0.1", 80)?.is_empty());
     stage.host.succeed(["systemctl", "start", "lab-mirror.socket"])?;
     stage.host.succeed(["ip", "address", "del", "192.168.1.100/32", "dev", "lo"]).map(drop)
+}
+
+/// With Debian's iptables, whose tables stand beside ours.
+fn a_rule_of_iptables_leads_a_port_to_an_instance(stage: &Stage) -> Result<()> {
+    stage.running("web-server")?;
+    stage.outside()?;
+    all(
+        stage,
+        &[
+            "network set lxbr0 ipv4.address 10.166.11.1/24",
+            "config device add web-server eth0 nic network=lxbr0 ipv4.address=10.166.11.100",
+            "restart --force web-server",
+        ],
+    )?;
+    stage.serve("web-server", 80, "echo hello")?;
+    let long = Duration::from_secs(300);
+    stage.host.command(["apt-get", "update", "-q"]).timeout(long).succeed()?;
+    let argv = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "iptables"];
+    stage.host.command(argv).timeout(long).succeed()?;
+    let rule = "iptables -t nat -A PREROUTING -p tcp --dport 8080 -j DNAT --to-destination 10.166.11.100:80";
+    let lines = format!("{rule}; mkdir -p /etc/iptables; iptables-save > /etc/iptables/rules.v4");
+    stage.host.succeed(["sh", "-ec", &lines])?;
+    ensure!(stage.heard("outside", "198.51.100.1", 8080)? == "hello");
+    // Ours is written anew beside it, and what was saved comes back beside ours.
+    stage.lxctl("network set lxbr0 user.note=x").succeed()?;
+    stage.host.succeed(["systemctl", "restart", "lxhostd"])?;
+    ensure!(stage.heard("outside", "198.51.100.1", 8080)? == "hello");
+    stage.host.succeed(["sh", "-ec", "iptables -t nat -F; iptables-restore < /etc/iptables/rules.v4"])?;
+    ensure!(stage.heard("outside", "198.51.100.1", 8080)? == "hello");
+    stage.host.succeed(["iptables", "-t", "nat", "-F"])?;
+    stage.delete("web-server")
 }
 
 /// The network's own name server has the port at the bridge's addresses, and keeps it there.
