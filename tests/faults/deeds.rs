@@ -42,6 +42,7 @@ pub(crate) const TIDY: &[(&str, &str)] = &[
 
 const CREATE: &str = "lxctl create busybox f1 -s POOL";
 const LAUNCH: &str = "lxctl launch busybox f1 -s POOL";
+const SNAPSHOT: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl config set f1 user.a=b";
 const IMPORT: &str = "lxctl image import /lab/fresh.tar --alias fresh";
 
 const fn deed(name: &'static str, before: &'static str, act: &'static str, done: &'static str) -> Deed {
@@ -84,6 +85,24 @@ pub(crate) const DEEDS: &[Deed] = &[
     deed("delete", CREATE, "lxctl delete f1", "gone f1").stores(),
     deed("delete by force", LAUNCH, "lxctl delete f1 --force", "gone f1").stores(),
     deed("copy", CREATE, "copy f1 f2", "is f2 stopped && lxctl start f2 && lives f2").stores(),
+    deed("snapshot", CREATE, "lxctl snapshot f1 s1", "lxctl snapshot list f1 -q | grep -qx s1 && lxctl start f1 && lives f1")
+        .stores(),
+    deed("snapshot of what runs", LAUNCH, "lxctl snapshot f1 s1", "lxctl snapshot list f1 -q | grep -qx s1 && lives f1").stores(),
+    deed(
+        "snapshot restore",
+        SNAPSHOT,
+        "lxctl restore f1 s1",
+        "test \"$(lxctl config get f1 user.a)\" = '' && lxctl start f1 && lives f1",
+    )
+    .stores(),
+    deed(
+        "snapshot delete",
+        SNAPSHOT,
+        "lxctl delete f1/s1",
+        "! lxctl snapshot list f1 -q | grep -qx s1 && lxctl start f1 && lives f1",
+    )
+    .stores(),
+    deed("delete with a snapshot", SNAPSHOT, "lxctl delete f1", "gone f1").stores(),
     deed("rename", CREATE, "lxctl rename f1 f2", "gone f1 && is f2 stopped"),
     deed("config", CREATE, "lxctl config set f1 user.a=b", "test \"$(lxctl config get f1 user.a)\" = b"),
     deed("image import", "", IMPORT, "lxctl image info fresh >/dev/null"),
