@@ -73,7 +73,8 @@ pub trait Manager {
         egress: &[Config],
         options: &Options<'_>,
     ) -> zbus::Result<OwnedObjectPath>;
-    /// Makes a network. Returns network and job.
+    /// Makes a network. Options: `description` s, `rollback-usec` t (it is gone after that time unless confirmed). Returns
+    /// network and job.
     #[zbus(allow_interactive_auth)]
     fn create_network(
         &self,
@@ -349,7 +350,8 @@ pub trait Network {
     /// Configuration and generation.
     #[zbus(allow_interactive_auth)]
     fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, u64)>;
-    /// Replaces its keys, on the host too; addresses left out are chosen anew. Option: `description` s.
+    /// Replaces its keys, on the host too; addresses left out are chosen anew. Options: `description` s, `rollback-usec` t:
+    /// the change is undone after that time unless confirmed, and no other is taken meanwhile.
     #[zbus(allow_interactive_auth)]
     fn replace_config(&self, config: &Config, expected_generation: u64, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Name.
@@ -359,14 +361,24 @@ pub trait Network {
     #[zbus(property)]
     fn description(&self) -> zbus::Result<String>;
     /// How it stands on the host: `up` b, `interface` s, `hwaddr` s, `mtu` u, `addresses` as, `received-bytes` t,
-    /// `received-packets` t, `sent-bytes` t, `sent-packets` t, `ports` as, `used-by` as, `nat` as, `warnings` as.
+    /// `received-packets` t, `sent-bytes` t, `sent-packets` t, `ports` as, `used-by` as, `nat` as, `outside` as,
+    /// `default-route` b, `warnings` as.
     fn get_state(&self, options: &Options<'_>) -> zbus::Result<Values>;
     /// Examines it on this host: rows with `name` s, `state` s (ok|warn|fail), `message` s, `hint` s (what to do).
     #[zbus(allow_interactive_auth)]
     fn diagnose(&self, options: &Options<'_>) -> zbus::Result<Vec<Values>>;
-    /// Renames it, while nobody uses it; its interface has another name then.
+    /// Renames it, while nobody uses it; its interface has another name then. Option: `rollback-usec` t.
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Keeps the change that would be undone.
+    #[zbus(allow_interactive_auth)]
+    fn confirm(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Undoes at once the change that would be undone later.
+    #[zbus(allow_interactive_auth)]
+    fn rollback(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// When a change that nobody has confirmed is undone; 0 when none waits.
+    #[zbus(property)]
+    fn rollback_at(&self) -> zbus::Result<u64>;
     /// Forwards, and the network's generation.
     #[zbus(allow_interactive_auth)]
     fn list_forwards(&self, options: &Options<'_>) -> zbus::Result<(Vec<ForwardRow>, u64)>;
@@ -427,7 +439,7 @@ pub trait Network {
     /// Its DHCP server gave, renewed or dropped a lease: `added`, `renewed` or `removed`.
     #[zbus(signal)]
     fn lease_changed(&self, mac: &str, address: &str, what: &str) -> zbus::Result<()>;
-    /// Deletes it.
+    /// Deletes it. Option: `rollback-usec` t; then it stays, down, until that is confirmed.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
 }

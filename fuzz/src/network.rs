@@ -32,6 +32,7 @@ fn network(data: &[u8]) -> Network {
         config,
         forwards: Default::default(),
         load_balancers: Default::default(),
+        checkpoint: None,
         created: 0,
         generation: 1,
     }

@@ -73,6 +73,15 @@ impl Handle {
         Ok(done)
     }
 
+    /// Gives the link called `name` the address `net` beside those it has.
+    ///
+    /// # Errors
+    /// `NoSuchLink`, `Kernel`.
+    pub async fn ensure_address(&self, name: &str, net: IpNet) -> Result<Done> {
+        let link = self.existing(name).await?;
+        self.add_address(name, link.index, net).await
+    }
+
     async fn add_address(&self, name: &str, index: u32, net: IpNet) -> Result<Done> {
         let mut request = self.requests()?.address().add(index, net.addr(), net.prefix_len());
         if net.addr().is_ipv6() {

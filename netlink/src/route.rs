@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteScope};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteScope};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A route of any table.
@@ -22,6 +22,12 @@ pub struct Route {
     pub table: u32,
     /// Of several routes to one destination the one with the lowest is taken.
     pub metric: u32,
+    /// Address that this host's own packets have.
+    pub source: Option<IpAddr>,
+    /// Who made it, `RTPROT_*`: 2 is the kernel, 4 an administrator.
+    pub protocol: u8,
+    /// Whether the router is taken to be on the link, though no address says so.
+    pub on_link: bool,
 }
 
 /// A route as it shall be.
@@ -37,12 +43,18 @@ pub struct StaticRoute {
     pub table: Option<u32>,
     /// Metric; `None`: the kernel's default (0 for IPv4, 1024 for IPv6).
     pub metric: Option<u32>,
+    /// Address that this host's own packets have; `None`: the kernel chooses.
+    pub source: Option<IpAddr>,
+    /// Who makes it, `RTPROT_*`; `None`: an administrator.
+    pub protocol: Option<u8>,
+    /// Whether the router is taken to be on the link, though no address says so.
+    pub on_link: bool,
 }
 
 impl StaticRoute {
     /// A route to what is on the link, in the main table.
     pub fn new(destination: IpNet, link: LinkName) -> Self {
-        StaticRoute { destination, link, gateway: None, table: None, metric: None }
+        StaticRoute { destination, link, gateway: None, table: None, metric: None, source: None, protocol: None, on_link: false }
     }
 
     fn table(&self) -> u32 {
@@ -71,7 +83,20 @@ impl StaticRoute {
         if self.metric() > 0 {
             message = message.priority(self.metric());
         }
-        Ok(message.build())
+        if let Some(source) = self.source {
+            message = message.pref_source(source).map_err(|_| malformed())?;
+        }
+        if let Some(protocol) = self.protocol {
+            message = message.protocol(protocol.into());
+        }
+        Ok(if self.on_link { message.onlink() } else { message }.build())
+    }
+
+    /// Whether `route`, by the link of that index, is this one.
+    fn is(&self, route: &Route, link: u32) -> bool {
+        let way = (route.destination, route.link, route.gateway, route.table, route.metric);
+        way == (self.destination.trunc(), Some(link), self.gateway, self.table(), self.metric())
+            && self.source.is_none_or(|source| route.source == Some(source))
     }
 }
 
@@ -85,7 +110,8 @@ impl Route {
             AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             _ => return None,
         };
-        let (mut link, mut gateway, mut table, mut metric) = (None, None, u32::from(message.header.table), 0);
+        let (mut link, mut gateway, mut source) = (None, None, None);
+        let (mut table, mut metric) = (u32::from(message.header.table), 0);
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(RouteAddress::Inet(v4)) => address = IpAddr::V4(*v4),
@@ -93,13 +119,16 @@ impl Route {
                 RouteAttribute::Oif(index) => link = Some(*index),
                 RouteAttribute::Gateway(RouteAddress::Inet(v4)) => gateway = Some(IpAddr::V4(*v4)),
                 RouteAttribute::Gateway(RouteAddress::Inet6(v6)) => gateway = Some(IpAddr::V6(*v6)),
+                RouteAttribute::PrefSource(RouteAddress::Inet(v4)) => source = Some(IpAddr::V4(*v4)),
+                RouteAttribute::PrefSource(RouteAddress::Inet6(v6)) => source = Some(IpAddr::V6(*v6)),
                 RouteAttribute::Table(number) => table = *number,
                 RouteAttribute::Priority(number) => metric = *number,
                 _ => {}
             }
         }
         let destination = IpNet::new(address, message.header.destination_prefix_length).ok()?;
-        Some(Route { destination, link, gateway, table, metric })
+        let (protocol, on_link) = (message.header.protocol.into(), message.header.flags.contains(RouteFlags::Onlink));
+        Some(Route { destination, link, gateway, table, metric, source, protocol, on_link })
     }
 }
 
@@ -127,14 +156,7 @@ impl Handle {
     /// `NoSuchLink`; `Kernel`, as when the link is down or the gateway cannot be reached.
     pub async fn ensure_route(&self, route: &StaticRoute) -> Result<Done> {
         let link = self.existing(route.link.as_str()).await?;
-        let wanted = Route {
-            destination: route.destination.trunc(),
-            link: Some(link.index),
-            gateway: route.gateway,
-            table: route.table(),
-            metric: route.metric(),
-        };
-        if self.routes().await?.contains(&wanted) {
+        if self.routes().await?.iter().any(|there| route.is(there, link.index)) {
             return Ok(Done::Already);
         }
         let request = self.requests()?.route().add(route.message(link.index)?).replace().execute();

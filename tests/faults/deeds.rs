@@ -35,7 +35,10 @@ gone() { ! lxctl list -q | grep -qx \"$1\"; }
 pub(crate) const TIDY: &[(&str, &str)] = &[
     ("f1", "for name in $(lxctl list -q); do lxctl delete --force $name; done"),
     ("fresh", "! lxctl image info fresh >/dev/null 2>&1 || lxctl image delete fresh"),
-    ("fnet", "for name in $(lxctl network list -q | grep '^fnet'); do lxctl network delete $name; done"),
+    (
+        "fnet",
+        "for name in $(lxctl network list -q | grep '^fnet'); do lxctl network rollback $name 2>/dev/null || true; lxctl network delete $name; done",
+    ),
     ("facl", "for name in $(lxctl network acl list -q); do lxctl network acl delete $name; done"),
     ("fpool", "! lxctl storage list -q | grep -qx fpool || lxctl storage delete fpool"),
 ];
@@ -136,6 +139,30 @@ pub(crate) const DEEDS: &[Deed] = &[
         "lxctl network create fnet ipv4.address=10.98.7.1/24 && lxctl network load-balancer create fnet 192.0.2.78",
         "lxctl network load-balancer backend add fnet 192.0.2.78 w1 10.98.7.6",
         "lxctl network load-balancer show fnet 192.0.2.78 | grep -q 10.98.7.6",
+    ),
+    deed(
+        "network change on trial",
+        "lxctl network create fnet ipv4.address=10.98.7.1/24",
+        "lxctl network set fnet ipv4.address=10.98.8.1/24 --rollback=1h",
+        "lxctl network info fnet | grep -q 'unless confirmed' && ip -o address show dev fnet | grep -q 10.98.8.1",
+    ),
+    deed(
+        "network change confirmed",
+        "lxctl network create fnet ipv4.address=10.98.7.1/24 && lxctl network set fnet ipv4.address=10.98.8.1/24 --rollback=1h",
+        "lxctl network confirm fnet",
+        "! lxctl network info fnet | grep -q 'unless confirmed' && ip -o address show dev fnet | grep -q 10.98.8.1",
+    ),
+    deed(
+        "network change undone",
+        "lxctl network create fnet ipv4.address=10.98.7.1/24 && lxctl network set fnet ipv4.address=10.98.8.1/24 --rollback=1h",
+        "lxctl network rollback fnet",
+        "! lxctl network info fnet | grep -q 'unless confirmed' && ip -o address show dev fnet | grep -q 10.98.7.1",
+    ),
+    deed(
+        "network deletion on trial",
+        "lxctl network create fnet",
+        "lxctl network delete fnet --rollback=1h",
+        "lxctl network info fnet | grep -q 'unless confirmed' && ! ip link show dev fnet 2>/dev/null",
     ),
     deed("network delete", "lxctl network create fnet", "lxctl network delete fnet", "! lxctl network list -q | grep -qx fnet"),
     deed(

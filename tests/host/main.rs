@@ -33,6 +33,7 @@ mod road;
 mod seeds;
 mod snapshots;
 mod terminal;
+mod trials;
 
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host::{self, Kind};
@@ -52,6 +53,7 @@ const SUITES: &[Suite] = &[
     acls::SUITE,
     firewalls::SUITE,
     forwards::SUITE,
+    trials::SUITE,
     seeds::SUITE,
     nics::SUITE,
     proxies::SUITE,

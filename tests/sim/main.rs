@@ -23,4 +23,5 @@ mod replace;
 mod road;
 mod scale;
 mod snapshots;
+mod trials;
 mod world;

@@ -5,6 +5,7 @@ use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
+use lxhost_model::checkpoint::Trial;
 
 /// `network`.
 #[derive(Debug, Clone, Subcommand)]
@@ -41,7 +42,8 @@ pub(crate) enum Network {
     },
     /// Set keys
     #[command(
-        after_help = "Examples:\n  lxctl network set lxbr0 ipv4.dhcp.ranges=10.9.0.50-10.9.0.99\n  lxctl network set lxbr0 ipv4.nat false"
+        after_help = "Examples:\n  lxctl network set lxbr0 ipv4.dhcp.ranges=10.9.0.50-10.9.0.99\n  lxctl network set lxbr0 ipv4.nat false\n  \
+                      lxctl network set br0 bridge.external_interfaces=eth1 --rollback=60s"
     )]
     Set {
         /// Network
@@ -50,6 +52,8 @@ pub(crate) enum Network {
         /// KEY=VALUE…, or KEY VALUE
         #[arg(required = true, value_name = "KEY=VALUE")]
         keys: Vec<String>,
+        #[command(flatten)]
+        trial: TrialArg,
     },
     /// Unset keys
     #[command(after_help = "Examples:\n  lxctl network unset lxbr0 ipv4.dhcp.ranges")]
@@ -60,10 +64,17 @@ pub(crate) enum Network {
         /// Keys
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
+        #[command(flatten)]
+        trial: TrialArg,
     },
     /// Change a network in an editor, or from standard input
     #[command(after_help = "Examples:\n  lxctl network edit lxbr0\n  lxctl network edit lxbr0 < network.yaml")]
-    Edit(NetworkName),
+    Edit {
+        #[command(flatten)]
+        network: NetworkName,
+        #[command(flatten)]
+        trial: TrialArg,
+    },
     /// Make a network
     #[command(
         after_help = "Types: bridge (a subnet of its own, or, with parent=, the one an interface is in), vlan (a bridge over a VLAN),\n\
@@ -88,6 +99,22 @@ pub(crate) enum Network {
         /// Description
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
+        #[command(flatten)]
+        trial: TrialArg,
+    },
+    /// Keep changes made with --rollback, which would be undone by themselves
+    #[command(after_help = "Examples:\n  lxctl network set br0 mtu=9000 --rollback=60s\n  lxctl network confirm br0")]
+    Confirm {
+        /// Networks
+        #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::networks))]
+        names: Vec<String>,
+    },
+    /// Undo changes made with --rollback at once
+    #[command(after_help = "Examples:\n  lxctl network rollback br0")]
+    Rollback {
+        /// Networks
+        #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::networks))]
+        names: Vec<String>,
     },
     /// Show how a network stands on this host: addresses, counters, who uses it
     #[command(after_help = "Examples:\n  lxctl network info lxbr0\n  lxctl network info lxbr0 --format json")]
@@ -105,6 +132,8 @@ pub(crate) enum Network {
         name: String,
         /// Its name from now on
         new_name: String,
+        #[command(flatten)]
+        trial: TrialArg,
     },
     /// Give an instance an interface in a network
     #[command(
@@ -126,6 +155,8 @@ pub(crate) enum Network {
         /// Networks
         #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::networks))]
         names: Vec<String>,
+        #[command(flatten)]
+        trial: TrialArg,
     },
     /// Manage ACLs: what may go to and from the instances of networks
     #[command(subcommand)]
@@ -151,6 +182,15 @@ pub(crate) enum Network {
         #[command(flatten)]
         format: FormatArg,
     },
+}
+
+/// How long a change waits to be confirmed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrialArg {
+    /// Undo it by itself after this time (60s, 2m, 1h) unless it is confirmed: with Enter on a terminal, or with
+    /// "lxctl network confirm"
+    #[arg(long = "rollback", value_name = "DURATION")]
+    pub(crate) within: Option<Trial>,
 }
 
 /// `network attach`.

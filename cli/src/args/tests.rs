@@ -121,6 +121,9 @@ fn other_spellings_and_aliases_parse() {
         "image alias create mine 3f2a",
         "config device override c1 root size=1GiB",
         "network list-leases lxbr0 --format csv",
+        "network set br0 bridge.external_interfaces=eth1 --rollback=60s",
+        "network delete lab --rollback 2m",
+        "network rollback br0",
         "network forward create lxbr0 192.0.2.1 target_address=10.9.0.5 --description Web",
         "network forward port add lxbr0 192.0.2.1 tcp 80,90-99 10.9.0.5 8080",
         "network forward port rm lxbr0 192.0.2.1 --force",
@@ -185,6 +188,10 @@ fn a_bad_argument_is_one_line_and_a_hint() {
         ("list --format xml", "xml"),
         ("frobnicate", "frobnicate"),
         ("stop c1 --timeout soon", "soon"),
+        ("network set br0 mtu=9000 --rollback=soon", "soon"),
+        ("network delete br0 --rollback=25h", "24h"),
+        ("network set br0 mtu=9000 --rollback=0", "a second"),
+        ("network set br0 mtu=9000 --rollback=-5s", "-5s"),
     ] {
         let failure = refusal(line);
         assert!(failure.message.contains(expected), "{line}: {}", failure.message);

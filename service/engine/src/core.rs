@@ -93,6 +93,7 @@ impl Engine {
         tokio::spawn(crate::supervise::run(self.core.clone()));
         tokio::spawn(crate::watch::run(self.core.clone()));
         tokio::spawn(crate::leases::run(self.core.clone()));
+        tokio::spawn(crate::network::due::run(self.core.clone(), self.subscribe()));
     }
 
     /// Brings up again what should be up on this host: networks that somebody removed behind our back.

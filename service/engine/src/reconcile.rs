@@ -68,7 +68,7 @@ async fn sweep(core: &Arc<Core>, before: &State) -> Result<()> {
 
 /// Has every network brought up, in jobs of their own.
 pub(crate) fn networks(core: &Arc<Core>) {
-    for network in core.state().networks.values() {
+    for network in core.state().networks.values().filter(|network| !network.is_leaving()) {
         if let Err(error) = core.open(0, Box::new(Up::new(network.clone()))) {
             tracing::error!(network = %network.name, "{error}");
         }

@@ -86,7 +86,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 /// Brings a network up again, unless a job is at it or it is as it has to be.
 async fn repair(core: &Arc<Core>, network: &Arc<Network>, memory: &mut Memory) {
     let Ok(driver) = core.ports.networks.driver(&network.kind) else { return };
-    if core.jobs.holds(network.id) || driver.is_up(network).await.unwrap_or(false) {
+    if core.jobs.holds(network.id) || network.is_leaving() || driver.is_up(network).await.unwrap_or(false) {
         return;
     }
     if !memory.may_repair(Some(network.id)) {

@@ -6,6 +6,7 @@
 pub mod acl;
 pub mod action;
 pub mod balancer;
+pub mod checkpoint;
 pub mod config;
 pub mod device;
 pub mod error;
@@ -26,6 +27,7 @@ pub mod status;
 pub use acl::Acl;
 pub use action::Action;
 pub use balancer::LoadBalancer;
+pub use checkpoint::Checkpoint;
 pub use error::{Error, Kind};
 pub use forward::Forward;
 pub use id::{Fingerprint, IdRange, ObjectId};

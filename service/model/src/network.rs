@@ -1,6 +1,7 @@
 //! The record of a network.
 
 use crate::balancer::LoadBalancer;
+use crate::checkpoint::{Checkpoint, Undoes};
 use crate::config::{Config, parse_bool};
 use crate::forward::{Diversion, Forward, MAX_FORWARDS};
 use crate::name::{NetworkName, ProjectName};
@@ -33,6 +34,9 @@ pub struct Network {
     /// Load balancers, by the address they listen on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub load_balancers: BTreeMap<IpAddr, LoadBalancer>,
+    /// Its last change, as long as it waits to be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Box<Checkpoint>>,
     /// When it was made.
     pub created: Timestamp,
     /// Grows with every change of the record.
@@ -40,6 +44,24 @@ pub struct Network {
 }
 
 impl Network {
+    /// What it was before a change that waits to be confirmed, if it was there.
+    pub fn before(&self) -> Option<&Network> {
+        match &self.checkpoint.as_ref()?.undoes {
+            Undoes::Change(before) => Some(before),
+            Undoes::Creation | Undoes::Deletion => None,
+        }
+    }
+
+    /// Whether it was taken from the host, which waits to be confirmed.
+    pub fn is_leaving(&self) -> bool {
+        self.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.undoes == Undoes::Deletion)
+    }
+
+    /// Whether it is going to be there by this name, whatever becomes of a change that waits to be confirmed.
+    pub fn is_lasting(&self) -> bool {
+        self.checkpoint.is_none() || self.before().is_some_and(|before| before.name == self.name)
+    }
+
     /// ACLs it carries, in the key `security.acls`.
     pub fn acls(&self) -> impl Iterator<Item = &str> {
         let names = self.config.get("security.acls").map(String::as_str).unwrap_or_default();
@@ -140,6 +162,7 @@ mod tests {
             config: Config::new(),
             forwards: BTreeMap::new(),
             load_balancers: BTreeMap::new(),
+            checkpoint: None,
             created: 0,
             generation: 0,
         };

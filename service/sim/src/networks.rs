@@ -1,4 +1,5 @@
-//! Networks whose addresses are handed out and counted, and on which nothing travels.
+//! Networks whose addresses are handed out and counted, and on which nothing travels. Whoever changes one, or takes it
+//! away, loses the routes of the host that lead by it, as on a real one.
 
 use crate::{Faults, locked};
 use async_trait::async_trait;
@@ -6,6 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use lxhost_engine::ports::{
     HostEnd, Lease, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, NicKind, NicPlan, NicSpec, Port,
 };
+use lxhost_model::checkpoint::{Footing, Way};
 use lxhost_model::config::{Config, check_text};
 use lxhost_model::forward::Diversion;
 use lxhost_model::name::quoted;
@@ -26,7 +28,10 @@ struct Nic {
 
 #[derive(Debug, Default)]
 struct Cables {
-    up: BTreeSet<ObjectId>,
+    /// Networks that are there, with their interfaces and keys.
+    up: BTreeMap<ObjectId, (String, Config)>,
+    /// Routes of the host, by interface.
+    routes: BTreeMap<String, Vec<Way>>,
     /// By network and hardware address.
     nics: BTreeMap<(ObjectId, String), Nic>,
     /// Numbers of rules in force, by ACL.
@@ -40,6 +45,13 @@ struct Cables {
 }
 
 impl Cables {
+    /// Forgets the routes by a network's interface and by the host's own that it has.
+    fn cut(&mut self, interface: &str, config: &Config) {
+        for name in std::iter::once(interface.to_owned()).chain(outside(config)) {
+            self.routes.remove(&name);
+        }
+    }
+
     /// Has what the firewall does be as the records say.
     fn filter(&mut self, all: &NetworkRecords) {
         self.rules = rules(all);
@@ -70,7 +82,22 @@ impl SimNetworks {
 
     /// Networks that are up.
     pub fn are_up(&self) -> BTreeSet<ObjectId> {
-        locked(&self.cables).up.clone()
+        locked(&self.cables).up.keys().copied().collect()
+    }
+
+    /// Keys that networks have on the host.
+    pub fn configs(&self) -> BTreeMap<ObjectId, Config> {
+        locked(&self.cables).up.iter().map(|(id, (_, config))| (*id, config.clone())).collect()
+    }
+
+    /// Has the host have a route by an interface.
+    pub fn route(&self, interface: &str, way: Way) {
+        locked(&self.cables).routes.entry(interface.to_owned()).or_default().push(way);
+    }
+
+    /// Routes that the host has, by interface.
+    pub fn routes(&self) -> BTreeMap<String, Vec<Way>> {
+        locked(&self.cables).routes.clone()
     }
 
     /// Numbers of rules in force, by ACL.
@@ -92,6 +119,12 @@ impl SimNetworks {
     pub fn joined(&self) -> BTreeSet<ObjectId> {
         locked(&self.cables).nics.values().map(|nic| nic.instance).collect()
     }
+}
+
+/// Interfaces of the host that are ports.
+fn outside(config: &Config) -> Vec<String> {
+    let named = config.get("bridge.external_interfaces").map(String::as_str).unwrap_or_default();
+    named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// The network's subnet and its own address in it; `None` for `none` and when unset.
@@ -134,6 +167,10 @@ fn free_address(subnet: &Ipv4Net, used: &BTreeSet<IpAddr>) -> Option<Ipv4Addr> {
 
 #[async_trait]
 impl NetworkDriver for SimNetworks {
+    fn outside(&self, network: &Network) -> Vec<String> {
+        outside(&network.config)
+    }
+
     async fn complete(&self, network: &Network, others: &NetworkRecords) -> Result<Config> {
         self.faults.pass("network.complete")?;
         let mut config = network.config.clone();
@@ -163,7 +200,11 @@ impl NetworkDriver for SimNetworks {
         // Links take their time; others go on meanwhile.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         let mut cables = locked(&self.cables);
-        cables.up.insert(network.id);
+        let now = (network.interface(), network.config.clone());
+        if let Some((interface, config)) = cables.up.insert(network.id, now.clone()).filter(|before| *before != now) {
+            cables.cut(&interface, &config);
+            cables.cut(&now.0, &now.1);
+        }
         cables.filter(all);
         Ok(())
     }
@@ -171,20 +212,22 @@ impl NetworkDriver for SimNetworks {
     async fn down(&self, network: &Network, rest: &NetworkRecords) -> Result<()> {
         self.faults.pass("network.down")?;
         let mut cables = locked(&self.cables);
-        cables.up.remove(&network.id);
+        if let Some((interface, config)) = cables.up.remove(&network.id) {
+            cables.cut(&interface, &config);
+        }
         cables.filter(rest);
         cables.nics.retain(|(holder, _), _| *holder != network.id);
         Ok(())
     }
 
     async fn is_up(&self, network: &Network) -> Result<bool> {
-        Ok(locked(&self.cables).up.contains(&network.id))
+        Ok(locked(&self.cables).up.contains_key(&network.id))
     }
 
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec> {
         self.faults.pass("network.join")?;
         let mut cables = locked(&self.cables);
-        if !cables.up.contains(&network.id) {
+        if !cables.up.contains_key(&network.id) {
             return Err(Error::failed(format!("network {} is not up", network.name)));
         }
         let key = (network.id, nic.mac.clone());
@@ -224,7 +267,10 @@ impl NetworkDriver for SimNetworks {
 
     async fn state(&self, network: &Network, _others: &[Arc<Network>]) -> Result<NetworkState> {
         let addresses = subnet(&network.config)?.into_iter().map(ipnet::IpNet::V4).collect();
-        Ok(NetworkState { up: self.is_up(network).await?, interface: network.interface(), addresses, ..NetworkState::default() })
+        let (up, interface, outside) = (self.is_up(network).await?, network.interface(), outside(&network.config));
+        let has_default = |name: &String| self.routes().get(name).is_some_and(|ways| ways.iter().any(is_default));
+        let default_route = outside.iter().chain([&interface]).any(has_default);
+        Ok(NetworkState { up, interface, addresses, outside, default_route, ..NetworkState::default() })
     }
 
     async fn remarks(&self, network: &Network) -> Vec<String> {
@@ -237,6 +283,10 @@ impl NetworkDriver for SimNetworks {
         let cables = locked(&self.cables);
         Ok(cables.nics.iter().filter(|((holder, _), _)| *holder == network.id).filter_map(|(_, nic)| nic.lease.clone()).collect())
     }
+}
+
+fn is_default(way: &Way) -> bool {
+    way.destination.prefix_len() == 0
 }
 
 #[async_trait]
@@ -256,6 +306,19 @@ impl NetworkKinds for SimNetworks {
                 None => self.leases.notified().await,
             }
         }
+    }
+
+    async fn footing(&self, interfaces: &BTreeSet<String>) -> Result<Vec<Footing>> {
+        self.faults.pass("network.footing")?;
+        let of = |(name, routes): (String, Vec<Way>)| Footing { name, up: true, addresses: vec![], routes };
+        Ok(self.routes().into_iter().filter(|(name, _)| interfaces.contains(name)).map(of).collect())
+    }
+
+    async fn regain(&self, links: &[Footing]) -> Result<()> {
+        self.faults.pass("network.regain")?;
+        let mut cables = locked(&self.cables);
+        links.iter().for_each(|link| drop(cables.routes.insert(link.name.clone(), link.routes.clone())));
+        Ok(())
     }
 
     fn names(&self) -> Vec<&'static str> {

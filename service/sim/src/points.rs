@@ -5,6 +5,7 @@ use crate::{Sim, images, locked};
 use lxhost_engine::network::listener::{Create, Delete, Listener, Replace};
 use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
 use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile, snapshot};
+use lxhost_model::checkpoint::Trial;
 use lxhost_model::device::{Device, Devices};
 use lxhost_model::instance::ExitReason;
 use lxhost_model::{Acl, Error, Forward, LoadBalancer, ObjectId, Profile, Result};
@@ -277,6 +278,7 @@ async fn rooms(engine: &Engine) {
         act(engine, create).await;
         let config = engine.state().networks.get(&id).map(|network| network.config.clone()).unwrap_or_default();
         act(engine, network::Replace { id, config, description: None, expected: None }).await;
+        tried(engine, id).await;
         listens::<Forward>(engine, id).await;
         listens::<LoadBalancer>(engine, id).await;
         if let Ok(other) = "n3".parse() {
@@ -284,6 +286,22 @@ async fn rooms(engine: &Engine) {
         }
         act(engine, network::Delete::new(id)).await;
     }
+}
+
+/// A change of a network is undone, and done again and confirmed.
+async fn tried(engine: &Engine, id: ObjectId) {
+    let Ok(trial) = Trial::of_usec(3_600_000_000) else { return };
+    let config = engine.state().networks.get(&id).map(|network| network.config.clone()).unwrap_or_default();
+    for keep in [false, true] {
+        let replace = network::Replace { id, config: config.clone(), description: None, expected: None };
+        act(engine, network::Tried::new(replace, trial)).await;
+        match keep {
+            false => act(engine, network::RollBack::new(id)).await,
+            true => act(engine, network::Confirm::new(id)).await,
+        }
+    }
+    act(engine, network::Tried::new(network::Delete::new(id), trial)).await;
+    act(engine, network::RollBack::new(id)).await;
 }
 
 /// A forward or load balancer of a network comes, changes and goes.

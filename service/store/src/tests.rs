@@ -44,6 +44,7 @@ fn one_of_each() -> Vec<Row> {
         config: [("ipv4.address".to_owned(), "10.1.2.1/24".to_owned())].into(),
         forwards: Default::default(),
         load_balancers: Default::default(),
+        checkpoint: None,
         created: 3,
         generation: 0,
     };

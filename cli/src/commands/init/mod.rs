@@ -75,7 +75,8 @@ async fn apply(session: &Session, wanted: &Preseed) -> Result<(), Failure> {
         session.say(format!("Storage pool {} created", pool.name));
     }
     for network in wanted.networks.iter().filter(|network| !existing.networks.contains(&network.name)) {
-        super::network::create(session, &network.name, network.kind(), &network.config, network.description.as_deref()).await?;
+        super::network::create(session, &network.name, network.kind(), &network.config, network.description.as_deref(), None)
+            .await?;
         session.say(format!("Network {} created", network.name));
     }
     for profile in &wanted.profiles {

@@ -3,6 +3,7 @@
 mod attach;
 mod list;
 mod state;
+mod trial;
 
 use super::device::Of;
 use super::keyed::{Keyed, described};
@@ -17,6 +18,7 @@ use attach::New;
 use lxhost_dbus::proxy::NetworkProxy;
 use lxhost_dbus::wire::NetworkRow;
 use lxhost_dbus::{Config, Options};
+use lxhost_model::checkpoint::Trial;
 use serde_json::json;
 use zbus::wire::OwnedObjectPath;
 
@@ -32,29 +34,28 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             let (config, _) = session.allowed(|| network.get_config(&none)).await?;
             render::print(&format!("{}\n", config.get(key).map_or("", String::as_str)))
         }
-        Args::Set { name, keys } => {
+        Args::Set { name, keys, trial } => {
             let set = pairs::from_words(keys, &mut std::io::stdin())?;
-            change(session, name, |config| config.extend(set)).await
+            change(session, name, trial.within, |config| config.extend(set)).await
         }
-        Args::Unset { name, keys } => change(session, name, |config| config.retain(|key, _| !keys.contains(key))).await,
-        Args::Edit(args) => edit(session, &args.name).await,
-        Args::Create { name, keys, kind, config, description } => {
+        Args::Unset { name, keys, trial } => {
+            change(session, name, trial.within, |config| config.retain(|key, _| !keys.contains(key))).await
+        }
+        Args::Edit { network, trial } => edit(session, &network.name, trial.within).await,
+        Args::Create { name, keys, kind, config, description, trial } => {
             let config = pairs::config(config.iter().chain(keys));
-            create(session, name, kind, &config, description.as_deref()).await?;
-            session.name_or(name, format!("Network {name} created"))
+            create(session, name, kind, &config, description.as_deref(), trial.within).await?;
+            session.name_or(name, format!("Network {name} created"))?;
+            trial::settle(session, std::slice::from_ref(name), trial.within).await
         }
-        Args::Delete { names } => {
-            super::power::each(session, names, "Deleting", async |name| delete(session, name).await).await?;
+        Args::Confirm { names } => trial::confirm(session, names).await,
+        Args::Rollback { names } => trial::undo(session, names).await,
+        Args::Delete { names, trial } => {
+            super::power::each(session, names, "Deleting", async |name| delete(session, name, trial.within).await).await?;
             names.iter().for_each(|name| session.say(format!("Network {name} deleted")));
-            Ok(())
+            trial::settle(session, names, trial.within).await
         }
-        Args::Rename { name, new_name } => {
-            let network = session.network(name).await?;
-            let none = Options::new();
-            let job = session.allowed(|| network.rename(new_name, &none)).await?;
-            progress::wait(session, &job, &format!("Renaming network {name}"), OnInterrupt::Leave).await?;
-            session.name_or(new_name, format!("Network {name} renamed to {new_name}"))
-        }
+        Args::Rename { name, new_name, trial } => rename(session, name, new_name, trial.within).await,
         Args::Attach(args) => {
             let (device, interface) = (args.names.device.as_deref(), args.names.interface.as_deref());
             let new = New { network: &args.network, holder: &args.instance, of: Of::Instance, device, interface };
@@ -100,34 +101,52 @@ async fn read(session: &Session, network: &NetworkProxy<'static>) -> Result<Keye
     Ok(Keyed { description: network.description().await?, config, generation })
 }
 
-async fn change(session: &Session, name: &str, change: impl FnOnce(&mut Config)) -> Result<(), Failure> {
+async fn change(session: &Session, name: &str, trial: Option<Trial>, change: impl FnOnce(&mut Config)) -> Result<(), Failure> {
     let network = session.network(name).await?;
-    let Keyed { mut config, generation, .. } = read(session, &network).await?;
-    change(&mut config);
-    replace(session, name, &network, &config, generation, None).await
+    let mut new = read(session, &network).await?;
+    change(&mut new.config);
+    trial::advise(session, name, &network, trial).await;
+    replace(session, name, &network, &new, described(None), trial).await?;
+    trial::settle(session, &[name.to_owned()], trial).await
 }
 
-async fn edit(session: &Session, name: &str) -> Result<(), Failure> {
+async fn edit(session: &Session, name: &str, trial: Option<Trial>) -> Result<(), Failure> {
     let network = session.network(name).await?;
     let before = read(session, &network).await?;
+    let mut changed = None;
     crate::editor::edit(&before.yaml(crate::reference::local(name)?)?, async |text| {
         let (description, config) = Keyed::edited(text)?;
-        replace(session, name, &network, &config, before.generation, Some(&description)).await
+        let new = Keyed { description, config, generation: before.generation };
+        trial::advise(session, name, &network, trial).await;
+        replace(session, name, &network, &new, described(Some(&new.description)), trial).await?;
+        changed = trial;
+        Ok(())
     })
-    .await
+    .await?;
+    trial::settle(session, &[name.to_owned()], changed).await
 }
 
 async fn replace(
     session: &Session,
     name: &str,
     network: &NetworkProxy<'static>,
-    config: &Config,
-    generation: u64,
-    description: Option<&str>,
+    new: &Keyed,
+    options: Options<'_>,
+    trial: Option<Trial>,
 ) -> Result<(), Failure> {
-    let options = described(description);
-    let job = session.allowed(|| network.replace_config(config, generation, &options)).await?;
+    let options = trial::within(options, trial);
+    let job = session.allowed(|| network.replace_config(&new.config, new.generation, &options)).await?;
     progress::wait(session, &job, &format!("Configuring network {name}"), OnInterrupt::Leave).await.map(drop)
+}
+
+async fn rename(session: &Session, name: &str, new_name: &str, trial: Option<Trial>) -> Result<(), Failure> {
+    let network = session.network(name).await?;
+    trial::advise(session, name, &network, trial).await;
+    let options = trial::within(Options::new(), trial);
+    let job = session.allowed(|| network.rename(new_name, &options)).await?;
+    progress::wait(session, &job, &format!("Renaming network {name}"), OnInterrupt::Leave).await?;
+    session.name_or(new_name, format!("Network {name} renamed to {new_name}"))?;
+    trial::settle(session, &[new_name.to_owned()], trial).await
 }
 
 /// Makes a network and waits until it is up.
@@ -137,17 +156,19 @@ pub(crate) async fn create(
     kind: &str,
     config: &Config,
     description: Option<&str>,
+    trial: Option<Trial>,
 ) -> Result<(), Failure> {
     let manager = session.manager().await?;
-    let options = described(description);
+    let options = trial::within(described(description), trial);
     let (_, job) = session.allowed(|| manager.create_network(&session.project, name, kind, config, &options)).await?;
     progress::wait(session, &job, &format!("Creating network {name}"), OnInterrupt::Cancel).await.map(drop)
 }
 
-async fn delete(session: &Session, name: &str) -> Result<OwnedObjectPath, Failure> {
+async fn delete(session: &Session, name: &str, trial: Option<Trial>) -> Result<OwnedObjectPath, Failure> {
     let network: NetworkProxy<'static> = session.network(name).await?;
-    let none = Options::new();
-    session.allowed(|| network.delete(&none)).await
+    trial::advise(session, name, &network, trial).await;
+    let options = trial::within(Options::new(), trial);
+    session.allowed(|| network.delete(&options)).await
 }
 
 async fn leases(session: &Session, name: &str, format: Format) -> Result<(), Failure> {

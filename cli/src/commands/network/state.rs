@@ -12,15 +12,19 @@ use std::fmt::Write;
 
 /// How a network stands.
 pub(super) async fn info(session: &Session, name: &str, format: Format) -> Result<(), Failure> {
-    let state = session.network(name).await?.get_state(&Options::new()).await?;
+    let network = session.network(name).await?;
+    let (state, until) = (network.get_state(&Options::new()).await?, network.rollback_at().await?);
     let name = crate::reference::local(name)?;
     let mut data = values::object(&state);
     data.insert("name".into(), name.into());
-    render::show_one(format, || describe(name, &state), &data)
+    if until > 0 {
+        data.insert("rollback-at".into(), until.into());
+    }
+    render::show_one(format, || describe(name, &state, until), &data)
 }
 
 /// As LXD's `network info` says it, and who uses it.
-fn describe(name: &str, state: &Values) -> String {
+fn describe(name: &str, state: &Values, until: u64) -> String {
     let mut out = String::new();
     let mut line = |key: &str, value: &str| {
         if !value.is_empty() {
@@ -33,7 +37,11 @@ fn describe(name: &str, state: &Values) -> String {
     line("MTU", &number(state, "mtu").map(|mtu| mtu.to_string()).unwrap_or_default());
     let up = state.get("up").is_some_and(|up| values::json(up) == true);
     line("State", if up { "up" } else { "down" });
+    let undone = format!("at {} unless confirmed: lxctl network confirm {name}", render::date(until));
+    line("Last change undone", if until > 0 { &undone } else { "" });
     line("Used by", &list(state, "used-by").join(", "));
+    let default = state.get("default-route").is_some_and(|carries| values::json(carries) == true);
+    line("Default route", if default { "this host's leads through it" } else { "" });
     line("Ports", &list(state, "ports").join(", "));
     let addresses = list(state, "addresses");
     if !addresses.is_empty() {
@@ -101,7 +109,10 @@ mod tests {
             ("warnings", vec!["10.0.3.0/24 overlaps 10.0.0.0/8\u{1b}"].into()),
         ];
         let state = fields.into_iter().map(|(k, v)| (k.to_owned(), OwnedVariant::try_from(v).unwrap())).collect();
-        let text = describe("lxbr0", &state);
+        let text = describe("lxbr0", &state, 0);
+        assert!(!text.contains("undone"), "{text}");
+        let waiting = describe("lxbr0", &state, 1_700_000_000_000_000);
+        assert!(waiting.contains("unless confirmed: lxctl network confirm lxbr0\n"), "{waiting}");
         for part in [
             "State: up\n",
             "Used by: instance c1\n",

@@ -26,6 +26,10 @@ impl NetworkDriver for MacvlanNetworks {
         Uplink::read(network).and_then(|uplink| uplink.link()).map(|link| link.to_string()).unwrap_or_default()
     }
 
+    fn outside(&self, network: &Network) -> Vec<String> {
+        Uplink::read(network).map(|uplink| vec![uplink.parent.to_string()]).unwrap_or_default()
+    }
+
     async fn complete(&self, network: &Network, _others: &NetworkRecords) -> Result<Config> {
         let uplink = Uplink::read(network)?;
         uplink.check(&self.on.links).await.map_err(|e| e.context(format!("network {}", network.name)))?;

@@ -6,6 +6,7 @@ pub mod bridge;
 pub(crate) mod chains;
 mod doctor;
 pub(crate) mod firewall;
+mod footing;
 mod macvlan;
 mod physical;
 pub(crate) mod spoof;
@@ -17,9 +18,11 @@ pub(crate) use uplink::release_vlan;
 
 use async_trait::async_trait;
 use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units, Zones};
+use lxhost_model::checkpoint::Footing;
 use lxhost_model::{Error, Kind, Result};
 use lxhost_netlink::{Address, Handle, Link, Mac};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -128,6 +131,14 @@ impl NetworkKinds for Networks {
 
     async fn firewall(&self, all: &NetworkRecords) -> Result<()> {
         self.bridge.firewall(all).await
+    }
+
+    async fn footing(&self, interfaces: &BTreeSet<String>) -> Result<Vec<Footing>> {
+        footing::of(&self.links, interfaces).await
+    }
+
+    async fn regain(&self, links: &[Footing]) -> Result<()> {
+        footing::regain(&self.links, links).await
     }
 
     async fn restore_firewall(&self, all: &NetworkRecords) -> Result<()> {

@@ -45,6 +45,10 @@ impl NetworkDriver for PhysicalNetworks {
         Uplink::read(network).and_then(|uplink| uplink.link()).map(|link| link.to_string()).unwrap_or_default()
     }
 
+    fn outside(&self, network: &Network) -> Vec<String> {
+        Uplink::read(network).map(|uplink| vec![uplink.parent.to_string()]).unwrap_or_default()
+    }
+
     async fn complete(&self, network: &Network, others: &NetworkRecords) -> Result<Config> {
         let named = |e: Error| e.context(format!("network {}", network.name));
         let uplink = Uplink::read(network)?;

@@ -112,7 +112,8 @@ impl Uplink {
         let addresses = links.addresses().await.map_err(from_netlink)?;
         let all = links.links().await.map_err(from_netlink)?;
         let ports = all.iter().filter(|other| other.parent == Some(link.index) && other.kind.as_deref() == Some("macvlan"));
-        Ok(NetworkState { ports: ports.map(|port| port.name.clone()).collect(), ..described(&link, &addresses) })
+        let outside = vec![self.parent.to_string()];
+        Ok(NetworkState { outside, ports: ports.map(|port| port.name.clone()).collect(), ..described(&link, &addresses) })
     }
 }
 
@@ -156,6 +157,7 @@ pub(super) mod tests {
             config: keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             forwards: Default::default(),
             load_balancers: Default::default(),
+            checkpoint: None,
             created: 0,
             generation: 1,
         }

@@ -168,8 +168,16 @@ mod tests {
 
     #[test]
     fn routes_that_every_link_has_concern_nobody() {
-        let route =
-            |net: &str, table| Route { destination: net.parse().unwrap(), link: Some(3), gateway: None, table, metric: 0 };
+        let route = |net: &str, table| Route {
+            destination: net.parse().unwrap(),
+            link: Some(3),
+            gateway: None,
+            table,
+            metric: 0,
+            source: None,
+            protocol: 4,
+            on_link: false,
+        };
         for (net, table, concerns) in [
             ("10.0.0.0/8", 254, true),
             ("10.9.0.0/16", 52, true),

@@ -82,10 +82,12 @@ fn wired(state: &State, instance: &Instance, name: &DeviceName, device: &Device)
     if !nic.attached {
         return Ok(None);
     }
-    if let Some(network) = &nic.network
-        && state.network(&instance.project, network).is_none()
-    {
-        return Err(Error::new(Kind::NoSuchNetwork, format!("network {network} does not exist")));
+    if let Some(name) = &nic.network {
+        match state.network(&instance.project, name) {
+            None => return Err(Error::new(Kind::NoSuchNetwork, format!("network {name} does not exist"))),
+            Some(network) if !network.is_lasting() => return Err(crate::network::waiting(network)),
+            Some(_) => {}
+        }
     }
     let inside = nic.name.clone().unwrap_or_else(|| name.to_string());
     if !is_link_name(&inside) {

@@ -1,11 +1,11 @@
 //! `network.create`: a network with everything chosen that the caller left open.
 
-use super::{listener, question};
+use super::{free, listener, question};
 use crate::job::Output;
 use crate::ports::{NetworkRecords, Row, State, Write};
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Ports, Result};
+use crate::{Ports, Result};
 use async_trait::async_trait;
 use lxhost_model::config::Config;
 use lxhost_model::name::{NetworkName, ProjectName};
@@ -34,6 +34,7 @@ impl Create {
             config,
             forwards: Default::default(),
             load_balancers: Default::default(),
+            checkpoint: None,
             created: ports.host.now(),
             generation: 0,
         };
@@ -51,6 +52,7 @@ impl Create {
             config: Config::new(),
             forwards: Default::default(),
             load_balancers: Default::default(),
+            checkpoint: None,
             created: view.now,
             generation: 0,
         };
@@ -88,10 +90,7 @@ impl Verb for Create {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        match state.network(&self.network.project, &self.network.name) {
-            Some(_) => Err(Error::new(Kind::AlreadyExists, format!("network {} exists already", self.network.name))),
-            None => Ok(()),
-        }
+        free(state, &self.network.project, &self.network.name)
     }
 
     fn writes_whole(&self) -> Option<&'static str> {
@@ -100,7 +99,7 @@ impl Verb for Create {
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let mut network = self.network.clone();
-        let others = NetworkRecords::of(&view.state);
+        let others = NetworkRecords::claimed(&view.state);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
         listener::check(&view.state, &network)?;
         Ok(Plan {

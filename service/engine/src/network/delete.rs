@@ -1,6 +1,6 @@
 //! `network.delete`: a network that nobody uses is gone from records and host.
 
-use super::{by_id, question, unused};
+use super::{by_id, changeable, question, unused};
 use crate::Result;
 use crate::ports::{RowKey, State, Write};
 use crate::step::Step;
@@ -36,7 +36,7 @@ impl Verb for Delete {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        unused(state, by_id(state, self.id)?.as_ref())
+        unused(state, changeable(state, self.id)?.as_ref())
     }
 
     fn writes_whole(&self) -> Option<&'static str> {

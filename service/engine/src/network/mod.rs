@@ -1,23 +1,31 @@
 //! Verbs on networks, one file each.
 
+mod confirm;
 mod create;
 mod delete;
+pub(crate) mod due;
 pub mod listener;
 mod rename;
 mod replace;
+mod roll_back;
+mod tried;
 mod up;
 
+pub use confirm::Confirm;
 pub use create::Create;
 pub use delete::Delete;
 pub use rename::Rename;
 pub use replace::Replace;
+pub use roll_back::RollBack;
+pub use tried::Tried;
 pub(crate) use up::Up;
 
 use crate::ports::State;
 use crate::verb::Question;
 use crate::{Error, Kind, Result};
 use lxhost_model::device::Devices;
-use lxhost_model::{Action, Network, ObjectId};
+use lxhost_model::name::{NetworkName, ProjectName};
+use lxhost_model::{Action, Checkpoint, Network, ObjectId};
 use std::sync::Arc;
 
 /// The host's rules are one table of all networks and ACLs.
@@ -34,6 +42,50 @@ fn question(name: &str, verb: &str) -> Question {
 /// `NoSuchNetwork`.
 pub fn by_id(state: &State, id: ObjectId) -> Result<Arc<Network>> {
     state.networks.get(&id).cloned().ok_or_else(|| Error::new(Kind::NoSuchNetwork, "the network does not exist any more"))
+}
+
+/// The network behind an id, which may be changed.
+///
+/// # Errors
+/// `NoSuchNetwork`; `InvalidState` while another change waits to be confirmed: to undo one is to undo what was built on
+/// it, too.
+fn changeable(state: &State, id: ObjectId) -> Result<Arc<Network>> {
+    let network = by_id(state, id)?;
+    match network.checkpoint {
+        None => Ok(network),
+        Some(_) => Err(waiting(&network)),
+    }
+}
+
+/// What is said of a network with a change that waits to be confirmed.
+pub(crate) fn waiting(network: &Network) -> Error {
+    let name = &network.name;
+    let what = format!(
+        "network {name} has a change that waits to be confirmed: lxctl network confirm {name} keeps it, \
+         lxctl network rollback {name} undoes it"
+    );
+    Error::new(Kind::InvalidState, what)
+}
+
+/// The change of a network that waits to be confirmed.
+///
+/// # Errors
+/// `InvalidState` when none does.
+fn checkpoint(network: &Network) -> Result<&Checkpoint> {
+    let none = || Error::new(Kind::InvalidState, format!("network {} has no change that waits to be confirmed", network.name));
+    network.checkpoint.as_deref().ok_or_else(none)
+}
+
+/// Refuses a name that a network has, or gets back should a change of it be undone.
+///
+/// # Errors
+/// `AlreadyExists`.
+fn free(state: &State, project: &ProjectName, name: &NetworkName) -> Result<()> {
+    let has = |network: &Network| network.project == *project && network.name == *name;
+    match state.networks.values().any(|network| has(network) || network.before().is_some_and(has)) {
+        true => Err(Error::new(Kind::AlreadyExists, format!("network {name} exists already"))),
+        false => Ok(()),
+    }
 }
 
 /// Who has an interface in a network: `instance c1`, `profile default`.

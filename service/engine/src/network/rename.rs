@@ -1,12 +1,12 @@
 //! `network.rename`: another name for a network that nobody uses, and with it another interface; its id and path
 //! stay.
 
-use super::{by_id, question, unused};
+use super::{by_id, changeable, free, question, unused};
+use crate::Result;
 use crate::job::Output;
 use crate::ports::{Row, State, Write};
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result};
 use async_trait::async_trait;
 use lxhost_model::name::NetworkName;
 use lxhost_model::{Network, ObjectId};
@@ -41,10 +41,8 @@ impl Verb for Rename {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        let network = by_id(state, self.id)?;
-        if state.network(&network.project, &self.name).is_some() {
-            return Err(Error::new(Kind::AlreadyExists, format!("network {} exists already", self.name)));
-        }
+        let network = changeable(state, self.id)?;
+        free(state, &network.project, &self.name)?;
         unused(state, &network)
     }
 

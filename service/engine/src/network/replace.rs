@@ -1,6 +1,6 @@
 //! `network.replace`: other keys and description for a network, on the host at once.
 
-use super::{by_id, listener, question};
+use super::{changeable, listener, question};
 use crate::Result;
 use crate::ports::{NetworkRecords, Row, State, Write, same};
 use crate::step::Step;
@@ -23,7 +23,7 @@ pub struct Replace {
 
 impl Replace {
     fn changed(&self, state: &State) -> Result<Network> {
-        let mut network = Network::clone(by_id(state, self.id)?.as_ref());
+        let mut network = Network::clone(changeable(state, self.id)?.as_ref());
         same(network.generation, self.expected.unwrap_or(network.generation), format_args!("network {}", network.name))?;
         self.config.iter().try_for_each(|(key, value)| check_text(key, value))?;
         network.config.clone_from(&self.config);
@@ -60,7 +60,7 @@ impl Verb for Replace {
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let mut network = self.changed(&view.state)?;
-        let others = NetworkRecords::of(&view.state).without(network.id);
+        let others = NetworkRecords::claimed(&view.state).without(network.id);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
         listener::check(&view.state, &network)?;
         Ok(Plan {

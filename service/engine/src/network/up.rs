@@ -38,8 +38,10 @@ impl Verb for Up {
         Some(super::FIREWALL)
     }
 
-    async fn plan(&self, _view: &View<'_>) -> Result<Plan> {
-        let steps = vec![Step::NetworkUp(Network::clone(&self.network))];
+    async fn plan(&self, view: &View<'_>) -> Result<Plan> {
+        // As it is by now; one that is gone or going stays down.
+        let now = view.state.networks.get(&self.network.id).filter(|network| !network.is_leaving());
+        let steps = now.map(|network| Step::NetworkUp(Network::clone(network))).into_iter().collect();
         Ok(Plan { writes: vec![], steps, finish: vec![], failed: vec![], recovery: Recovery::Resume })
     }
 }

@@ -4,8 +4,10 @@
 use crate::ports::{Check, NicPlan, NicSpec, State};
 use async_trait::async_trait;
 use ipnet::IpNet;
+use lxhost_model::checkpoint::Footing;
 use lxhost_model::config::Config;
 use lxhost_model::{Acl, Network, ObjectId, Result};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -41,6 +43,10 @@ pub struct NetworkState {
     pub packets: (u64, u64),
     /// Interfaces of the host that are joined in it.
     pub ports: Vec<String>,
+    /// Interfaces of the host that its keys name.
+    pub outside: Vec<String>,
+    /// Whether the host's default route leads through it.
+    pub default_route: bool,
     /// What is not as it has to be, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -56,9 +62,18 @@ pub struct NetworkRecords {
 }
 
 impl NetworkRecords {
-    /// Those there are.
+    /// Those in force: without a network that was taken from the host, which waits to be confirmed.
     pub fn of(state: &State) -> Self {
-        NetworkRecords { networks: state.networks.values().cloned().collect(), acls: state.acls.values().cloned().collect() }
+        let mut records = NetworkRecords::claimed(state);
+        records.networks = state.networks.values().filter(|network| !network.is_leaving()).cloned().collect();
+        records
+    }
+
+    /// All that may be in force again: also what networks were before a change that waits to be confirmed.
+    pub fn claimed(state: &State) -> Self {
+        let before = state.networks.values().filter_map(|network| network.before()).cloned().map(Arc::new);
+        let networks = state.networks.values().cloned().chain(before).collect();
+        NetworkRecords { networks, acls: state.acls.values().cloned().collect() }
     }
 
     /// The same without the network `id`.
@@ -94,6 +109,11 @@ pub trait NetworkDriver: Send + Sync {
     /// Name of the host's interface that the network is.
     fn interface(&self, network: &Network) -> String {
         network.interface()
+    }
+
+    /// Interfaces of the host that its keys name: it lies on them, or they are its ports.
+    fn outside(&self, _network: &Network) -> Vec<String> {
+        vec![]
     }
 
     /// Checks keys and fills in what was left to the host (a free subnet), against `others`, the
@@ -183,6 +203,16 @@ pub trait NetworkKinds: Send + Sync {
     /// future loses nothing.
     async fn next_leases(&self) -> Option<String> {
         None
+    }
+
+    /// What the host has on these of its interfaces, as far as they are there. Changes nothing.
+    async fn footing(&self, _interfaces: &BTreeSet<String>) -> Result<Vec<Footing>> {
+        Ok(vec![])
+    }
+
+    /// Gives interfaces of the host what they lack of that. What cannot be had is logged, and keeps nobody from the rest.
+    async fn regain(&self, _links: &[Footing]) -> Result<()> {
+        Ok(())
     }
 
     /// Names of all drivers.

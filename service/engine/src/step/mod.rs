@@ -125,8 +125,10 @@ pub enum Step {
     },
     /// Brings a network up.
     NetworkUp(Network),
-    /// Takes a network down. Not undone.
+    /// Takes a network down. Not undone, unless that was to be confirmed.
     NetworkDown(Network),
+    /// Undoes the change of a network that waits to be confirmed. Not undone.
+    NetworkBack(Network),
     /// Writes the firewall's rules with an ACL as it is going to be.
     Filter(Acl),
     /// Starts an instance.
@@ -242,6 +244,7 @@ impl Step {
             Step::StageRestore { .. } | Step::Restore { .. } => "restoring root",
             Step::NetworkUp(_) => "setting up network",
             Step::NetworkDown(_) => "removing network",
+            Step::NetworkBack(_) => "undoing the change of a network",
             Step::Filter(_) => "writing firewall rules",
             Step::Launch(_) => "starting",
             Step::ShutDown { .. } => "waiting for the guest to stop",
@@ -273,6 +276,7 @@ impl Step {
             Step::Restore { .. } => "restore",
             Step::NetworkUp(_) => "network-up",
             Step::NetworkDown(_) => "network-down",
+            Step::NetworkBack(_) => "network-back",
             Step::Filter(_) => "filter",
             Step::Launch(_) => "launch",
             Step::ShutDown { .. } => "shut-down",
@@ -306,6 +310,7 @@ impl Step {
             Step::Restore { pool, instance } => snapshot::restore(context, pool, *instance).await,
             Step::NetworkUp(network) => network::up(context, network).await,
             Step::NetworkDown(network) => network::down(context, network).await,
+            Step::NetworkBack(network) => network::back(context, network).await,
             Step::Filter(acl) => network::filter(context, acl).await,
             Step::Launch(ran) => instance::launch(context, ran).await,
             Step::ShutDown { instance, seconds } => instance::shut_down(context, *instance, *seconds).await,
@@ -329,6 +334,7 @@ impl Step {
             Step::TakeSnapshot { pool, instance, snapshot, .. } => snapshot::undo(context, pool, *instance, *snapshot).await,
             Step::StageRestore { pool, instance, .. } => snapshot::unstage(context, pool, *instance).await,
             Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
+            Step::NetworkDown(network) => network::up_again(context, network).await,
             Step::Filter(_) => network::filter_as_recorded(context).await,
             Step::Launch(ran) => {
                 instance::kill(context, ran).await?;
@@ -345,7 +351,7 @@ impl Step {
             | Step::KeepSnapshot { .. }
             | Step::RemoveSnapshot { .. }
             | Step::Restore { .. }
-            | Step::NetworkDown(_)
+            | Step::NetworkBack(_)
             | Step::ShutDown { .. }
             | Step::Kill(_)
             | Step::Settle(_)

@@ -1,6 +1,7 @@
 //! Everything that can be done to a machine, each with what has to be there first. What is proved of one
 //! is proved of all.
 
+use crate::trials;
 use crate::world::World;
 use lxhost_engine::network::listener::{Create, Delete, Replace};
 use lxhost_engine::{Result, acl, image, instance, network, pool, profile, snapshot};
@@ -274,6 +275,7 @@ pub(crate) fn all() -> Vec<Deed> {
     let mut deeds = on_instances();
     deeds.extend(on_snapshots());
     deeds.extend(on_the_rest());
+    deeds.extend(on_trial());
     deeds
 }
 
@@ -425,6 +427,48 @@ fn on_snapshots() -> Vec<Deed> {
             },
             |w| w.perform(instance::Delete::new(id(&w), false)),
             |w| w.id("c1").is_none() && snapshots(w).is_empty()
+        ),
+    ]
+}
+
+/// Changes of networks that wait to be confirmed, and their ends.
+fn on_trial() -> Vec<Deed> {
+    use crate::trials::{bridge, confirm, has_ways, is_new, is_old, network as bridge_of, replace, roll_back, tried, waiting};
+    vec![
+        deed!("try a network", true, |w| w.rest().await, |w| w.perform(tried(trials::create(&w))), |w| bridge_of(w).is_some()),
+        deed!("try a change", true, |w| bridge(&w).await, |w| w.perform(tried(replace(&w))), |w| is_new(w, true)),
+        deed!("confirm a change", true, |w| waiting(&w, replace).await, |w| confirm(&w), |w| is_new(w, false)),
+        deed!("undo a change", false, |w| waiting(&w, replace).await, |w| roll_back(&w), is_old),
+        deed!(
+            "try another name",
+            true,
+            |w| bridge(&w).await,
+            |w| {
+                let rename = network::Rename::new(bridge_of(&w).unwrap().id, "br2".parse().unwrap());
+                w.perform(tried(rename))
+            },
+            |w| bridge_of(w).is_some_and(|network| network.name.as_str() == "br2")
+        ),
+        deed!(
+            "try a deletion",
+            true,
+            |w| bridge(&w).await,
+            |w| w.perform(tried(network::Delete::new(bridge_of(&w).unwrap().id))),
+            |w| bridge_of(w).is_some_and(|network| network.is_leaving()) && !has_ways(w)
+        ),
+        deed!(
+            "undo a deletion",
+            false,
+            |w| waiting(&w, |w| network::Delete::new(bridge_of(w).unwrap().id)).await,
+            |w| roll_back(&w),
+            is_old
+        ),
+        deed!(
+            "confirm a deletion",
+            true,
+            |w| waiting(&w, |w| network::Delete::new(bridge_of(w).unwrap().id)).await,
+            |w| confirm(&w),
+            |w| bridge_of(w).is_none()
         ),
     ]
 }

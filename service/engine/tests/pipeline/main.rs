@@ -14,4 +14,5 @@ mod permission;
 mod points;
 mod proxies;
 mod together;
+mod trials;
 mod world;

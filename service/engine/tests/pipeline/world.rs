@@ -192,7 +192,16 @@ impl World {
         same("interfaces", sim.networks.joined(), of(runs));
         same("live facts", state.instances.keys().copied().filter(|id| self.engine.live(*id).is_some()).collect(), of(runs));
         same("pools", sim.pools.there().into_iter().collect(), state.pools.keys().copied().collect());
-        same("networks", sim.networks.are_up(), state.networks.keys().copied().collect());
+        // Of one whose change waits to be confirmed, a failed attempt to undo that may have left either.
+        let settled = |id: &ObjectId| state.networks.get(id).is_none_or(|network| network.checkpoint.is_none());
+        let are_up = sim.networks.are_up().into_iter().filter(settled).collect();
+        same("networks", are_up, state.networks.keys().copied().filter(settled).collect());
+        for (id, config) in sim.networks.configs() {
+            let Some(network) = state.networks.get(&id) else { continue };
+            if network.config != config && network.before().is_none_or(|before| before.config != config) {
+                wrong.push(format!("network {} has the keys {config:?}, it should have {:?}", network.name, network.config));
+            }
+        }
         let carried: BTreeSet<&str> = state.networks.values().flat_map(|network| network.acls()).collect();
         let in_force = state.acls.values().filter(|acl| carried.contains(acl.name.as_str()));
         let rules: BTreeMap<ObjectId, usize> = in_force.map(|acl| (acl.id, acl.ingress.len() + acl.egress.len())).collect();
@@ -279,6 +288,7 @@ impl World {
         seen.extend(state.images.values().map(|image| format!("{} {:?}", image.fingerprint, image.aliases)));
         seen.extend(state.pools.values().map(|pool| format!("{pool:?}")));
         seen.extend(state.networks.values().map(|network| format!("{network:?}")));
+        seen.push(format!("{:?}", self.sim.networks.routes()));
         seen.extend(state.acls.values().map(|acl| format!("{:?}", Acl { generation: 0, ..Acl::clone(acl) })));
         seen.extend(state.profiles.values().map(|profile| format!("{:?}", Profile { generation: 0, ..Profile::clone(profile) })));
         seen

@@ -1,6 +1,7 @@
 //! `org.lxhost1.Manager`: finds, lists and makes objects.
 
 use super::error::Failure;
+use super::network::tried;
 use super::options::{self, Options};
 use super::rows::{self, InstanceFilter, object};
 use super::{Bus, invalid};
@@ -324,11 +325,12 @@ impl Manager {
     ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
         let mut options = Options::new(options);
         let description = options.text("description")?;
+        let trial = options.trial()?;
         options.done()?;
         let verb = network::Create::new(self.bus.engine.ports(), project_of(project)?, name.parse()?, kind, config)?;
         let verb = verb.described(description)?;
         let id = verb.id();
-        Ok((object(path::network(id))?, self.bus.submit(&header, verb).await?))
+        Ok((object(path::network(id))?, tried(&self.bus, &header, verb, trial).await?))
     }
 
     #[zbus(out_args("pool", "job"))]

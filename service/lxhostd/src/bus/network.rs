@@ -8,11 +8,12 @@ use super::options::{self, Options};
 use super::rows;
 use super::server::{CheckRow, check};
 use lxhost_dbus::wire::{Config, ForwardRow, LeaseRow, LoadBalancerRow, Values};
-use lxhost_engine::network::{Delete, Rename, Replace, by_id, users};
+use lxhost_engine::network::{Confirm, Delete, Rename, Replace, RollBack, Tried, by_id, users};
 use lxhost_engine::ports::{NetworkRecords, NetworkState, State};
-use lxhost_engine::{Engine, Question, Result};
+use lxhost_engine::{Engine, Question, Result, Verb};
+use lxhost_model::checkpoint::Trial;
 use lxhost_model::config::is_on;
-use lxhost_model::{Action, Forward, LoadBalancer, Network as Record, ObjectId};
+use lxhost_model::{Action, Forward, LoadBalancer, Network as Record, ObjectId, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -40,10 +41,31 @@ pub(super) fn changes(
     if driver.interface(old) != driver.interface(new) {
         changed.insert("Interface", value(driver.interface(new))?);
     }
+    if deadline(old) != deadline(new) {
+        changed.insert("RollbackAt", value(deadline(new))?);
+    }
     if old.config != new.config {
         changed.insert("Subnets", value(rows::subnets(new))?);
     }
     Ok(changed)
+}
+
+/// When a change that nobody has confirmed is undone; 0 when none waits.
+fn deadline(record: &Record) -> Timestamp {
+    record.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.until)
+}
+
+/// Does `verb`, for good or until it is confirmed.
+pub(super) async fn tried(
+    bus: &Bus,
+    header: &Header<'_>,
+    verb: impl Verb,
+    trial: Option<Trial>,
+) -> Result<OwnedObjectPath, Failure> {
+    match trial {
+        None => bus.submit(header, verb).await,
+        Some(trial) => bus.submit(header, Tried::new(verb, trial)).await,
+    }
 }
 
 /// A network's state for the wire.
@@ -60,6 +82,8 @@ fn fields(record: &Record, state: NetworkState, users: Vec<String>) -> Result<Va
         ("received-packets", value(state.packets.0)?),
         ("sent-packets", value(state.packets.1)?),
         ("ports", value(state.ports)?),
+        ("outside", value(state.outside)?),
+        ("default-route", value(state.default_route)?),
         ("used-by", value(users)?),
         ("nat", value(nat)?),
         ("warnings", value(state.warnings)?),
@@ -101,14 +125,16 @@ impl Network {
     ) -> Result<OwnedObjectPath, Failure> {
         let mut options = Options::new(options);
         let description = options.take("description")?;
+        let trial = options.trial()?;
         options.done()?;
         let verb = Replace { id: self.id, config, description, expected: Some(expected_generation) };
-        self.bus.submit(&header, verb).await
+        tried(&self.bus, &header, verb, trial).await
     }
 
     /// Counters and what belongs to the network: `up` b, `interface` s, `hwaddr` s, `mtu` u, `addresses` as,
     /// `received-bytes` t, `received-packets` t, `sent-bytes` t, `sent-packets` t, `ports` as, `used-by` as,
-    /// `nat` as (the families), `warnings` as.
+    /// `nat` as (the families), `outside` as (the host's interfaces in it), `default-route` b (whether the host's leads
+    /// through it), `warnings` as.
     #[zbus(out_args("state"))]
     async fn get_state(&self, options: Values) -> Result<Values, Failure> {
         options::none(options)?;
@@ -139,8 +165,24 @@ impl Network {
         name: String,
         options: Values,
     ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let trial = options.trial()?;
+        options.done()?;
+        tried(&self.bus, &header, Rename::new(self.id, name.parse()?), trial).await
+    }
+
+    /// Keeps the change that would be undone at `RollbackAt`.
+    #[zbus(out_args("job"))]
+    async fn confirm(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
-        self.bus.submit(&header, Rename::new(self.id, name.parse()?)).await
+        self.bus.submit(&header, Confirm::new(self.id)).await
+    }
+
+    /// Undoes the change at once that would be undone at `RollbackAt`.
+    #[zbus(out_args("job"))]
+    async fn rollback(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        self.bus.submit(&header, RollBack::new(self.id)).await
     }
 
     #[zbus(out_args("forwards", "generation"))]
@@ -255,8 +297,10 @@ impl Network {
 
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
-        options::none(options)?;
-        self.bus.submit(&header, Delete::new(self.id)).await
+        let mut options = Options::new(options);
+        let trial = options.trial()?;
+        options.done()?;
+        tried(&self.bus, &header, Delete::new(self.id), trial).await
     }
 
     /// `what` is `added`, `renewed` or `removed`.
@@ -297,6 +341,12 @@ impl Network {
     #[zbus(property)]
     fn subnets(&self) -> Result<Vec<String>, Failure> {
         Ok(rows::subnets(self.record()?.as_ref()))
+    }
+
+    /// When a change that nobody has confirmed is undone; 0 when none waits.
+    #[zbus(property)]
+    fn rollback_at(&self) -> Result<u64, Failure> {
+        Ok(deadline(self.record()?.as_ref()))
     }
 
     #[zbus(property)]

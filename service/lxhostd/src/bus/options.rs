@@ -3,6 +3,7 @@
 use super::invalid;
 use lxhost_dbus::wire::Values;
 use lxhost_engine::{Error, Kind, Result};
+use lxhost_model::checkpoint::Trial;
 use lxhost_model::name::quoted;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -44,6 +45,11 @@ impl Options {
     pub(super) fn parsed_list<T: std::str::FromStr<Err = Error>>(&mut self, key: &str) -> Result<Option<Vec<T>>> {
         let list: Option<Vec<String>> = self.take(key)?;
         list.map(|texts| texts.iter().map(|text| text.parse()).collect()).transpose()
+    }
+
+    /// Takes how long a change of a network waits to be confirmed, in microseconds.
+    pub(super) fn trial(&mut self) -> Result<Option<Trial>> {
+        self.take::<u64>("rollback-usec")?.map(Trial::of_usec).transpose()
     }
 
     /// Takes a file descriptor.

@@ -116,6 +116,10 @@ impl BridgeNetworks {
 
 #[async_trait]
 impl NetworkDriver for BridgeNetworks {
+    fn outside(&self, network: &Network) -> Vec<String> {
+        outside::names(network)
+    }
+
     async fn complete(&self, network: &Network, all: &NetworkRecords) -> Result<Config> {
         let others = &all.networks;
         let named = |e: Error| e.context(format!("network {}", network.name));

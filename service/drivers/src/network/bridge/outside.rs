@@ -4,6 +4,7 @@
 use super::BridgeNetworks;
 use super::note::Note;
 use super::settings::{External, Settings, externals};
+use crate::network::footing::MAIN;
 use crate::network::from_netlink;
 use ipnet::IpNet;
 use lxhost_model::{Error, Kind, Network, Result};
@@ -11,9 +12,6 @@ use lxhost_netlink::{Address, Link, LinkName, Vlan, VlanId, Vxlan};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// The main routing table.
-const MAIN: u32 = 254;
 
 /// The host's links and their addresses.
 struct Sight {
@@ -66,6 +64,11 @@ impl Sight {
             )),
         }
     }
+}
+
+/// Interfaces of the host that the keys of a network name.
+pub(super) fn names(network: &Network) -> Vec<String> {
+    externals(&network.config).unwrap_or_default().iter().map(|external| external.name.to_string()).collect()
 }
 
 fn is_local(address: &Address) -> bool {

@@ -1,12 +1,13 @@
 //! How a bridge stands on the host, and what of it is not as it has to be. Changes nothing.
 
 use super::settings::Settings;
-use super::{BridgeNetworks, subnet};
-use crate::network::{described, from_netlink};
+use super::{BridgeNetworks, outside, subnet};
+use crate::network::{described, footing, from_netlink};
 use ipnet::IpNet;
 use lxhost_engine::ports::NetworkState;
 use lxhost_model::{Network, Result};
 use lxhost_netlink::Link;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl BridgeNetworks {
@@ -26,6 +27,9 @@ impl BridgeNetworks {
         };
         let links = self.on.links.links().await.map_err(from_netlink)?;
         let addresses = self.on.links.addresses().await.map_err(from_netlink)?;
+        let outside = outside::names(network);
+        let through: BTreeSet<String> = outside.iter().chain([&interface]).cloned().collect();
+        let default_route = footing::carries_default(&self.on.links, &through).await?;
         let ports = links.iter().filter(|port| port.controller == Some(link.index)).map(|port| port.name.clone()).collect();
         let mut warnings = self.overlaps(network, &settings, others).await?;
         warnings.extend(self.unjoined(&settings, &link).await?);
@@ -33,7 +37,7 @@ impl BridgeNetworks {
             warnings.push(format!("DHCP and DNS do not answer: systemctl status lxhost-dnsmasq@{interface} says why"));
         }
         let up = self.is_up_as(&settings, &link).await?;
-        Ok(NetworkState { up, ports, warnings, ..described(&link, &addresses) })
+        Ok(NetworkState { up, ports, warnings, outside, default_route, ..described(&link, &addresses) })
     }
 
     /// Whether the link and what belongs to it are as the record says.

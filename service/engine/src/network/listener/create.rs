@@ -1,6 +1,6 @@
 //! `network.create-forward`, `network.create-load-balancer`: an address of the host whose ports lead to instances of a network.
 
-use super::super::by_id;
+use super::super::changeable;
 use super::{Listener, check, plan, question};
 use crate::instance::refuse_diversion;
 use crate::ports::State;
@@ -22,7 +22,7 @@ pub struct Create<L> {
 
 impl<L: Listener> Create<L> {
     fn changed(&self, state: &State) -> Result<Network> {
-        let mut network = Network::clone(by_id(state, self.id)?.as_ref());
+        let mut network = Network::clone(changeable(state, self.id)?.as_ref());
         match L::of_mut(&mut network).insert(self.listen, self.listener.clone()) {
             Some(_) => {
                 let what = format!("network {} has a {} of {} already", network.name, L::NOUN, self.listen);

@@ -1,6 +1,6 @@
 //! `network.delete-forward`, `network.delete-load-balancer`: an address of the host is its own again.
 
-use super::super::by_id;
+use super::super::changeable;
 use super::{Listener, known, plan, question};
 use crate::Result;
 use crate::ports::State;
@@ -24,7 +24,7 @@ impl<L: Listener> Delete<L> {
     }
 
     fn changed(&self, state: &State) -> Result<Network> {
-        let mut network = Network::clone(by_id(state, self.id)?.as_ref());
+        let mut network = Network::clone(changeable(state, self.id)?.as_ref());
         known::<L>(&network, self.listen)?;
         L::of_mut(&mut network).remove(&self.listen);
         Ok(network)

@@ -1,6 +1,6 @@
 //! `network.replace-forward`, `network.replace-load-balancer`: other keys and ports, in force at once.
 
-use super::super::by_id;
+use super::super::changeable;
 use super::{Listener, check, known, plan, question};
 use crate::Result;
 use crate::instance::refuse_diversion;
@@ -24,7 +24,7 @@ pub struct Replace<L> {
 
 impl<L: Listener> Replace<L> {
     fn changed(&self, state: &State) -> Result<Network> {
-        let mut network = Network::clone(by_id(state, self.id)?.as_ref());
+        let mut network = Network::clone(changeable(state, self.id)?.as_ref());
         known::<L>(&network, self.listen)?;
         same(network.generation, self.expected.unwrap_or(network.generation), format_args!("network {}", network.name))?;
         L::of_mut(&mut network).insert(self.listen, self.listener.clone());

@@ -17,6 +17,7 @@ pub(crate) fn network(keys: &[(&str, &str)]) -> Network {
         config,
         forwards: Default::default(),
         load_balancers: Default::default(),
+        checkpoint: None,
         created: 0,
         generation: 1,
     }
