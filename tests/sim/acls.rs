@@ -41,7 +41,7 @@ async fn an_acl_is_listed_changed_and_deleted() {
     client.done(&job).await;
 
     let path = OwnedObjectPath::from(web.inner().path().to_owned());
-    assert!(signals.changed(&path, "org.lxhost1.ACL").await.contains_key("Description"));
+    signals.told(&path, "org.lxhost1.ACL", "Description").await;
     let (_, ingress, egress, later) = web.get_config(&none()).await.unwrap();
     assert_eq!((ingress, egress), (vec![], vec![drop]));
     assert!(later > generation);

@@ -202,6 +202,16 @@ impl Signals {
         message.body().deserialize::<(String, Values, Vec<String>)>().unwrap().1
     }
 
+    /// The next `PropertiesChanged` of `path` that has the property: others may come before it.
+    pub(crate) async fn told(&mut self, path: &OwnedObjectPath, interface: &str, property: &str) -> Values {
+        loop {
+            let changed = self.changed(path, interface).await;
+            if changed.contains_key(property) {
+                return changed;
+            }
+        }
+    }
+
     /// The next `InstanceStateChanged` of `path`: old and new state, and the reason.
     pub(crate) async fn state(&mut self, path: &OwnedObjectPath) -> (String, String, String) {
         type Body = (OwnedObjectPath, String, String, String, String, String);

@@ -43,7 +43,7 @@ async fn a_forward_is_listed_changed_and_deleted() {
     let job = lab.replace_forward(LISTEN, &Config::new(), std::slice::from_ref(&other), generation, &none()).await.unwrap();
     client.done(&job).await;
     let path = OwnedObjectPath::from(lab.inner().path().to_owned());
-    assert!(signals.changed(&path, "org.lxhost1.Network").await.contains_key("Generation"));
+    signals.told(&path, "org.lxhost1.Network", "Generation").await;
     let (rows, later) = lab.list_forwards(&none()).await.unwrap();
     assert_eq!((rows[0].description.as_str(), &rows[0].config, &rows[0].ports[..]), ("Web: one", &Config::new(), &[other][..]));
     assert!(later > generation);

@@ -37,7 +37,7 @@ async fn a_snapshot_lives_from_its_making_to_its_deletion() {
     let about = options([("description", "before the upgrade".into())]);
     let mut signals = client.signals().await;
     client.done(&snapshots.create("", &about).await.unwrap()).await;
-    assert!(signals.changed(&path, "org.lxhost1.Instance").await.contains_key("SnapshotCount"));
+    signals.told(&path, "org.lxhost1.Instance", "SnapshotCount").await;
     client.done(&snapshots.create("", &none()).await.unwrap()).await;
     let (rows, next) = snapshots.list("", 1).await.unwrap();
     assert_eq!((rows[0].name.as_str(), rows[0].description.as_str(), next.is_empty()), ("snap0", "before the upgrade", false));
