@@ -2,6 +2,7 @@
 //! policies (`packaging/firewalld`). Optional, and never started by us. What it was told is kept, and told again when it
 //! starts anew or reads its configuration again.
 
+use crate::absent::is_absent;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use lxhost_engine::ports::Zones;
@@ -134,16 +135,6 @@ impl Firewalld {
 /// Whether firewalld knows no zone of ours.
 fn is_unknown_zone(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(_, Some(said), _) if said.starts_with("INVALID_ZONE"))
-}
-
-/// Whether nobody is there to be told.
-fn is_absent(error: &zbus::Error) -> bool {
-    const ABSENT: [&str; 2] = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
-    match error {
-        zbus::Error::MethodError(name, ..) => ABSENT.contains(&name.as_str()),
-        zbus::Error::FDO(error) => matches!(**error, fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_)),
-        _ => false,
-    }
 }
 
 #[async_trait]

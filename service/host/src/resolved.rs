@@ -1,6 +1,7 @@
 //! systemd-resolved, told which network answers for which domain, so that this host resolves `NAME.DOMAIN`. Optional,
 //! and never started by us. What it was told is kept, and told again when it starts anew.
 
+use crate::absent::is_absent;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use lxhost_engine::ports::Resolver;
@@ -126,16 +127,6 @@ fn server((link, _, bytes): &(i32, i32, Vec<u8>)) -> Option<(Option<u32>, IpAddr
     Some((u32::try_from(*link).ok().filter(|link| *link != 0), address))
 }
 
-/// Whether nobody is there to be told.
-fn is_absent(error: &zbus::Error) -> bool {
-    const ABSENT: [&str; 2] = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
-    match error {
-        zbus::Error::MethodError(name, ..) => ABSENT.contains(&name.as_str()),
-        zbus::Error::FDO(error) => matches!(**error, fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_)),
-        _ => false,
-    }
-}
-
 #[async_trait]
 impl Resolver for Resolved {
     async fn ask_for(&self, link: u32, servers: &[IpAddr], domain: &str) -> Result<()> {
@@ -209,11 +200,5 @@ mod tests {
         for bytes in [vec![], vec![1; 5], vec![1; 17]] {
             assert_eq!(server(&(1, INET, bytes)), None);
         }
-    }
-
-    #[test]
-    fn a_host_without_the_service_is_no_error() {
-        assert!(is_absent(&zbus::Error::from(fdo::Error::ServiceUnknown("x".into()))));
-        assert!(!is_absent(&zbus::Error::Failure("x".into())));
     }
 }

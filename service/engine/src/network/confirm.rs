@@ -1,6 +1,6 @@
 //! `network.confirm`: a change that would have been undone by itself stays.
 
-use super::{by_id, checkpoint, question, unused};
+use super::{by_id, checkpoint, question_about, unused};
 use crate::Result;
 use crate::ports::{Row, RowKey, State, Write};
 use crate::verb::{Plan, Question, Verb, View};
@@ -26,8 +26,7 @@ impl Verb for Confirm {
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {
-        let name = by_id(state, self.id).map(|network| network.name.to_string()).unwrap_or_default();
-        vec![question(&name, self.name())]
+        vec![question_about(state, self.id, self.name())]
     }
 
     fn object(&self) -> Option<ObjectId> {

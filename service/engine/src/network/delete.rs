@@ -1,6 +1,6 @@
 //! `network.delete`: a network that nobody uses is gone from records and host.
 
-use super::{by_id, changeable, question, unused};
+use super::{by_id, changeable, question_about, unused};
 use crate::Result;
 use crate::ports::{RowKey, State, Write};
 use crate::step::Step;
@@ -27,8 +27,7 @@ impl Verb for Delete {
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {
-        let name = by_id(state, self.id).map(|network| network.name.to_string()).unwrap_or_default();
-        vec![question(&name, self.name())]
+        vec![question_about(state, self.id, self.name())]
     }
 
     fn object(&self) -> Option<ObjectId> {

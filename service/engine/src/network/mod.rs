@@ -36,6 +36,12 @@ fn question(name: &str, verb: &str) -> Question {
     Question { action: Action::NetworkManage, details: vec![("network", name.to_owned()), ("verb", verb.to_owned())] }
 }
 
+/// A question about the network behind an id, whose name is empty when it is gone.
+fn question_about(state: &State, id: ObjectId, verb: &str) -> Question {
+    let name = by_id(state, id).map(|network| network.name.to_string()).unwrap_or_default();
+    question(&name, verb)
+}
+
 /// The network behind an id.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! `network.rename`: another name for a network that nobody uses, and with it another interface; its id and path
 //! stay.
 
-use super::{by_id, changeable, free, question, unused};
+use super::{by_id, changeable, free, question, question_about, unused};
 use crate::Result;
 use crate::job::Output;
 use crate::ports::{Row, State, Write};
@@ -32,8 +32,7 @@ impl Verb for Rename {
 
     fn questions(&self, state: &State) -> Vec<Question> {
         // Rules that allow names have to allow both.
-        let before = by_id(state, self.id).map(|network| network.name.to_string()).unwrap_or_default();
-        vec![question(&before, self.name()), question(self.name.as_str(), self.name())]
+        vec![question_about(state, self.id, self.name()), question(self.name.as_str(), self.name())]
     }
 
     fn object(&self) -> Option<ObjectId> {

@@ -1,7 +1,7 @@
 //! `network.roll-back`: a network, and what the host had on its interfaces, becomes what it was before a change that
 //! nobody has confirmed.
 
-use super::{by_id, checkpoint, question};
+use super::{by_id, checkpoint, question_about};
 use crate::ports::{Row, RowKey, State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
@@ -35,8 +35,7 @@ impl Verb for RollBack {
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {
-        let name = by_id(state, self.id).map(|network| network.name.to_string()).unwrap_or_default();
-        vec![question(&name, self.name())]
+        vec![question_about(state, self.id, self.name())]
     }
 
     fn object(&self) -> Option<ObjectId> {
