@@ -24,6 +24,7 @@ pub(crate) const SUITE: Suite = suite!(
         metadata_that_is_none_or_a_bomb,
         archives_that_are_bombs,
         a_newer_or_corrupt_database,
+        what_watches_these_sees_every_kind_of_record_and_the_daemon,
     ]
 );
 
@@ -322,6 +323,32 @@ fn a_newer_or_corrupt_database(stage: &Stage) -> Result<()> {
         stage.host.succeed(["sh", "-ec", "systemctl stop lxhostd.service; rm -f $0*; cp -a /root/good/* ${0%/*}; systemctl reset-failed lxhostd.service; systemctl start lxhostd.service", DATABASE])?;
         ensure!(stage.status("r1")? == "running");
         stage.exec("r1", ["true"]).succeed()?;
+    }
+    Ok(())
+}
+
+/// What is no record is tried in the suite of the host itself.
+fn what_watches_these_sees_every_kind_of_record_and_the_daemon(stage: &Stage) -> Result<()> {
+    prepared(stage)?;
+    nothing_changes(&stage.host, || stage.lxctl("list").succeed())?;
+    for (section, make, undo) in [
+        ("objects", "lxctl config set r1 user.seen=1", "lxctl config unset r1 user.seen"),
+        ("objects", "lxctl profile create seen", "lxctl profile delete seen"),
+        ("objects", "lxctl storage create seen dir", "lxctl storage delete seen"),
+        ("objects", "lxctl network acl create seen", "lxctl network acl delete seen"),
+        ("objects", "lxctl network forward create lxbr0 192.0.2.77", "lxctl network forward delete lxbr0 192.0.2.77"),
+        ("objects", "lxctl network load-balancer create lxbr0 192.0.2.78", "lxctl network load-balancer delete lxbr0 192.0.2.78"),
+        ("objects", "lxctl snapshot r1 seen", "lxctl delete r1/seen"),
+        // Another init, and nothing else.
+        ("objects", "lxctl restart --force r1", "true"),
+        ("hashes", "lxctl network set lxbr0 ipv4.dhcp.expiry=2h", "lxctl network unset lxbr0 ipv4.dhcp.expiry"),
+        ("daemon", "lxctl launch busybox r9", "lxctl delete --force r9"),
+        ("daemon", "systemctl restart lxhostd.service", "true"),
+    ] {
+        let seen = nothing_changes(&stage.host, || stage.host.succeed(["sh", "-ec", make]));
+        stage.host.succeed(["sh", "-ec", undo])?;
+        let said = format!("{:#}", seen.err().with_context(|| format!("{make} was not seen"))?);
+        ensure!(said.contains(&format!("\n{section}: ")), "{make}: {said}");
     }
     Ok(())
 }

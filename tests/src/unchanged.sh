@@ -14,9 +14,14 @@ ps -e --no-headers -o pid=,ppid=,user:32=,args= >"$looks/ps"
 objects() {
     if test "$daemon" = 0; then echo "no daemon"; return; fi
     lxctl list -c nsatpPbdlc --format csv
-    for name in $(lxctl list -q); do lxctl config show "$name"; done
+    for name in $(lxctl list -q); do lxctl config show "$name"; lxctl snapshot list "$name" --format json; echo; done
     for what in image network storage profile; do echo "$what"; lxctl "$what" list --format json; echo; done
-    lxctl profile show default
+    for name in $(lxctl profile list -q); do lxctl profile show "$name"; done
+    for name in $(lxctl network acl list -q); do lxctl network acl show "$name"; done
+    for name in $(lxctl network list -q); do
+        lxctl network show "$name"
+        for what in forward load-balancer; do lxctl network "$what" list "$name" --format json; echo; done
+    done
 }
 # Trees of images never change: a change of any kind is one of ctime. Guests change their own roots.
 files() {

@@ -35,6 +35,12 @@ pub(super) trait Machine: std::fmt::Debug + Send + Sync {
     /// When it was off.
     fn crash(&self) -> Result<()>;
 
+    /// Has it hang: it does nothing any more, and is not off.
+    ///
+    /// # Errors
+    /// When it was off.
+    fn hang(&self) -> Result<()>;
+
     /// Boots it again after `power_off` or `crash`.
     ///
     /// # Errors

@@ -92,6 +92,14 @@ impl Host {
         self.machine.crash()
     }
 
+    /// Has it hang: a full one does nothing any more, the PID 1 of a native one neither. Only a crash ends that.
+    ///
+    /// # Errors
+    /// When it was off.
+    pub fn hang(&self) -> Result<()> {
+        self.machine.hang()
+    }
+
     /// Boots it again after `power_off` or `crash`.
     ///
     /// # Errors

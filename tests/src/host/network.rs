@@ -28,10 +28,16 @@ impl Network {
     /// # Errors
     /// When a tool or a right is missing.
     pub fn private() -> Result<Self> {
-        let script =
-            format!("ip link set lo up; ip link add {WIRE} type bridge; ip link set {WIRE} up; echo ready; exec cat >/dev/null");
+        // The end of its input is its own; the shell stays, with the name by which it is known among processes.
+        let script = format!(
+            "ip link set lo up; ip link add {WIRE} type bridge; ip link set {WIRE} up; echo ready; read -r end || exit 0"
+        );
+        let name = format!("lxhost-lab-{}-wire", std::process::id());
         let mut process = tool::start(
-            Command::new("unshare").args(["--net", "--", "sh", "-ec", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()),
+            Command::new("unshare")
+                .args(["--net", "--", "sh", "-ec", &script, &name])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped()),
         )?;
         let mut said = String::new();
         if let Some(out) = process.stdout.take() {

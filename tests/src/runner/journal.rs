@@ -11,15 +11,16 @@ use crate::host::Host;
 
 const QUESTIONS: &[&[&str]] = &[
     &["journalctl", "--no-pager", "--boot", "--output=short-precise"],
-    &["systemctl", "--no-pager", "--failed"],
-    &["systemctl", "--no-pager", "--all", "list-units", "lxhost*"],
     &["dmesg", "--ctime"],
     &["ps", "-e", "-o", "pid,ppid,user,stat,cgroup,args", "--forest"],
     &["findmnt"],
     &["ip", "-d", "address"],
     &["nft", "list", "ruleset"],
-    &["lxctl", "list", "--format", "json"],
     &["find", "/var/lib/lxhost", "/run/lxhost", "-maxdepth", "3", "-ls"],
+    &["lxctl", "list", "--format", "json"],
+    // Last: a PID 1 that hangs answers neither.
+    &["systemctl", "--no-pager", "--failed"],
+    &["systemctl", "--no-pager", "--all", "list-units", "lxhost*"],
 ];
 
 /// Writes `target/host-failures/SUITE.TEST.txt` and gives its path.

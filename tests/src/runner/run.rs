@@ -60,40 +60,48 @@ fn run_group<'suites>(cache: &Cache, group: &Group<'suites>, report: &Report) ->
     for test in tests {
         let start = Instant::now();
         let ready = stage.take().map_or_else(|| Stage::boot(cache, *kind, suite.base).context("preparing the host"), Ok);
-        let (result, failed_stage) = match ready {
-            Err(error) => (Err(error), None),
-            Ok(ready) => match run_test(&ready, test, limit(*kind)) {
-                result if needs_fresh_host(&result) => (result, Some(ready)),
-                result => {
-                    stage = Some(ready);
-                    (result, None)
-                }
-            },
+        let keep = |stage: &Stage| kept(stage, suite, test);
+        let ended = match ready {
+            Err(error) => Ended { result: Err(error), kept: None },
+            Ok(ready) => {
+                let ended = run_test(&ready, test, limit(*kind), &keep);
+                stage = ended.kept.is_none().then_some(ready);
+                ended
+            }
         };
-        if report.add(suite.name, test.name, start.elapsed(), &result) {
+        if report.add(suite.name, test.name, start.elapsed(), &ended.result) {
             failed.push(Group { kind: *kind, suite, tests: vec![test] });
         }
-        if let Some(stage) = failed_stage {
-            keep(&stage, suite, test);
+        if let Some(kept) = ended.kept {
+            println!("    {kept}");
         }
     }
     failed
 }
 
-/// The longest a test may take; then its host is crashed, which ends what it waits for. A whole load
-/// (`LXHOST_LOAD`) may take as long as in an emulated machine.
-fn limit(kind: Kind) -> Duration {
-    match kind {
-        Kind::Native if std::env::var_os("LXHOST_LOAD").is_some() => Duration::from_secs(900),
-        Kind::Native => Duration::from_secs(240),
-        Kind::Full => Duration::from_secs(900),
-    }
+/// How a test ended.
+struct Ended {
+    result: Result<()>,
+    /// What is said of what was kept, when it failed: its host is not used any more.
+    kept: Option<String>,
 }
 
-fn keep(stage: &Stage, suite: &Suite, test: &Test) {
+/// The longest a test may take; then its host is crashed, which ends what it waits for. A whole load
+/// (`LXHOST_LOAD`) may take as long as in an emulated machine; `LXHOST_LIMIT` is another limit in seconds.
+fn limit(kind: Kind) -> Duration {
+    let set = std::env::var("LXHOST_LIMIT").ok().and_then(|seconds| seconds.parse().ok());
+    let usual = match kind {
+        Kind::Native if std::env::var_os("LXHOST_LOAD").is_some() => 900,
+        Kind::Native => 240,
+        Kind::Full => 900,
+    };
+    Duration::from_secs(set.unwrap_or(usual))
+}
+
+fn kept(stage: &Stage, suite: &Suite, test: &Test) -> String {
     match journal::keep(&stage.host, suite.name, test.name) {
-        Ok(path) => println!("    kept: {}", path.display()),
-        Err(error) => println!("    nothing kept: {error:#}"),
+        Ok(path) => format!("kept: {}", path.display()),
+        Err(error) => format!("nothing kept: {error:#}"),
     }
 }
 
@@ -101,8 +109,9 @@ fn needs_fresh_host(result: &Result<()>) -> bool {
     result.as_ref().is_err_and(|error| !error.is::<super::Skipped>())
 }
 
-/// Runs a test in a thread of its own; a panic is a failure.
-fn run_test(stage: &Stage, test: &Test, limit: Duration) -> Result<()> {
+/// Runs a test in a thread of its own; a panic is a failure. `keep` has to look at a host that hangs before that is
+/// crashed.
+fn run_test(stage: &Stage, test: &Test, limit: Duration, keep: &dyn Fn(&Stage) -> String) -> Ended {
     thread::scope(|scope| {
         let (sender, ended) = mpsc::channel();
         let thread = scope.spawn(move || {
@@ -113,12 +122,18 @@ fn run_test(stage: &Stage, test: &Test, limit: Duration) -> Result<()> {
             result
         });
         let late = matches!(ended.recv_timeout(limit), Err(RecvTimeoutError::Timeout));
+        let mut kept = late.then(|| keep(stage));
         if late {
             // Every command it waits for ends with the host.
             drop(stage.host.crash());
         }
-        let result = thread.join().unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
-        if late { Err(anyhow!("it took longer than {} s; then: {result:?}", limit.as_secs())) } else { result }
+        let mut result = thread.join().unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+        if late {
+            result = Err(anyhow!("it took longer than {} s; then: {result:?}", limit.as_secs()));
+        } else if needs_fresh_host(&result) {
+            kept = Some(keep(stage));
+        }
+        Ended { result, kept }
     })
 }
 

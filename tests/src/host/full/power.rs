@@ -55,8 +55,14 @@ impl Machine for Full {
         } else {
             emulator.qmp.execute("stop", &json!({}))?;
             emulator.port.disconnect();
+            emulator.qmp.give_up();
         }
         Ok(())
+    }
+
+    fn hang(&self) -> Result<()> {
+        self.switched_on()?;
+        self.emulator()?.qmp.execute("stop", &json!({})).map(drop)
     }
 
     fn power_on(&self) -> Result<()> {

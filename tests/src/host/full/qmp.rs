@@ -65,10 +65,16 @@ impl Qmp {
         self.events.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// Ends every wait for an event: there will be none.
+    pub(super) fn give_up(&self) {
+        self.events.add(CUT);
+    }
+
     /// Waits for an event after `mark`.
     pub(super) fn wait(&self, mark: usize, event: &str, limit: Duration) -> Result<()> {
         let seen = self.events.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = |seen: &mut Vec<String>| !seen.iter().skip(mark).any(|name| name == event || name == GONE);
+        let missing =
+            |seen: &mut Vec<String>| !seen.iter().skip(mark).any(|name| name == event || [GONE, CUT].contains(&name.as_str()));
         let (seen, _) = self.events.changed.wait_timeout_while(seen, limit, missing).unwrap_or_else(PoisonError::into_inner);
         let seen = &seen[mark.min(seen.len())..];
         if seen.iter().any(|name| name == event) {
@@ -94,12 +100,20 @@ impl Qmp {
 
 /// Stands for the end of the connection among the events.
 const GONE: &str = "the end of the emulator";
+/// Stands for a crash among the events.
+const CUT: &str = "a crash";
+
+impl Events {
+    fn add(&self, name: &str) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+        self.changed.notify_all();
+    }
+}
 
 fn listen(from: BufReader<UnixStream>, answers: &Sender<Value>, events: &Events, hear: impl Fn(&str)) {
     let add = |name: &str| {
         hear(name);
-        events.seen.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
-        events.changed.notify_all();
+        events.add(name);
     };
     for line in from.lines() {
         let Ok(message) = line.map(|line| serde_json::from_str::<Value>(&line).unwrap_or_default()) else { break };

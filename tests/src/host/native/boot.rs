@@ -3,13 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Cgroup;
 use super::{Keeper, Native, leader};
@@ -81,7 +82,7 @@ impl Native {
         let deadline = Instant::now() + BOOT_LIMIT;
         let unshare = self.keeper().process.id();
         while Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(15));
+            self.listen(Duration::from_millis(15))?;
             if let Some(report) = self.keeper().said()? {
                 bail!("the host ended while it booted ({report}){}", self.console());
             }
@@ -96,8 +97,15 @@ impl Native {
         bail!("the host did not come up in {} s{}", BOOT_LIMIT.as_secs(), self.console())
     }
 
+    /// Waits until the keeper says something, at most so long.
+    pub(super) fn listen(&self, limit: Duration) -> Result<()> {
+        let reports = self.keeper().reports.get_ref().as_fd().try_clone_to_owned()?;
+        poll(&mut [PollFd::new(&reports, PollFlags::IN)], Some(&Timespec::try_from(limit)?))?;
+        Ok(())
+    }
+
     /// The end of its console, for messages.
-    fn console(&self) -> String {
+    pub(super) fn console(&self) -> String {
         let console = fs::read_to_string(self.directory.join("console.log")).unwrap_or_default();
         let lines: Vec<&str> = console.lines().collect();
         format!("; the end of its console:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"))
@@ -124,7 +132,7 @@ impl Keeper {
 
     /// The keeper's next report, if it has made one.
     pub(super) fn said(&mut self) -> Result<Option<String>> {
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut waiting = [PollFd::new(self.reports.get_ref(), PollFlags::IN)];
         if self.reports.buffer().is_empty() && poll(&mut waiting, Some(&now))? == 0 {
             return Ok(None);
