@@ -11,6 +11,7 @@ pub(crate) const SUITE: Suite = suite!(
     [
         a_network_works_beside_firewalld_however_that_comes_and_goes,
         a_zone_that_somebody_chose_is_kept_and_told_of,
+        dockers_policy_lets_guests_pass_and_the_packages_removal_leaves_nothing_of_ours,
         a_network_works_beside_ufw_and_what_its_administrator_denies_stays_denied,
     ]
 );
@@ -112,6 +113,36 @@ fn a_zone_that_somebody_chose_is_kept_and_told_of(stage: &Stage) -> Result<()> {
         Ok((zone.stdout_text().trim() == "lxhost").then_some(()))
     })?;
     stage.lxctl("network delete mine0").succeed().map(drop)
+}
+
+/// What Docker does to a host, and what the package does when it is removed, without the package being removed.
+fn dockers_policy_lets_guests_pass_and_the_packages_removal_leaves_nothing_of_ours(stage: &Stage) -> Result<()> {
+    install(stage, "firewalld")?;
+    stage.host.succeed(["systemctl", "start", "firewalld"])?;
+    stage.running("n1")?;
+    stage.outside()?;
+    let docker = "table ip filter { chain DOCKER-USER { iifname docker9 counter accept comment \"theirs\"; }
+        chain FORWARD { type filter hook forward priority filter; policy drop; jump DOCKER-USER; }; }";
+    stage.host.succeed(["nft", docker])?;
+    guests_are_served(stage, "n1", "with Docker's policy")?;
+    let rules = || stage.host.succeed(["nft", "list", "ruleset"]);
+    ensure!(rules()?.contains("lxhost from lxbr0") && rules()?.contains("lxhost to lxbr0"), "{}", rules()?);
+    stage.eventually("the zone", || Ok((zone(stage)? == "lxbr0").then_some(())))?;
+
+    stage.delete("n1")?;
+    let script = stage.host.succeed(["cat", "/var/lib/dpkg/info/lxhost.postrm"])?;
+    stage.host.put("/root/postrm", 0o755, script)?;
+    stage.host.succeed(["systemctl", "stop", "lxhostd"])?;
+    stage.host.succeed(["/root/postrm", "remove"])?;
+    let left = rules()?;
+    ensure!(!left.contains("comment \"lxhost") && !left.contains("table inet lxhost"), "{left}");
+    ensure!(!left.contains("table bridge lxhost") && left.contains("comment \"theirs\""), "{left}");
+    ensure!(zone(stage)?.is_empty(), "{}", zone(stage)?);
+    stage.host.succeed(["systemctl", "start", "lxhostd"])?;
+    stage.running("n2")?;
+    guests_are_served(stage, "n2", "with the package again")?;
+    stage.delete("n2")?;
+    stage.host.succeed(["nft", "delete", "table", "ip", "filter"]).map(drop)
 }
 
 fn a_network_works_beside_ufw_and_what_its_administrator_denies_stays_denied(stage: &Stage) -> Result<()> {

@@ -16,6 +16,8 @@ pub(crate) const SUITE: Suite = suite!(
         a_bridge_over_an_interface_reaches_what_is_behind_it,
         an_interface_at_which_the_host_is_reached_is_not_taken,
         a_vlan_is_made_for_its_bridge_and_carries_tagged_frames needs [Vlan],
+        a_vlan_that_was_there_stays_and_one_that_was_made_goes needs [Vlan],
+        the_packages_removal_takes_every_link_of_ours_and_no_other needs [Vlan],
         an_overlay_is_a_bridge_with_a_tunnel needs [Vlan],
         a_network_is_attached_renamed_and_told_of,
         what_guests_are_told_follows_the_keys,
@@ -180,6 +182,80 @@ fn a_vlan_is_made_for_its_bridge_and_carries_tagged_frames(stage: &Stage) -> Res
     stage.lxctl("network delete office").succeed()?;
     stage.host.succeed(["ip", "link", "delete", "far0.100"])?;
     Ok(())
+}
+
+fn is_there(stage: &Stage, link: &str) -> Result<bool> {
+    Ok(stage.host.command(["ip", "link", "show", "dev", link]).output()?.code == Some(0))
+}
+
+/// `lan0.40` is somebody else's, the others are made.
+fn a_vlan_that_was_there_stays_and_one_that_was_made_goes(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    stage.host.succeed(["ip", "link", "add", "link", "lan0", "name", "lan0.40", "type", "vlan", "id", "40"])?;
+    let networks = ["--type=macvlan parent=lan0 vlan=", "--type=physical parent=lan0 vlan=", "--type=bridge parent=lan0."];
+    for words in networks {
+        for number in [40, 41] {
+            let link = format!("lan0.{number}");
+            stage.lxctl(&format!("network create by {words}{number}")).succeed()?;
+            ensure!(is_there(stage, &link)?, "{link} of a network with {words}");
+            stage.lxctl("network delete by").succeed()?;
+            ensure!(is_there(stage, &link)? == (number == 40), "{link} after a network with {words}");
+        }
+    }
+    for kind in ["macvlan", "ipvlan ipv4.address=198.51.100.40", "physical"] {
+        for number in [40, 41] {
+            let link = format!("lan0.{number}");
+            // An interface that an instance has to itself goes with it, and is back under its name.
+            stage.lxctl(&format!("config device add n1 by nic parent=lan0 vlan={number} nictype={kind}")).succeed()?;
+            stage.lxctl("config device remove n1 by").succeed()?;
+            ensure!(is_there(stage, &link)? == (number == 40), "{link} after an interface of type {kind}");
+        }
+    }
+    // Somebody makes one of the name of ours, which is gone: it is not ours.
+    for words in networks {
+        stage.lxctl(&format!("network create by {words}41")).succeed()?;
+        // A daemon that runs would be faster, and make its own again.
+        let other = "systemctl stop lxhostd; ip link delete lan0.41; ip link add link lan0 name lan0.41 type vlan id 41
+            systemctl start lxhostd";
+        stage.host.succeed(["sh", "-ec", other])?;
+        stage.lxctl("network delete by").succeed()?;
+        let left = stage.host.succeed(["ip", "-o", "link", "show", "lan0.41"])?;
+        ensure!(!left.contains("master"), "with {words}: {left}");
+        stage.host.succeed(["ip", "link", "delete", "lan0.41"])?;
+    }
+    stage.host.succeed(["ip", "link", "delete", "lan0.40"]).map(drop)
+}
+
+/// What the package does when it is removed, without the package being removed.
+fn the_packages_removal_takes_every_link_of_ours_and_no_other(stage: &Stage) -> Result<()> {
+    lan(stage)?;
+    let there = "ip link set lan0 up; ip link add link lan0 name lan0.50 type vlan id 50";
+    stage.host.succeed(["sh", "-ec", there])?;
+    stage.host.succeed(["ip", "link", "add", "theirs", "type", "bridge"])?;
+    for words in [
+        "over50 parent=lan0.50",
+        "over51 parent=lan0.51",
+        "beside --type=macvlan parent=lan0 vlan=52",
+        "tunnel --type=vxlan tunnel.id=7 tunnel.interface=lan0",
+    ] {
+        stage.lxctl(&format!("network create {words}")).succeed()?;
+    }
+    let before = stage.host.succeed(["ip", "-o", "link"])?;
+    ensure!(["lan0.51@", "lan0.52@", "over50:", "over51:", "tunnel:"].iter().all(|link| before.contains(link)), "{before}");
+    stage.delete("n1")?;
+    let script = stage.host.succeed(["cat", "/var/lib/dpkg/info/lxhost.postrm"])?;
+    stage.host.put("/root/postrm", 0o755, script)?;
+    stage.host.succeed(["systemctl", "stop", "lxhostd"])?;
+    stage.host.succeed(["/root/postrm", "remove"])?;
+    let after = stage.host.succeed(["ip", "-o", "link"])?;
+    for gone in ["lan0.51", "lan0.52", "over50", "over51", "tunnel", "lxbr0"] {
+        ensure!(!after.contains(gone), "{gone} is left: {after}");
+    }
+    ensure!(after.contains("lan0.50") && after.contains("theirs") && after.contains("lan0@"), "{after}");
+    stage.host.succeed(["systemctl", "start", "lxhostd"])?;
+    stage.lxctl("network delete over50 over51 beside tunnel").succeed()?;
+    ensure!(is_there(stage, "lan0.50")? && is_there(stage, "theirs")?);
+    stage.host.succeed(["sh", "-ec", "ip link delete lan0.50; ip link delete theirs"]).map(drop)
 }
 
 fn an_overlay_is_a_bridge_with_a_tunnel(stage: &Stage) -> Result<()> {

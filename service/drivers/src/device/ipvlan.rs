@@ -2,6 +2,7 @@
 //! inside, for no DHCP server tells such guests apart.
 
 use super::parent;
+use crate::network::Made;
 use async_trait::async_trait;
 use ipnet::IpNet;
 use lxhost_engine::ports::{Inside, NicDriver, NicKind, NicPlan, NicSpec};
@@ -12,11 +13,12 @@ use lxhost_netlink::Handle;
 /// Interfaces that share a link by address.
 pub(super) struct Ipvlan {
     links: Handle,
+    made: Made,
 }
 
 impl Ipvlan {
-    pub(super) fn new(links: Handle) -> Self {
-        Ipvlan { links }
+    pub(super) fn new(links: Handle, made: Made) -> Self {
+        Ipvlan { links, made }
     }
 }
 
@@ -24,13 +26,13 @@ impl Ipvlan {
 impl NicDriver for Ipvlan {
     async fn attach(&self, plan: &NicPlan) -> Result<NicSpec> {
         let inside = inside(plan)?;
-        let parent = parent::used(&self.links, plan).await?;
+        let parent = parent::used(&self.links, &self.made, plan).await?;
         let mode = plan.nic.mode.clone().unwrap_or_else(|| "l3s".to_owned());
         Ok(NicSpec { mac: None, inside, ..NicSpec::new(plan, NicKind::Ipvlan { parent, mode }) })
     }
 
     async fn detach(&self, plan: &NicPlan) -> Result<()> {
-        parent::release(&self.links, plan).await
+        parent::release(&self.made, plan).await
     }
 }
 

@@ -38,14 +38,14 @@ impl Nics {
 
 impl NicKinds for Nics {
     fn driver(&self, kind: NicType) -> Result<Arc<dyn NicDriver>> {
-        let links = self.on.links.clone();
+        let (links, made) = (self.on.links.clone(), self.on.made());
         Ok(match kind {
             NicType::Bridged => Arc::new(bridged::Bridged::new(links, Guards::new(&self.on.run_dir))),
-            NicType::Macvlan => Arc::new(macvlan::Macvlan::new(links)),
-            NicType::Ipvlan => Arc::new(ipvlan::Ipvlan::new(links)),
+            NicType::Macvlan => Arc::new(macvlan::Macvlan::new(links, made)),
+            NicType::Ipvlan => Arc::new(ipvlan::Ipvlan::new(links, made)),
             NicType::P2p => Arc::new(p2p::P2p),
-            NicType::Routed => Arc::new(routed::Routed::new(links)),
-            NicType::Physical => Arc::new(physical::Physical::new(links)),
+            NicType::Routed => Arc::new(routed::Routed::new(links, made)),
+            NicType::Physical => Arc::new(physical::Physical::new(links, made)),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The link of the host that an interface lies on, and the VLAN on it that is made where one is wanted.
 
 use super::{from_netlink, link_name};
-use crate::network::release_vlan;
+use crate::network::Made;
 use lxhost_engine::ports::NicPlan;
 use lxhost_model::device::nic::Untagged;
 use lxhost_model::{Error, Kind, Result};
@@ -19,7 +19,7 @@ pub(super) async fn link(links: &Handle, plan: &NicPlan) -> Result<Link> {
 }
 
 /// Name of the link that is used: the parent, or its VLAN, which is made and set up.
-pub(super) async fn used(links: &Handle, plan: &NicPlan) -> Result<String> {
+pub(super) async fn used(links: &Handle, made: &Made, plan: &NicPlan) -> Result<String> {
     let parent = link(links, plan).await?;
     let Untagged::Is(number) = plan.nic.vlans.untagged else {
         return match plan.nic.vlans.untagged {
@@ -29,16 +29,14 @@ pub(super) async fn used(links: &Handle, plan: &NicPlan) -> Result<String> {
     };
     let name = format!("{}.{number}", parent.name);
     let id = VlanId::new(number).map_err(from_netlink)?;
-    let vlan = Vlan::new(link_name(&name)?, link_name(&parent.name)?, id);
-    let _ = links.ensure_vlan(&vlan).await.map_err(from_netlink)?;
-    let _ = links.set_up(&name).await.map_err(from_netlink)?;
+    made.vlan(&Vlan::new(link_name(&name)?, link_name(&parent.name)?, id)).await?;
     Ok(name)
 }
 
 /// Removes the VLAN that was made, when nothing lies on it any more.
-pub(super) async fn release(links: &Handle, plan: &NicPlan) -> Result<()> {
+pub(super) async fn release(made: &Made, plan: &NicPlan) -> Result<()> {
     match (plan.nic.vlans.untagged, &plan.nic.parent) {
-        (Untagged::Is(number), Some(parent)) => release_vlan(links, &format!("{parent}.{number}")).await,
+        (Untagged::Is(number), Some(parent)) => made.release(&format!("{parent}.{number}")).await,
         _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! `physical`: a link of the host that the guest has to itself until it ends. The launcher brings it back.
 
 use super::{from_netlink, parent};
+use crate::network::Made;
 use async_trait::async_trait;
 use lxhost_engine::ports::{NicDriver, NicKind, NicPlan, NicSpec};
 use lxhost_model::device::nic::Untagged;
@@ -10,11 +11,12 @@ use lxhost_netlink::Handle;
 /// Links of the host.
 pub(super) struct Physical {
     links: Handle,
+    made: Made,
 }
 
 impl Physical {
-    pub(super) fn new(links: Handle) -> Self {
-        Physical { links }
+    pub(super) fn new(links: Handle, made: Made) -> Self {
+        Physical { links, made }
     }
 
     /// What carries the host's own traffic stays.
@@ -49,10 +51,10 @@ impl NicDriver for Physical {
         if !vlan {
             self.refuse_used(&name).await?;
         }
-        Ok(spec(parent::used(&self.links, plan).await?))
+        Ok(spec(parent::used(&self.links, &self.made, plan).await?))
     }
 
     async fn detach(&self, plan: &NicPlan) -> Result<()> {
-        parent::release(&self.links, plan).await
+        parent::release(&self.made, plan).await
     }
 }

@@ -2,6 +2,7 @@
 //! ARP and neighbour discovery). The guest's addresses and default route are given inside.
 
 use super::{from_netlink, host_end, parent};
+use crate::network::Made;
 use crate::network::sysctl::Sysctl;
 use async_trait::async_trait;
 use ipnet::IpNet;
@@ -20,12 +21,13 @@ const MAIN: u32 = 254;
 /// Interfaces that the host routes.
 pub(super) struct Routed {
     links: Handle,
+    made: Made,
     sysctl: Sysctl,
 }
 
 impl Routed {
-    pub(super) fn new(links: Handle) -> Self {
-        Routed { links, sysctl: Sysctl::new() }
+    pub(super) fn new(links: Handle, made: Made) -> Self {
+        Routed { links, made, sysctl: Sysctl::new() }
     }
 
     /// Answers for the guest on the parent.
@@ -49,7 +51,7 @@ impl NicDriver for Routed {
     async fn attach(&self, plan: &NicPlan) -> Result<NicSpec> {
         let (end, inside) = ends(plan)?;
         let parent = match plan.nic.parent {
-            Some(_) => Some(parent::used(&self.links, plan).await?),
+            Some(_) => Some(parent::used(&self.links, &self.made, plan).await?),
             None => None,
         };
         if !plan.nic.ipv4.addresses.is_empty() {
@@ -76,7 +78,7 @@ impl NicDriver for Routed {
                 Err(error) => return Err(from_netlink(error)),
             }
         }
-        parent::release(&self.links, plan).await
+        parent::release(&self.made, plan).await
     }
 }
 

@@ -37,12 +37,12 @@ impl NetworkDriver for MacvlanNetworks {
     }
 
     async fn up(&self, network: &Network, _all: &NetworkRecords) -> Result<()> {
-        let up = Uplink::read(network)?.up(&self.on.links).await;
+        let up = Uplink::read(network)?.up(&self.on).await;
         up.map(drop).map_err(|e: Error| e.context(format!("bring up network {}", network.name)))
     }
 
     async fn down(&self, network: &Network, _rest: &NetworkRecords) -> Result<()> {
-        Uplink::read(network)?.down(&self.on.links).await
+        Uplink::read(network)?.down(&self.on).await
     }
 
     async fn is_up(&self, network: &Network) -> Result<bool> {
@@ -52,7 +52,7 @@ impl NetworkDriver for MacvlanNetworks {
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec> {
         without_addresses(nic)?;
         let uplink = Uplink::read(network)?;
-        let parent = uplink.up(&self.on.links).await?.to_string();
+        let parent = uplink.up(&self.on).await?.to_string();
         let mode = nic.nic.mode.clone().unwrap_or_else(|| "bridge".to_owned());
         Ok(NicSpec { mtu: nic.mtu.or(uplink.mtu), ..NicSpec::new(nic, NicKind::Macvlan { parent, mode }) })
     }

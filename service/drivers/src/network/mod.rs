@@ -8,13 +8,14 @@ mod doctor;
 pub(crate) mod firewall;
 mod footing;
 mod macvlan;
+mod made;
 mod physical;
 pub(crate) mod spoof;
 pub(crate) mod sysctl;
 mod uplink;
 mod watch;
 
-pub(crate) use uplink::release_vlan;
+pub(crate) use made::Made;
 
 use async_trait::async_trait;
 use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units, Zones};
@@ -41,6 +42,13 @@ pub struct Surroundings {
     pub run_dir: PathBuf,
     /// `/var/lib/lxhost`.
     pub state_dir: PathBuf,
+}
+
+impl Surroundings {
+    /// Links that were made on this host.
+    pub(crate) fn made(&self) -> Made {
+        Made::new(self.links.clone(), &self.run_dir)
+    }
 }
 
 /// An error of netlink, which has names enough in it.

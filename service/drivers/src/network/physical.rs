@@ -73,11 +73,11 @@ impl NetworkDriver for PhysicalNetworks {
         if uplink.link()? == uplink.parent {
             return Ok(());
         }
-        uplink.up(&self.on.links).await.map(drop).map_err(|e| e.context(format!("bring up network {}", network.name)))
+        uplink.up(&self.on).await.map(drop).map_err(|e| e.context(format!("bring up network {}", network.name)))
     }
 
     async fn down(&self, network: &Network, _rest: &NetworkRecords) -> Result<()> {
-        Uplink::read(network)?.down(&self.on.links).await
+        Uplink::read(network)?.down(&self.on).await
     }
 
     async fn is_up(&self, network: &Network) -> Result<bool> {
@@ -89,7 +89,7 @@ impl NetworkDriver for PhysicalNetworks {
         without_addresses(nic)?;
         let uplink = Uplink::read(network)?;
         if uplink.link()? != uplink.parent {
-            uplink.up(&self.on.links).await?;
+            uplink.up(&self.on).await?;
         }
         let parent = uplink.link()?.to_string();
         self.spare(&parent).await?;

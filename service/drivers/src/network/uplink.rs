@@ -2,7 +2,7 @@
 //! types `macvlan` and `physical` have in common. Addresses are given out by whoever is behind it.
 
 use super::bridge::settings::{bad, is_users, number_of_bytes, vlan_name};
-use super::{described, from_netlink};
+use super::{Surroundings, described, from_netlink};
 use lxhost_engine::ports::{NetworkState, NicPlan};
 use lxhost_model::config::{check_text, nearest, parse_bool};
 use lxhost_model::name::quoted;
@@ -82,19 +82,18 @@ impl Uplink {
     }
 
     /// Makes the VLAN, if there is to be one, and sets up what is used.
-    pub(super) async fn up(&self, links: &Handle) -> Result<LinkName> {
+    pub(super) async fn up(&self, on: &Surroundings) -> Result<LinkName> {
         let name = self.link()?;
-        let _ = links.set_up(self.parent.as_str()).await.map_err(from_netlink)?;
+        let _ = on.links.set_up(self.parent.as_str()).await.map_err(from_netlink)?;
         if let Some(id) = self.vlan {
-            let _ = links.ensure_vlan(&Vlan::new(name.clone(), self.parent.clone(), id)).await.map_err(from_netlink)?;
-            let _ = links.set_up(name.as_str()).await.map_err(from_netlink)?;
+            on.made().vlan(&Vlan::new(name.clone(), self.parent.clone(), id)).await?;
         }
         Ok(name)
     }
 
-    /// Removes the VLAN, unless somebody else uses it by now.
-    pub(super) async fn down(&self, links: &Handle) -> Result<()> {
-        if self.vlan.is_some() { release_vlan(links, self.link()?.as_str()).await } else { Ok(()) }
+    /// Removes the VLAN, unless somebody else has made it, or uses it by now.
+    pub(super) async fn down(&self, on: &Surroundings) -> Result<()> {
+        if self.vlan.is_some() { on.made().release(self.link()?.as_str()).await } else { Ok(()) }
     }
 
     /// The link that is used, if it is here.
@@ -115,18 +114,6 @@ impl Uplink {
         let outside = vec![self.parent.to_string()];
         Ok(NetworkState { outside, ports: ports.map(|port| port.name.clone()).collect(), ..described(&link, &addresses) })
     }
-}
-
-/// Removes a VLAN that was made, when nothing lies on it any more. One with addresses is somebody else's.
-pub(crate) async fn release_vlan(links: &Handle, name: &str) -> Result<()> {
-    let Some(link) = links.link(name).await.map_err(from_netlink)? else { return Ok(()) };
-    let addresses = links.addresses().await.map_err(from_netlink)?;
-    let used = link.controller.is_some() || addresses.iter().any(|address| address.link == link.index && !address.link_local);
-    let below = links.links().await.map_err(from_netlink)?.iter().any(|other| other.parent == Some(link.index));
-    if used || below || link.kind.as_deref() != Some("vlan") {
-        return Ok(());
-    }
-    links.delete_vlan(name).await.map(drop).map_err(from_netlink)
 }
 
 /// Refuses an address that is wanted of the network, which gives out none.

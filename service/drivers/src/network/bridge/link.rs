@@ -57,6 +57,7 @@ impl BridgeNetworks {
         let vlan_filtering = self.our_link(network).await?.is_some_and(|link| link.filters_vlans());
         let bridge = Bridge { mtu: settings.mtu, vlan_filtering, ..Bridge::new(settings.interface.clone(), settings.mac) };
         let mut done = links.ensure_bridge(&bridge).await.map_err(from_netlink)?;
+        self.on.made().note(name).await?;
         self.sysctl.protect(name);
         self.sysctl.switch_ipv6(name, settings.ipv6.is_some())?;
         let ipv4 = settings.ipv4.iter().map(|v| IpNet::V4(v.address));

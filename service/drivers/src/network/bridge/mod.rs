@@ -178,6 +178,7 @@ impl NetworkDriver for BridgeNetworks {
                 self.on.resolver.forget(link.index).await;
                 let _ = self.on.links.delete_bridge(interface.as_str()).await.map_err(from_netlink)?;
             }
+            self.on.made().forget(interface.as_str())?;
             Note::remove(&self.on.run_dir, interface.as_str())
         };
         down.await.map_err(|e: Error| e.context(format!("take down network {}", network.name)))

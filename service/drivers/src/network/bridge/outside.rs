@@ -186,10 +186,7 @@ impl BridgeNetworks {
             Standing::Makeable(parent, id) => {
                 note.made.insert(name.to_owned());
                 note.write(&self.on.run_dir, settings.interface.as_str())?;
-                let vlan = Vlan::new(external.name.clone(), parent.clone(), id);
-                let _ = links.ensure_vlan(&vlan).await.map_err(from_netlink)?;
-                // A VLAN is up when what it lies on is.
-                let _ = links.set_up(parent.as_str()).await.map_err(from_netlink)?;
+                self.on.made().vlan(&Vlan::new(external.name.clone(), parent.clone(), id)).await?;
             }
         }
         let _ = links.ensure_port(name, settings.interface.as_str()).await.map_err(from_netlink)?;
@@ -199,9 +196,13 @@ impl BridgeNetworks {
 
     async fn join_tunnel(&self, settings: &Settings, tunnel: &Vxlan, note: &mut Note) -> Result<()> {
         let (links, name) = (&self.on.links, tunnel.name.as_str());
-        let known = note.made.contains(name);
-        if !known && links.link_exists(name).await.map_err(from_netlink)? {
-            return Err(Error::new(Kind::Conflict, format!("this host has an interface {name} already, which is not lxhost's")));
+        let made = self.on.made();
+        if !made.has(name).await? {
+            if links.link_exists(name).await.map_err(from_netlink)? {
+                let what = format!("this host has an interface {name} already, which is not lxhost's");
+                return Err(Error::new(Kind::Conflict, what));
+            }
+            made.begin(name)?;
         }
         note.made.insert(name.to_owned());
         note.write(&self.on.run_dir, settings.interface.as_str())?;
@@ -209,31 +210,31 @@ impl BridgeNetworks {
             // Ours, as it was before: what differs cannot be changed.
             Err(lxhost_netlink::Error::Differs { .. }) => {
                 let _ = links.delete_vxlan(name).await.map_err(from_netlink)?;
+                made.begin(name)?;
                 let _ = links.ensure_vxlan(tunnel).await.map_err(from_netlink)?;
             }
             other => drop(other.map_err(from_netlink)?),
         }
+        made.note(name).await?;
         let _ = links.ensure_port(name, settings.interface.as_str()).await.map_err(from_netlink)?;
         let _ = links.set_up(name).await.map_err(from_netlink)?;
         Ok(())
     }
 
-    /// Lets go of the ports in `note` that are not to stay: those made for the network go, others are the host's again.
+    /// Lets go of the ports in `note` that are not to stay: those made for the network go, others are the host's again. One
+    /// that somebody else has made anew, or uses by now, is a port no more, and stays.
     pub(super) async fn drop_ports(&self, note: &mut Note, stays: impl Fn(&str) -> bool, bridge: &str) -> Result<()> {
         let links = &self.on.links;
         let own = links.link(bridge).await.map_err(from_netlink)?.map(|link| link.index);
         let before = note.clone();
-        for name in note.ports.iter().filter(|name| !stays(name)) {
+        for name in note.ports.iter().chain(&note.made).filter(|name| !stays(name)) {
             let link = links.link(name).await.map_err(from_netlink)?;
             if link.is_some_and(|link| link.controller.is_some() && link.controller == own) {
                 let _ = links.leave_bridge(name).await.map_err(from_netlink)?;
             }
         }
         for name in note.made.iter().filter(|name| !stays(name)) {
-            let kind = links.link(name).await.map_err(from_netlink)?.and_then(|link| link.kind);
-            if matches!(kind.as_deref(), Some("vlan" | "vxlan")) {
-                let _ = links.delete_link(name).await.map_err(from_netlink)?;
-            }
+            self.on.made().release(name).await?;
         }
         note.ports.retain(|name| stays(name));
         note.made.retain(|name| stays(name));
