@@ -53,22 +53,33 @@ impl Handle {
     /// IPv6 addresses are usable at once (no duplicate detection, which never ends on a bridge
     /// without ports), so that a server can bind to them.
     ///
+    /// What is new comes before what is gone leaves: with its last IPv4 address a link loses every route by it.
+    /// For an address that follows another in the same subnet, that takes `promote_secondaries` of the link.
+    ///
     /// # Errors
     /// `NoSuchLink`, `Kernel`.
     pub async fn ensure_addresses(&self, name: &str, wanted: &[IpNet]) -> Result<Done> {
         let link = self.existing(name).await?;
-        let mut done = Done::Already;
-        let mut present = Vec::new();
+        let mut done = self.add_missing(name, link.index, wanted).await?;
         for message in self.address_messages().await? {
-            match Address::read(&message) {
-                Some(address) if address.link != link.index || address.link_local => {}
-                Some(address) if wanted.contains(&address.net) => present.push(address.net),
-                Some(address) => done = done.or(self.remove_address(name, address.net.addr(), message).await?),
-                None => {}
+            let Some(address) = Address::read(&message) else { continue };
+            if address.link == link.index && !address.link_local && !wanted.contains(&address.net) {
+                done = done.or(self.remove_address(name, address.net.addr(), message).await?);
             }
         }
+        // The kernel takes the others of a subnet along with its first address, and refuses an IPv6 address as long as
+        // it is there with another prefix.
+        if done == Done::Changed {
+            let _ = self.add_missing(name, link.index, wanted).await?;
+        }
+        Ok(done)
+    }
+
+    async fn add_missing(&self, name: &str, index: u32, wanted: &[IpNet]) -> Result<Done> {
+        let present: Vec<IpNet> = self.addresses().await?.iter().filter(|a| a.link == index).map(|a| a.net).collect();
+        let mut done = Done::Already;
         for net in wanted.iter().filter(|net| !present.contains(net)) {
-            done = done.or(self.add_address(name, link.index, *net).await?);
+            done = done.or(self.add_address(name, index, *net).await?);
         }
         Ok(done)
     }

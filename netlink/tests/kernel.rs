@@ -97,6 +97,53 @@ async fn a_bridge_is_made_once_adapted_and_removed_once() {
 }
 
 #[tokio::test]
+async fn routes_by_a_link_stay_when_its_addresses_change() {
+    let Some(handle) = own_namespace() else { return };
+    let name = "nltest-br7";
+    let _ = handle.ensure_bridge(&bridge(name)).await.unwrap();
+    let _ = handle.set_up(name).await.unwrap();
+    let index = handle.link(name).await.unwrap().unwrap().index;
+    let promote = |on: &str| std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/promote_secondaries"), on).unwrap();
+    let nets = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect::<Vec<ipnet::IpNet>>();
+    let own = async || -> Vec<ipnet::IpNet> {
+        let all = handle.addresses().await.unwrap();
+        all.iter().filter(|a| a.link == index && !a.link_local).map(|a| a.net).collect()
+    };
+    promote("1");
+    let _ = handle.ensure_addresses(name, &nets(&["10.99.1.1/24", "fd42:99::1/64"])).await.unwrap();
+    let route = |net: &str, gateway: Option<&str>| StaticRoute {
+        gateway: gateway.map(|address| address.parse().unwrap()),
+        ..StaticRoute::new(net.parse().unwrap(), name.parse().unwrap())
+    };
+    let routes =
+        [route("198.51.100.0/24", None), route("203.0.113.0/24", Some("10.99.1.9")), route("fd43:99::/64", Some("fd42:99::9"))];
+    for route in &routes {
+        assert_eq!(handle.ensure_route(route).await.unwrap(), Done::Changed);
+    }
+    // Another host in the same subnet, a larger subnet, one more, another one; the same address in a smaller one.
+    for next in [
+        &["10.99.1.254/24", "fd42:99::1/64"][..],
+        &["10.99.1.254/22", "fd42:99::2/64"],
+        &["10.99.9.1/24", "10.99.1.254/24", "fd42:99::2/80"],
+        &["10.99.9.1/24", "fd42:99::2/64"],
+    ] {
+        assert_eq!(handle.ensure_addresses(name, &nets(next)).await.unwrap(), Done::Changed);
+        assert_eq!(handle.ensure_addresses(name, &nets(next)).await.unwrap(), Done::Already);
+        let (mut has, mut wanted) = (own().await, nets(next));
+        has.sort();
+        wanted.sort();
+        assert_eq!(has, wanted);
+        for route in &routes {
+            assert_eq!(handle.ensure_route(route).await.unwrap(), Done::Already, "{} with {next:?}", route.destination);
+        }
+    }
+    // Without promotion, the kernel takes the new address along with the old one.
+    promote("0");
+    let _ = handle.ensure_addresses(name, &nets(&["10.99.9.2/24"])).await.unwrap();
+    assert_eq!(own().await, nets(&["10.99.9.2/24"]));
+}
+
+#[tokio::test]
 async fn a_link_of_another_kind_is_never_taken_for_a_bridge() {
     let Some(handle) = own_namespace() else { return };
     assert!(matches!(handle.ensure_bridge(&bridge("lo")).await, Err(Error::WrongKind { .. })));

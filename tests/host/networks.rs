@@ -11,6 +11,7 @@ pub(crate) const SUITE: Suite = suite!(
     [
         what_is_set_is_on_the_host_at_once,
         guests_move_with_the_address_of_their_network,
+        routes_by_a_bridge_stay_when_its_address_changes,
         a_change_that_is_wrong_changes_nothing,
         a_description_stays_and_an_edit_reads_what_show_prints,
         a_bridge_over_an_interface_reaches_what_is_behind_it,
@@ -64,6 +65,24 @@ fn guests_move_with_the_address_of_their_network(stage: &Stage) -> Result<()> {
     ensure!(before != after && after.starts_with("10.123.45."), "{before}, then {after}");
     stage.host.succeed(["ping", "-c", "1", "-W", "5", &after])?;
     Ok(())
+}
+
+/// The host's own routes by the bridge, which nobody told us of.
+fn routes_by_a_bridge_stay_when_its_address_changes(stage: &Stage) -> Result<()> {
+    stage.running("n1")?;
+    stage.lxctl("network set lxbr0 ipv4.address=10.123.48.1/24").succeed()?;
+    let routes = "ip route add 198.51.100.0/24 dev lxbr0; ip route add 203.0.113.0/24 via 10.123.48.9 dev lxbr0";
+    stage.host.succeed(["sh", "-ec", routes])?;
+    // Another address in the same subnet, a larger subnet, another one.
+    for address in ["10.123.48.2/24", "10.123.48.2/23", "10.123.52.1/24"] {
+        stage.lxctl(&format!("network set lxbr0 ipv4.address={address}")).succeed()?;
+        let bridge = stage.host.succeed(["ip", "-4", "-oneline", "address", "show", "lxbr0"])?;
+        ensure!(bridge.lines().count() == 1 && bridge.contains(address), "{bridge}");
+        let there = stage.host.succeed(["ip", "-4", "route", "show", "dev", "lxbr0"])?;
+        let kept = ["198.51.100.0/24 scope link", "203.0.113.0/24 via 10.123.48.9"];
+        ensure!(kept.iter().all(|route| there.contains(route)), "with {address}: {there}");
+    }
+    stage.host.succeed(["sh", "-ec", "ip route del 198.51.100.0/24; ip route del 203.0.113.0/24"]).map(drop)
 }
 
 fn a_change_that_is_wrong_changes_nothing(stage: &Stage) -> Result<()> {

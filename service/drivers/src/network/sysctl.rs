@@ -76,7 +76,8 @@ impl Sysctl {
     }
 
     /// Keeps what guests announce from configuring the host's end of their bridge: no addresses and
-    /// routes by router advertisement, no redirects; and addresses without duplicate detection.
+    /// routes by router advertisement, no redirects; and addresses without duplicate detection, of which the next in a
+    /// subnet stays when the first goes.
     pub(super) fn protect(&self, interface: &str) {
         let settings = [
             ("ipv6/conf", "accept_ra", "0"),
@@ -84,6 +85,7 @@ impl Sysctl {
             ("ipv6/conf", "accept_dad", "0"),
             ("ipv6/conf", "accept_redirects", "0"),
             ("ipv4/conf", "accept_redirects", "0"),
+            ("ipv4/conf", "promote_secondaries", "1"),
         ];
         for (family, key, value) in settings {
             let path = format!("{family}/{interface}/{key}");
