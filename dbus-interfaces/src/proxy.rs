@@ -383,7 +383,8 @@ pub trait Network {
     #[zbus(allow_interactive_auth)]
     fn list_forwards(&self, options: &Options<'_>) -> zbus::Result<(Vec<ForwardRow>, u64)>;
     /// Has what comes to an address of the host go to instances: keys `target_address` and `user.*`, and ports:
-    /// dictionaries of `protocol`, `listen_port`, `target_address`, `target_port`, `description`. Option: `description` s.
+    /// dictionaries of `protocol`, `listen_port`, `target_address`, `target_port`, `description`. Options: `description` s,
+    /// `rollback-usec` t, as for `ReplaceConfig`.
     #[zbus(allow_interactive_auth)]
     fn create_forward(
         &self,
@@ -392,7 +393,7 @@ pub trait Network {
         ports: &[Config],
         options: &Options<'_>,
     ) -> zbus::Result<OwnedObjectPath>;
-    /// Replaces a forward's keys and ports. Option: `description` s.
+    /// Replaces a forward's keys and ports. Options: `description` s, `rollback-usec` t.
     #[zbus(allow_interactive_auth)]
     fn replace_forward(
         &self,
@@ -402,7 +403,7 @@ pub trait Network {
         expected_generation: u64,
         options: &Options<'_>,
     ) -> zbus::Result<OwnedObjectPath>;
-    /// Deletes a forward; connections there are stay.
+    /// Deletes a forward; connections there are stay. Option: `rollback-usec` t.
     #[zbus(allow_interactive_auth)]
     fn delete_forward(&self, listen: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Load balancers, and the network's generation.
@@ -410,7 +411,7 @@ pub trait Network {
     fn list_load_balancers(&self, options: &Options<'_>) -> zbus::Result<(Vec<LoadBalancerRow>, u64)>;
     /// Has what comes to an address of the host go to instances in turn: `user.*` keys; backends: dictionaries of `name`,
     /// `target_address`, `target_port`, `description`; and ports: dictionaries of `protocol`, `listen_port`,
-    /// `target_backend` (names with commas), `description`. Option: `description` s.
+    /// `target_backend` (names with commas), `description`. Options: `description` s, `rollback-usec` t.
     #[zbus(allow_interactive_auth)]
     fn create_load_balancer(
         &self,
@@ -420,7 +421,7 @@ pub trait Network {
         ports: &[Config],
         options: &Options<'_>,
     ) -> zbus::Result<OwnedObjectPath>;
-    /// Replaces a load balancer's keys, backends and ports. Option: `description` s.
+    /// Replaces a load balancer's keys, backends and ports. Options: `description` s, `rollback-usec` t.
     #[zbus(allow_interactive_auth)]
     fn replace_load_balancer(
         &self,
@@ -431,7 +432,7 @@ pub trait Network {
         expected_generation: u64,
         options: &Options<'_>,
     ) -> zbus::Result<OwnedObjectPath>;
-    /// Deletes a load balancer; connections there are stay.
+    /// Deletes a load balancer; connections there are stay. Option: `rollback-usec` t.
     #[zbus(allow_interactive_auth)]
     fn delete_load_balancer(&self, listen: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Leases there are now.

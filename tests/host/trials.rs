@@ -15,6 +15,7 @@ pub(crate) const SUITE: Suite = suite!(
         an_address_that_cuts_him_off_is_undone_with_the_default_route,
         a_port_that_was_taken_out_comes_back,
         a_bridge_that_was_deleted_comes_back_with_its_route,
+        a_forward_that_takes_the_host_from_him_is_undone,
         what_is_confirmed_stays,
         a_daemon_that_is_killed_meanwhile_forgets_nothing,
         at_a_terminal_enter_keeps_and_interrupting_undoes,
@@ -95,6 +96,37 @@ fn a_bridge_that_was_deleted_comes_back_with_its_route(stage: &Stage) -> Result<
     cut_and_undone(stage, "network delete br1")
 }
 
+fn a_forward_that_takes_the_host_from_him_is_undone(stage: &Stage) -> Result<()> {
+    rig(stage)?;
+    let script = "ip address replace 192.0.2.77/32 dev lo; ip -n admin route replace 192.0.2.77 via 198.51.100.1";
+    stage.host.succeed(["sh", "-ec", script])?;
+    let reaches = || -> Result<bool> {
+        let ping = ["ip", "netns", "exec", "admin", "ping", "-c", "1", "-W", "3", "-I", ADMIN, "192.0.2.77"];
+        Ok(stage.host.command(ping).output()?.code == Some(0))
+    };
+    ensure!(reaches()?, "he reaches the host before anything is changed");
+    let (cut, forwards) = ("network forward create br1 192.0.2.77 target_address=198.51.100.50", "network forward list br1 -q");
+    let said = stage.lxctl(&format!("{cut} --rollback=1h")).output()?;
+    ensure!(said.code == Some(0) && said.stderr_text().contains("lxctl network confirm br1"), "{}", said.describe());
+    ensure!(!reaches()? && waits(stage)?, "the forward does not take the host from him, or nothing waits");
+    stage.lxctl("network rollback br1").succeed()?;
+    ensure!(reaches()? && !waits(stage)? && stage.lxctl(forwards).succeed()?.is_empty(), "it is not undone");
+    stage.lxctl(&format!("{cut} --rollback=2s")).succeed()?;
+    stage.eventually("an end of the change", || Ok((!waits(stage)?).then_some(())))?;
+    ensure!(reaches()? && stage.lxctl(forwards).succeed()?.is_empty(), "it is not undone");
+    // What is confirmed stays, and its removal may wait as well.
+    for verb in ["forward", "load-balancer"] {
+        stage.lxctl(&format!("network {verb} create br1 192.0.2.78 --rollback=1h")).succeed()?;
+        stage.lxctl("network confirm br1").succeed()?;
+        stage.lxctl(&format!("network {verb} delete br1 192.0.2.78 --rollback=1h")).succeed()?;
+        ensure!(stage.lxctl(&format!("network {verb} list br1 -q")).succeed()?.is_empty(), "{verb}");
+        stage.lxctl("network rollback br1").succeed()?;
+        ensure!(stage.lxctl(&format!("network {verb} list br1 -q")).succeed()? == "192.0.2.78\n", "{verb}");
+        stage.lxctl(&format!("network {verb} delete br1 192.0.2.78")).succeed()?;
+    }
+    stage.host.succeed(["ip", "address", "del", "192.0.2.77/32", "dev", "lo"]).map(drop)
+}
+
 fn what_is_confirmed_stays(stage: &Stage) -> Result<()> {
     rig(stage)?;
     stage.lxctl("network set br1 bridge.mtu=1400 --rollback=1h").succeed()?;
@@ -163,6 +195,8 @@ fn a_second_change_and_what_makes_no_sense_are_refused(stage: &Stage) -> Result<
             ("network set br1 bridge.mtu=1400 --rollback=soon", 2, "soon"),
             ("network unset br1 bridge.external_interfaces --rollback=25h", 2, "24h"),
             ("network delete br1 --rollback=-1s", 2, "-1s"),
+            ("network forward create br1 192.0.2.78 --rollback=0", 2, "a second"),
+            ("network load-balancer delete br1 192.0.2.78 --rollback=60s", 3, "192.0.2.78"),
             ("network create br2 --rollback=99999999999999999999s", 2, "duration"),
             ("network set br1 ipv4.address=nonsense --rollback=60s", 2, "ipv4.address"),
             ("network confirm br1", 5, "no change"),

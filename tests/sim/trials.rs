@@ -93,6 +93,37 @@ async fn a_deletion_that_waits_keeps_the_object_until_it_is_confirmed() {
 }
 
 #[tokio::test]
+async fn a_forward_and_a_load_balancer_may_wait_as_well() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let (_, lab) = lab(&client).await;
+    let (keys, wait) = (Config::from([("target_address".to_owned(), "10.9.0.5".to_owned())]), within(600 * SECOND));
+    let forwards = async || lab.list_forwards(&none()).await.unwrap().0.len();
+    client.done(&lab.create_forward("192.0.2.1", &keys, &[], &wait).await.unwrap()).await;
+    assert!(lab.rollback_at().await.unwrap() > 0);
+    let said = refused(lab.delete_forward("192.0.2.1", &none()).await, Kind::InvalidState);
+    assert!(said.contains("lxctl network confirm lab"), "{said}");
+    client.done(&lab.rollback(&none()).await.unwrap()).await;
+    assert_eq!((forwards().await, lab.rollback_at().await.unwrap()), (0, 0));
+
+    client.done(&lab.create_forward("192.0.2.1", &keys, &[], &wait).await.unwrap()).await;
+    client.done(&lab.confirm(&none()).await.unwrap()).await;
+    let generation = lab.list_forwards(&none()).await.unwrap().1;
+    client.done(&lab.replace_forward("192.0.2.1", &Config::new(), &[], generation, &wait).await.unwrap()).await;
+    client.done(&lab.rollback(&none()).await.unwrap()).await;
+    assert_eq!(lab.list_forwards(&none()).await.unwrap().0[0].config, keys);
+    client.done(&lab.delete_forward("192.0.2.1", &wait).await.unwrap()).await;
+    assert_eq!(forwards().await, 0);
+    client.done(&lab.rollback(&none()).await.unwrap()).await;
+    assert_eq!(forwards().await, 1);
+
+    client.done(&lab.create_load_balancer("192.0.2.2", &Config::new(), &[], &[], &wait).await.unwrap()).await;
+    client.done(&lab.rollback(&none()).await.unwrap()).await;
+    assert!(lab.list_load_balancers(&none()).await.unwrap().0.is_empty());
+    refused(lab.delete_forward("192.0.2.1", &within(1)).await, Kind::InvalidArgs);
+}
+
+#[tokio::test]
 async fn a_time_that_makes_no_sense_changes_nothing() {
     let world = World::start().await;
     let client = world.client().await;

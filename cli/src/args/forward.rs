@@ -1,6 +1,6 @@
 //! Arguments of `network forward`.
 
-use super::{DocumentArg, FormatArg, NetworkName};
+use super::{DocumentArg, FormatArg, NetworkName, TrialArg};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -30,12 +30,12 @@ pub(crate) enum Forward {
         after_help = "Keys: target_address (an instance that gets all that no port is about; what the host itself serves at the\n\
                       address is not reached any more), user.*.\n\n\
                       Examples:\n  lxctl network forward create lab 192.0.2.1\n  \
-                      lxctl network forward create lab 192.0.2.1 target_address=10.9.0.5\n  \
+                      lxctl network forward create lab 192.0.2.1 target_address=10.9.0.5 --rollback=60s\n  \
                       lxctl network forward create lab 192.0.2.1 < forward.yaml"
     )]
     Create {
         #[command(flatten)]
-        forward: ListenAddress,
+        forward: ListenChange,
         /// Keys
         #[arg(value_name = "KEY=VALUE")]
         keys: Vec<Pair>,
@@ -45,7 +45,7 @@ pub(crate) enum Forward {
     },
     /// Delete a forward
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl network forward delete lab 192.0.2.1")]
-    Delete(ListenAddress),
+    Delete(ListenChange),
     /// Print one key
     #[command(after_help = "Examples:\n  lxctl network forward get lab 192.0.2.1 target_address")]
     Get {
@@ -58,7 +58,7 @@ pub(crate) enum Forward {
     #[command(after_help = "Examples:\n  lxctl network forward set lab 192.0.2.1 target_address=10.9.0.5")]
     Set {
         #[command(flatten)]
-        forward: ListenAddress,
+        forward: ListenChange,
         /// KEY=VALUE…, or KEY VALUE
         #[arg(required = true, value_name = "KEY=VALUE")]
         keys: Vec<String>,
@@ -67,7 +67,7 @@ pub(crate) enum Forward {
     #[command(after_help = "Examples:\n  lxctl network forward unset lab 192.0.2.1 target_address")]
     Unset {
         #[command(flatten)]
-        forward: ListenAddress,
+        forward: ListenChange,
         /// Keys
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
@@ -75,7 +75,7 @@ pub(crate) enum Forward {
     /// Change a forward in an editor, or from standard input
     #[command(after_help = "Examples:\n  lxctl network forward edit lab 192.0.2.1\n  \
                             lxctl network forward edit lab 192.0.2.1 < forward.yaml")]
-    Edit(ListenAddress),
+    Edit(ListenChange),
     /// Manage the ports of a forward
     #[command(subcommand)]
     Port(ForwardPort),
@@ -91,7 +91,7 @@ pub(crate) enum ForwardPort {
         lxctl network forward port add lab 192.0.2.1 udp 5000-5009 10.9.0.6 6000-6009")]
     Add {
         #[command(flatten)]
-        forward: ListenAddress,
+        forward: ListenChange,
         /// `tcp` or `udp`
         protocol: String,
         /// Ports and ranges, such as 80,8000-8100
@@ -112,7 +112,7 @@ pub(crate) enum ForwardPort {
     )]
     Remove {
         #[command(flatten)]
-        forward: ListenAddress,
+        forward: ListenChange,
         /// `tcp` or `udp`; without it, either
         protocol: Option<String>,
         /// Ports as they were added; without them, any
@@ -132,4 +132,13 @@ pub(crate) struct ListenAddress {
     /// Address of the host that it listens on
     #[arg(value_name = "LISTEN_ADDRESS")]
     pub(crate) listen: String,
+}
+
+/// The same for a change, which may wait to be confirmed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListenChange {
+    #[command(flatten)]
+    pub(crate) at: ListenAddress,
+    #[command(flatten)]
+    pub(crate) trial: TrialArg,
 }

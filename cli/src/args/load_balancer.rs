@@ -1,6 +1,6 @@
 //! Arguments of `network load-balancer`.
 
-use super::{DocumentArg, FormatArg, ListenAddress, NetworkName};
+use super::{DocumentArg, FormatArg, ListenAddress, ListenChange, NetworkName};
 use crate::pairs::Pair;
 use clap::Subcommand;
 
@@ -29,7 +29,7 @@ pub(crate) enum LoadBalancer {
                       lxctl network load-balancer create lab 192.0.2.2 < balancer.yaml")]
     Create {
         #[command(flatten)]
-        listen: ListenAddress,
+        listen: ListenChange,
         /// `user.*` keys
         #[arg(value_name = "KEY=VALUE")]
         keys: Vec<Pair>,
@@ -39,7 +39,7 @@ pub(crate) enum LoadBalancer {
     },
     /// Delete a load balancer
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl network load-balancer delete lab 192.0.2.2")]
-    Delete(ListenAddress),
+    Delete(ListenChange),
     /// Print one key
     #[command(after_help = "Examples:\n  lxctl network load-balancer get lab 192.0.2.2 user.owner")]
     Get {
@@ -52,7 +52,7 @@ pub(crate) enum LoadBalancer {
     #[command(after_help = "Examples:\n  lxctl network load-balancer set lab 192.0.2.2 user.owner=ops")]
     Set {
         #[command(flatten)]
-        listen: ListenAddress,
+        listen: ListenChange,
         /// KEY=VALUE…, or KEY VALUE
         #[arg(required = true, value_name = "KEY=VALUE")]
         keys: Vec<String>,
@@ -61,7 +61,7 @@ pub(crate) enum LoadBalancer {
     #[command(after_help = "Examples:\n  lxctl network load-balancer unset lab 192.0.2.2 user.owner")]
     Unset {
         #[command(flatten)]
-        listen: ListenAddress,
+        listen: ListenChange,
         /// Keys
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
@@ -69,7 +69,7 @@ pub(crate) enum LoadBalancer {
     /// Change a load balancer in an editor, or from standard input
     #[command(after_help = "Examples:\n  lxctl network load-balancer edit lab 192.0.2.2\n  \
                             lxctl network load-balancer edit lab 192.0.2.2 < balancer.yaml")]
-    Edit(ListenAddress),
+    Edit(ListenChange),
     /// Manage the instances that take turns
     #[command(subcommand)]
     Backend(Backend),
@@ -86,7 +86,7 @@ pub(crate) enum Backend {
                             lxctl network load-balancer backend add lab 192.0.2.2 web2 10.9.0.6 8080")]
     Add {
         #[command(flatten)]
-        listen: ListenAddress,
+        listen: ListenChange,
         /// Name of the backend
         backend: String,
         /// Address of the instance
@@ -101,7 +101,7 @@ pub(crate) enum Backend {
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl network load-balancer backend remove lab 192.0.2.2 web1")]
     Remove {
         #[command(flatten)]
-        listen: ListenAddress,
+        listen: ListenChange,
         /// Name of the backend
         backend: String,
     },
@@ -114,7 +114,7 @@ pub(crate) enum BalancerPort {
     #[command(after_help = "Examples:\n  lxctl network load-balancer port add lab 192.0.2.2 tcp 80,443 web1,web2")]
     Add {
         #[command(flatten)]
-        listen: ListenAddress,
+        listen: ListenChange,
         /// `tcp` or `udp`
         protocol: String,
         /// Ports and ranges, such as 80,8000-8100
@@ -133,7 +133,7 @@ pub(crate) enum BalancerPort {
     )]
     Remove {
         #[command(flatten)]
-        listen: ListenAddress,
+        listen: ListenChange,
         /// `tcp` or `udp`; without it, either
         protocol: Option<String>,
         /// Ports as they were added; without them, any

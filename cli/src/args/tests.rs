@@ -126,7 +126,7 @@ fn other_spellings_and_aliases_parse() {
         "network rollback br0",
         "network forward create lxbr0 192.0.2.1 target_address=10.9.0.5 --description Web",
         "network forward port add lxbr0 192.0.2.1 tcp 80,90-99 10.9.0.5 8080",
-        "network forward port rm lxbr0 192.0.2.1 --force",
+        "network forward port rm lxbr0 192.0.2.1 --force --rollback=60s",
         "snapshot create c1",
         "snapshot create c1 s1 --reuse --description why",
         "snapshot c1",

@@ -76,8 +76,8 @@ impl Listener for Definition {
         network.replace_forward(at, &self.config, &self.ports(), generation, options).await
     }
 
-    async fn delete(network: &NetworkProxy<'static>, at: &str) -> zbus::Result<OwnedObjectPath> {
-        network.delete_forward(at, &Options::new()).await
+    async fn delete(network: &NetworkProxy<'static>, at: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath> {
+        network.delete_forward(at, options).await
     }
 }
 

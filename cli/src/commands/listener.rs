@@ -2,7 +2,8 @@
 //! and written whole. Called by both.
 
 use super::keyed::described;
-use crate::args::{Document, ListenAddress};
+use super::network::trial;
+use crate::args::{Document, ListenAddress, ListenChange};
 use crate::bus::Session;
 use crate::definition::{is_redirected, scalars};
 use crate::failure::Failure;
@@ -37,7 +38,7 @@ pub(super) trait Listener: Default + Serialize + DeserializeOwned {
         generation: u64,
         options: &Options<'_>,
     ) -> zbus::Result<OwnedObjectPath>;
-    async fn delete(network: &NetworkProxy<'static>, at: &str) -> zbus::Result<OwnedObjectPath>;
+    async fn delete(network: &NetworkProxy<'static>, at: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
 }
 
 /// An entry of a list in it, whose values may be written as any scalar.
@@ -100,7 +101,7 @@ pub(super) async fn get<L: Listener>(session: &Session, at: &ListenAddress, key:
     render::print(&format!("{}\n", found.config().get(key).map_or("", String::as_str)))
 }
 
-pub(super) async fn set<L: Listener>(session: &Session, at: &ListenAddress, keys: &[String]) -> Result<(), Failure> {
+pub(super) async fn set<L: Listener>(session: &Session, at: &ListenChange, keys: &[String]) -> Result<(), Failure> {
     let set = pairs::from_words(keys, &mut std::io::stdin())?;
     change::<L>(session, at, |new| {
         new.config().extend(set);
@@ -109,7 +110,7 @@ pub(super) async fn set<L: Listener>(session: &Session, at: &ListenAddress, keys
     .await
 }
 
-pub(super) async fn unset<L: Listener>(session: &Session, at: &ListenAddress, keys: &[String]) -> Result<(), Failure> {
+pub(super) async fn unset<L: Listener>(session: &Session, at: &ListenChange, keys: &[String]) -> Result<(), Failure> {
     change::<L>(session, at, |new| {
         new.config().retain(|key, _| !keys.contains(key));
         Ok(())
@@ -119,7 +120,7 @@ pub(super) async fn unset<L: Listener>(session: &Session, at: &ListenAddress, ke
 
 pub(super) async fn create<L: Listener>(
     session: &Session,
-    at: &ListenAddress,
+    change: &ListenChange,
     keys: &Config,
     description: Option<&str>,
 ) -> Result<(), Failure> {
@@ -130,55 +131,70 @@ pub(super) async fn create<L: Listener>(
     };
     new.config().extend(keys.clone());
     let description = description.unwrap_or(new.description());
-    let options = described(Some(description).filter(|text| !text.is_empty()));
+    let ListenChange { at, trial } = change;
+    let options = trial::within(described(Some(description).filter(|text| !text.is_empty())), trial.within);
     let network = session.network(&at.network).await?;
     let job = session.allowed(|| new.create(&network, &at.listen, &options)).await?;
     wait::<L>(session, &job, "Creating", at).await?;
-    session.name_or(&at.listen, format!("Network {} {} created", L::NOUN, at.listen))
+    session.name_or(&at.listen, format!("Network {} {} created", L::NOUN, at.listen))?;
+    settle(session, change).await
 }
 
-pub(super) async fn delete<L: Listener>(session: &Session, at: &ListenAddress) -> Result<(), Failure> {
+pub(super) async fn delete<L: Listener>(session: &Session, change: &ListenChange) -> Result<(), Failure> {
+    let ListenChange { at, trial } = change;
+    let options = trial::within(Options::new(), trial.within);
     let network = session.network(&at.network).await?;
-    let job = session.allowed(|| L::delete(&network, &at.listen)).await?;
+    let job = session.allowed(|| L::delete(&network, &at.listen, &options)).await?;
     wait::<L>(session, &job, "Deleting", at).await?;
     session.say(format!("Network {} {} deleted", L::NOUN, at.listen));
-    Ok(())
+    settle(session, change).await
 }
 
 pub(super) async fn change<L: Listener>(
     session: &Session,
-    at: &ListenAddress,
+    at: &ListenChange,
     change: impl FnOnce(&mut L) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let network = session.network(&at.network).await?;
-    let (mut new, generation) = read::<L>(session, &network, at).await?;
+    let network = session.network(&at.at.network).await?;
+    let (mut new, generation) = read::<L>(session, &network, &at.at).await?;
     change(&mut new)?;
-    replace(session, at, &network, &new, generation).await
+    replace(session, at, &network, &new, generation).await?;
+    settle(session, at).await
 }
 
-pub(super) async fn edit<L: Listener>(session: &Session, at: &ListenAddress) -> Result<(), Failure> {
-    let network = session.network(&at.network).await?;
-    let (before, generation) = read::<L>(session, &network, at).await?;
+pub(super) async fn edit<L: Listener>(session: &Session, at: &ListenChange) -> Result<(), Failure> {
+    let network = session.network(&at.at.network).await?;
+    let (before, generation) = read::<L>(session, &network, &at.at).await?;
+    let mut changed = false;
     crate::editor::edit(&render::yaml(&before)?, async |text| {
-        replace(session, at, &network, &parse::<L>(text)?, generation).await
+        replace(session, at, &network, &parse::<L>(text)?, generation).await?;
+        changed = true;
+        Ok(())
     })
-    .await
+    .await?;
+    if changed { settle(session, at).await } else { Ok(()) }
 }
 
 async fn replace<L: Listener>(
     session: &Session,
-    at: &ListenAddress,
+    change: &ListenChange,
     network: &NetworkProxy<'static>,
     new: &L,
     generation: u64,
 ) -> Result<(), Failure> {
-    let options = described(Some(new.description()));
+    let ListenChange { at, trial } = change;
+    let options = trial::within(described(Some(new.description())), trial.within);
     let job = session.allowed(|| new.replace(network, &at.listen, generation, &options)).await?;
     wait::<L>(session, &job, "Configuring", at).await
 }
 
 async fn wait<L: Listener>(session: &Session, job: &OwnedObjectPath, doing: &str, at: &ListenAddress) -> Result<(), Failure> {
     progress::wait(session, job, &format!("{doing} {} {}", L::NOUN, at.listen), OnInterrupt::Leave).await.map(drop)
+}
+
+/// Has the change confirmed, if it waits for that.
+async fn settle(session: &Session, change: &ListenChange) -> Result<(), Failure> {
+    trial::settle(session, std::slice::from_ref(&change.at.network), change.trial.within).await
 }
 
 #[cfg(test)]

@@ -113,8 +113,8 @@ impl Listener for Definition {
         network.replace_load_balancer(at, &self.config, &backends, &ports, generation, options).await
     }
 
-    async fn delete(network: &NetworkProxy<'static>, at: &str) -> zbus::Result<OwnedObjectPath> {
-        network.delete_load_balancer(at, &Options::new()).await
+    async fn delete(network: &NetworkProxy<'static>, at: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath> {
+        network.delete_load_balancer(at, options).await
     }
 }
 

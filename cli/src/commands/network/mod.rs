@@ -3,7 +3,7 @@
 mod attach;
 mod list;
 mod state;
-mod trial;
+pub(in crate::commands) mod trial;
 
 use super::device::Of;
 use super::keyed::{Keyed, described};

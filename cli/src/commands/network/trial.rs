@@ -1,5 +1,5 @@
 //! Changes of networks that are undone by themselves: how they are asked for, told of, confirmed and undone. Called by
-//! the verbs of `network`.
+//! the verbs of `network`, and of its forwards and load balancers.
 
 use crate::bus::Session;
 use crate::commands::power;
@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const INTERRUPTED: u8 = 130;
 
 /// `options`, and the time that a change has.
-pub(super) fn within(mut options: Options<'_>, trial: Option<Trial>) -> Options<'_> {
+pub(in crate::commands) fn within(mut options: Options<'_>, trial: Option<Trial>) -> Options<'_> {
     if let Some(trial) = trial {
         options.insert("rollback-usec", trial.usec().into());
     }
@@ -41,7 +41,7 @@ pub(super) async fn advise(session: &Session, name: &str, network: &NetworkProxy
 }
 
 /// Has a change confirmed that was made: by whoever sits at the terminal, or later by `network confirm`.
-pub(super) async fn settle(session: &Session, names: &[String], trial: Option<Trial>) -> Result<(), Failure> {
+pub(in crate::commands) async fn settle(session: &Session, names: &[String], trial: Option<Trial>) -> Result<(), Failure> {
     if trial.is_none() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 
 use super::Bus;
 use super::error::Failure;
+use super::network::tried;
 use super::options::{self, Options};
 use lxhost_dbus::wire::{ForwardRow, LoadBalancerRow, Values};
 use lxhost_engine::network::listener::{Create, Delete, Listener, Replace};
@@ -51,8 +52,9 @@ pub(super) async fn create<L: Listener>(
 ) -> Result<OwnedObjectPath, Failure> {
     let mut options = Options::new(options);
     let listener = listener(options.text("description")?);
+    let trial = options.trial()?;
     options.done()?;
-    bus.submit(header, Create { id, listen: listen_address(listen)?, listener }).await
+    tried(bus, header, Create { id, listen: listen_address(listen)?, listener }, trial).await
 }
 
 pub(super) async fn replace<L: Listener>(
@@ -65,12 +67,13 @@ pub(super) async fn replace<L: Listener>(
 ) -> Result<OwnedObjectPath, Failure> {
     let mut options = Options::new(options);
     let description: Option<String> = options.take("description")?;
+    let trial = options.trial()?;
     options.done()?;
     let listen = listen_address(listen)?;
     // One that changes meanwhile is refused by its generation.
     let before = || L::of(&network).get(&listen).map(|before| before.description().to_owned()).unwrap_or_default();
     let listener = listener(description.unwrap_or_else(before));
-    bus.submit(header, Replace { id: network.id, listen, listener, expected: Some(expected) }).await
+    tried(bus, header, Replace { id: network.id, listen, listener, expected: Some(expected) }, trial).await
 }
 
 pub(super) async fn delete<L: Listener>(
@@ -80,6 +83,8 @@ pub(super) async fn delete<L: Listener>(
     listen: &str,
     options: Values,
 ) -> Result<OwnedObjectPath, Failure> {
-    options::none(options)?;
-    bus.submit(header, Delete::<L>::new(id, listen_address(listen)?)).await
+    let mut options = Options::new(options);
+    let trial = options.trial()?;
+    options.done()?;
+    tried(bus, header, Delete::<L>::new(id, listen_address(listen)?), trial).await
 }
