@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod host;
 pub mod image;
+pub mod limits;
 pub mod package;
 pub mod raw;
 pub mod recipe;
