@@ -45,8 +45,8 @@ mod tests {
     #[test]
     fn a_limit_that_is_too_low_is_named_with_what_raises_it() {
         let sysctls = tempfile::tempdir().unwrap();
-        fs::create_dir(sysctls.path().join("kernel")).unwrap();
-        fs::write(sysctls.path().join("kernel/pty.max"), "512\n").unwrap();
+        fs::create_dir_all(sysctls.path().join("kernel/pty")).unwrap();
+        fs::write(sysctls.path().join("kernel/pty/max"), "512\n").unwrap();
         allow(sysctls.path(), 256).unwrap();
         let said = allow(sysctls.path(), 1000).unwrap_err().to_string();
         assert_eq!(said, "kernel.pty.max is 512, and 1000 containers want 2000: sysctl -w kernel.pty.max=2000");
