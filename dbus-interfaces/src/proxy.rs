@@ -43,7 +43,7 @@ pub trait Manager {
     /// Live counters of many instances in one round trip; fields as in `Instance.GetState`.
     fn get_states(&self, instances: &[ObjectPath<'_>], fields: &[&str]) -> zbus::Result<Vec<(OwnedObjectPath, Values)>>;
     /// Makes an instance. `name` empty: one is generated. Source keys: `type` s (image|empty|copy), `image` s
-    /// (alias, fingerprint or `remote:alias`), `instance` o. Spec keys: `type` s, `description` s, `profiles` as,
+    /// (alias, fingerprint or `remote:alias`), `instance` o, `snapshot` s, `instance-only` b. Spec keys: `type` s, `description` s, `profiles` as,
     /// `config` a{ss}, `devices` a{sa{ss}}, `pool` s, `ephemeral` b, `start` b. Returns instance and job.
     #[zbus(allow_interactive_auth)]
     fn create_instance(
@@ -161,6 +161,11 @@ pub trait Instance {
     /// Renames it while stopped; the path stays.
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Copies it, running or not, with its snapshots; `name` empty: one is generated. Options: `snapshot` s (that one
+    /// instead), `instance-only` b, and those of a spec in `Manager.CreateInstance`, which win over what the original
+    /// has. Returns instance and job.
+    #[zbus(allow_interactive_auth)]
+    fn copy(&self, name: &str, options: &Options<'_>) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
     /// Configuration, devices, profiles, generation. Option: `expanded` b.
     #[zbus(allow_interactive_auth)]
     fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, Devices, Vec<String>, u64)>;

@@ -25,6 +25,7 @@ const BUDGETS: &[(&str, Option<f64>)] = &[
     ("snapshot create", Some(0.06)),
     ("snapshot create, running", Some(0.06)),
     ("snapshot restore", None),
+    ("copy", Some(0.10)),
     ("daemon RSS, 3 instances", Some(12e6)),
     ("monitor RSS", Some(0.6e6)),
     ("NIC plugged", None),

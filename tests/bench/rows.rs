@@ -57,6 +57,7 @@ const ROWS: &[Row<'static>] = &[
         after: SNAPSHOT.after,
         ..Row::NOTHING
     },
+    Row { name: "copy", timed: "@ copy c1 c9", after: &["@ delete c9"], ..Row::NOTHING },
 ];
 
 const SNAPSHOT: Row =

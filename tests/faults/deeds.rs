@@ -21,13 +21,6 @@ pub(crate) struct Deed {
 pub(crate) const WORDS: &str = "
 is() { test \"$(lxctl list \"$1\" -c s --format csv,noheader | tr A-Z a-z)\" = \"$2\"; }
 lives() { is \"$1\" running && test \"$(lxctl exec \"$1\" -- echo yes)\" = yes; }
-# lxctl does not have it yet.
-copy() {
-    manager=\"org.lxhost1 /org/lxhost1 org.lxhost1.Manager\"
-    from=$(busctl call $manager GetInstance ss default \"$1\" | cut -d '\"' -f 2)
-    job=$(busctl call $manager CreateInstance 'ssa{sv}a{sv}a{sv}' default \"$2\" 2 type s copy instance o \"$from\" 0 0 | cut -d '\"' -f 4)
-    busctl call org.lxhost1 \"$job\" org.lxhost1.Job Wait t 30000000 | grep -q '\"done\"'
-}
 gone() { ! lxctl list -q | grep -qx \"$1\"; }
 ";
 
@@ -46,6 +39,12 @@ pub(crate) const TIDY: &[(&str, &str)] = &[
 const CREATE: &str = "lxctl create busybox f1 -s POOL";
 const LAUNCH: &str = "lxctl launch busybox f1 -s POOL";
 const SNAPSHOT: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl config set f1 user.a=b";
+/// Something is in its root, and it is stopped.
+const WRITTEN: &str = "lxctl launch busybox f1 -s POOL && lxctl exec f1 -- touch /root/kept && lxctl stop --force f1";
+const WRITTEN_AND_SNAPSHOT: &str = "lxctl launch busybox f1 -s POOL && lxctl exec f1 -- touch /root/kept && lxctl snapshot f1 s1";
+/// The copy has it, and the original still has it.
+const COPIED: &str = "is f2 stopped && lxctl start f2 && lives f2 && lxctl exec f2 -- test -e /root/kept \
+    && { lives f1 || lxctl start f1; } && lxctl exec f1 -- test -e /root/kept";
 const IMPORT: &str = "lxctl image import /lab/fresh.tar --alias fresh";
 
 const fn deed(name: &'static str, before: &'static str, act: &'static str, done: &'static str) -> Deed {
@@ -87,7 +86,9 @@ pub(crate) const DEEDS: &[Deed] = &[
     deed("exec", LAUNCH, "test \"$(lxctl exec f1 -- echo yes)\" = yes", "lives f1"),
     deed("delete", CREATE, "lxctl delete f1", "gone f1").stores(),
     deed("delete by force", LAUNCH, "lxctl delete f1 --force", "gone f1").stores(),
-    deed("copy", CREATE, "copy f1 f2", "is f2 stopped && lxctl start f2 && lives f2").stores(),
+    deed("copy", WRITTEN, "lxctl copy f1 f2", COPIED).stores(),
+    deed("copy of what runs, with a snapshot", WRITTEN_AND_SNAPSHOT, "lxctl copy f1 f2", COPIED).stores(),
+    deed("copy of a snapshot", WRITTEN_AND_SNAPSHOT, "lxctl copy f1/s1 f2", COPIED).stores(),
     deed("snapshot", CREATE, "lxctl snapshot f1 s1", "lxctl snapshot list f1 -q | grep -qx s1 && lxctl start f1 && lives f1")
         .stores(),
     deed("snapshot of what runs", LAUNCH, "lxctl snapshot f1 s1", "lxctl snapshot list f1 -q | grep -qx s1 && lives f1").stores(),

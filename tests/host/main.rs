@@ -5,6 +5,7 @@
 
 mod acls;
 mod bus;
+mod copies;
 mod doctor;
 mod firewalls;
 mod forwards;
@@ -68,6 +69,7 @@ const SUITES: &[Suite] = &[
     images::SUITE,
     package::SUITE,
     snapshots::SUITE,
+    copies::SUITE,
     full_disk::SUITE,
     harness::SUITE,
     misfortune::SUITE,

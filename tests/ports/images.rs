@@ -2,7 +2,7 @@
 
 use lxhost_drivers::image::FilesStore;
 use lxhost_drivers::storage::Pools;
-use lxhost_engine::ports::{ImageFiles, ImageFilesStore, PoolKinds, Progress, RootSpec, Sandbox, SandboxSpec};
+use lxhost_engine::ports::{ImageFiles, ImageFilesStore, Origin, PoolKinds, Progress, RootSpec, Sandbox, SandboxSpec};
 use lxhost_host::sandbox::SystemdSandbox;
 use lxhost_host::units::Units;
 use lxhost_model::{Kind, ObjectId, Pool};
@@ -133,13 +133,14 @@ pub(crate) async fn a_tree_is_taken_in_unpacked_and_used_from_every_pool() {
         eprintln!("{name}: create: {:?}", start.elapsed());
         driver.prepare_root(&pool, one, Some(&image.fingerprint), "c1").await.unwrap();
         driver.write_definition(&pool, one, "name: c1\n").await.unwrap();
-        driver.copy_root(&pool, one, two).await.unwrap();
+        driver.copy_root(&pool, Origin::Root { instance: one, live: false }, two).await.unwrap();
         for id in [one, two] {
-            let top = match driver.root(&pool, id, Some(&image.fingerprint)) {
-                RootSpec::Overlay { dir, .. } => dir.join("upper"),
-                RootSpec::Tree { path } => path,
+            let trees = match driver.root(&pool, id, Some(&image.fingerprint)) {
+                RootSpec::Overlay { dir, lowers } => [vec![dir.join("upper")], lowers].concat(),
+                RootSpec::Tree { path } => vec![path],
             };
-            assert_eq!(fs::read_to_string(top.join("etc/hostname")).unwrap(), "c1\n");
+            let hostname = trees.iter().find_map(|tree| fs::read_to_string(tree.join("etc/hostname")).ok());
+            assert_eq!(hostname.as_deref(), Some("c1\n"));
         }
         assert_eq!(driver.tear_down(&pool).await.unwrap_err().kind, Kind::InUse);
         driver.remove_image(&pool, &image.fingerprint, true).await.unwrap();

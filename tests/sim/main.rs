@@ -9,6 +9,7 @@ mod acls;
 mod bulk;
 mod client;
 mod clients;
+mod copies;
 mod daemon;
 mod forwards;
 mod guest;

@@ -5,6 +5,7 @@
 
 mod acl;
 mod config;
+mod copy;
 mod create;
 mod device;
 mod forward;
@@ -25,6 +26,7 @@ mod unknown;
 
 pub(crate) use acl::*;
 pub(crate) use config::*;
+pub(crate) use copy::*;
 pub(crate) use create::*;
 pub(crate) use device::*;
 pub(crate) use forward::*;
@@ -119,6 +121,9 @@ pub(crate) enum Command {
     /// Delete instances and their data, or snapshots
     #[command(visible_alias = "rm")]
     Delete(Delete),
+    /// Copy an instance, or a snapshot
+    #[command(visible_alias = "cp")]
+    Copy(Copy),
     /// Rename a stopped instance, or a snapshot
     Rename(Rename),
     /// Move an instance; within this host that is a rename

@@ -40,7 +40,6 @@ const OTHER_WORDS: &[(&str, &str)] = &[
 const NOT_YET: &[&str] = &[
     "alias",
     "cluster",
-    "copy",
     "export",
     "file",
     "import",

@@ -112,7 +112,7 @@ async fn merged(session: &Session, args: &NewInstance, given: Option<Definition>
 }
 
 /// The device `name` as the last of `profiles` that has it defines it.
-async fn of_profiles(session: &Session, profiles: &[String], name: &str) -> Result<Config, Failure> {
+pub(super) async fn of_profiles(session: &Session, profiles: &[String], name: &str) -> Result<Config, Failure> {
     for profile in profiles.iter().rev() {
         let proxy = match session.profile(profile).await {
             // It comes with the first launch, which this may be.
@@ -139,7 +139,7 @@ fn first(name: &str) -> Result<Config, Failure> {
 }
 
 /// `-d NAME,KEY=VALUE,…` by device.
-fn devices(words: &[String]) -> Result<Devices, Failure> {
+pub(super) fn devices(words: &[String]) -> Result<Devices, Failure> {
     let mut devices = Devices::new();
     for word in words {
         let (name, keys) = word

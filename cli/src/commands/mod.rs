@@ -3,6 +3,7 @@
 mod acl;
 mod config;
 mod console;
+mod copy;
 mod delete;
 mod device;
 mod doctor;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Pause(args) => power::many(s, &args.which, power::Verb::Freeze).await,
         Command::Resume(args) => power::many(s, &args.which, power::Verb::Thaw).await,
         Command::Delete(args) => delete::run(s, &args).await,
+        Command::Copy(args) => copy::run(s, &args).await,
         Command::Rename(args) | Command::Move(args) => rename::run(s, &args).await,
         Command::List(args) => list::run(s, &args).await,
         Command::Info(args) => info::run(s, &args).await,

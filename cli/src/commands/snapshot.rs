@@ -6,9 +6,9 @@ use crate::failure::Failure;
 use crate::progress::{self, OnInterrupt};
 use crate::render::{self, Format, Table};
 use crate::values::{self, text};
-use lxhost_dbus::Options;
 use lxhost_dbus::proxy::SnapshotsProxy;
 use lxhost_dbus::wire::SnapshotRow;
+use lxhost_dbus::{Devices, Options};
 use serde_json::{Value, json};
 use zbus::wire::OwnedObjectPath;
 
@@ -132,6 +132,15 @@ async fn read(session: &Session, instance: &str, name: &str) -> Result<Value, Fa
         data.insert(name.into(), values::time(values::number(&found, key).unwrap_or_default()));
     }
     Ok(data.into())
+}
+
+/// The devices and profiles that an instance had.
+pub(crate) async fn devices(session: &Session, instance: &str, name: &str) -> Result<(Devices, Vec<String>), Failure> {
+    let snapshots = of(session, instance).await?;
+    let none = Options::new();
+    let mut found = session.allowed(|| snapshots.get(name, &none)).await?;
+    let devices = found.remove("devices").and_then(|value| Devices::try_from(value).ok()).unwrap_or_default();
+    Ok((devices, values::list(&found, "profiles")))
 }
 
 /// The parts of `INSTANCE/SNAPSHOT`.

@@ -241,7 +241,9 @@ impl Core {
     fn open_granted(self: &Arc<Self>, uid: u32, verb: Box<dyn Verb>, granted: Option<Vec<crate::Question>>) -> Result<JobId> {
         let state = self.state();
         verb.check(&state)?;
-        let job = self.jobs.open(self, uid, verb.name(), verb.object(), verb.shares(&state))?;
+        let alone = verb.holds(&state).into_iter().map(|id| (id, false));
+        let beside = alone.chain(verb.shares(&state).into_iter().map(|id| (id, true))).collect();
+        let job = self.jobs.open(self, uid, verb.name(), verb.object(), beside)?;
         let core = self.clone();
         let id = job.id();
         let named = crate::audit::name(self, &job);

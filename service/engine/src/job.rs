@@ -128,19 +128,18 @@ impl Jobs {
         table.last = table.last.max(last);
     }
 
-    /// Opens a job that holds `object`, and `shares` with jobs that do no more than that.
+    /// Opens a job that holds `object`, and more `beside` it: for itself, or shared with jobs that do no more than that.
     pub(crate) fn open(
         &self,
         core: &Arc<Core>,
         uid: u32,
         verb: &'static str,
         object: Option<ObjectId>,
-        shares: Vec<ObjectId>,
+        beside: Vec<(ObjectId, bool)>,
     ) -> Result<JobHandle> {
         let handle = {
             let mut table = locked(&self.table);
-            let wanted: Vec<(ObjectId, bool)> =
-                object.into_iter().map(|id| (id, false)).chain(shares.into_iter().map(|id| (id, true))).collect();
+            let wanted: Vec<(ObjectId, bool)> = object.into_iter().map(|id| (id, false)).chain(beside).collect();
             wanted.iter().try_for_each(|(id, shared)| table.is_free(*id, *shared))?;
             table.last = table.last.wrapping_add(1).max(1);
             let id = table.last;

@@ -97,6 +97,11 @@ pub trait Verb: Send + Sync + 'static {
         None
     }
 
+    /// Further objects that no other job may hold meanwhile.
+    fn holds(&self, _state: &State) -> Vec<ObjectId> {
+        vec![]
+    }
+
     /// Objects that may not change meanwhile, and that other jobs may hold in the same way.
     fn shares(&self, _state: &State) -> Vec<ObjectId> {
         vec![]

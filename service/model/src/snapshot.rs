@@ -1,5 +1,6 @@
 //! The record of a snapshot: an instance as it was at one moment, under a name of its own.
 
+use crate::config::Config;
 use crate::name::SnapshotName;
 use crate::{Instance, ObjectId, Timestamp};
 
@@ -43,6 +44,20 @@ impl Snapshot {
             ephemeral: was.ephemeral,
             ..instance.clone()
         }
+    }
+
+    /// The same for `copy`, a copy of the instance, under an `id` of its own.
+    pub fn copied(&self, id: ObjectId, copy: &Instance) -> Snapshot {
+        let instance = Instance {
+            id: copy.id,
+            name: copy.name.clone(),
+            pool: copy.pool.clone(),
+            ids: copy.ids,
+            // Addresses are the copy's, and are made of its id.
+            volatile: Config::new(),
+            ..self.instance.clone()
+        };
+        Snapshot { id, instance, generation: 0, ..self.clone() }
     }
 }
 

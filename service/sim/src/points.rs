@@ -151,17 +151,14 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Stop::new(id, false, Some(5))).await;
     act(&engine, instance::Start::new(id)).await;
     act(&engine, instance::Restart::new(id, false, Some(5))).await;
+    copies(&engine, id).await;
+    act(&engine, instance::Start::new(id)).await;
     let _ = sim.launcher.end(id, ExitReason::Poweroff, 0);
     rest(&engine).await;
     let change = instance::Change { set: [("user.a".to_owned(), "1".to_owned())].into(), ..Default::default() };
     if let (Ok(change), Ok(name)) = (instance::Configure::new(id, change), "c3".parse()) {
         act(&engine, change).await;
         act(&engine, instance::Rename::new(id, name)).await;
-    }
-    if let Some(copy) = create("c2", instance::Source::Copy(id), instance::Spec { start: true, ..Default::default() }) {
-        let copied = copy.id();
-        act(&engine, copy).await;
-        act(&engine, instance::Delete::new(copied, true)).await;
     }
     images(&engine, id).await;
     rooms(&engine).await;
@@ -181,6 +178,19 @@ async fn snapshots(engine: &Engine, id: ObjectId) {
     if let Ok(name) = "snap0".parse::<lxhost_model::name::SnapshotName>() {
         act(engine, snapshot::Restore::new(id, name.clone())).await;
         act(engine, snapshot::Delete::new(id, name)).await;
+    }
+}
+
+/// An instance is copied while it runs, with a snapshot, and while it does not, and started then.
+async fn copies(engine: &Engine, id: ObjectId) {
+    for start in [false, true] {
+        let source = instance::Source::Copy(instance::Original::whole(id));
+        let (spec, random) = (instance::Spec { start, ..Default::default() }, engine.host().random());
+        let Ok(copy) = instance::Create::new(Default::default(), "c2".parse().ok(), source, spec, random) else { return };
+        let copied = copy.id();
+        act(engine, copy).await;
+        act(engine, instance::Delete::new(copied, true)).await;
+        act(engine, instance::Stop::new(id, true, None)).await;
     }
 }
 

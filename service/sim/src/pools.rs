@@ -2,7 +2,7 @@
 
 use crate::{Faults, SimImages, locked};
 use async_trait::async_trait;
-use lxhost_engine::ports::{PoolDriver, PoolKinds, RootSpec, Usage};
+use lxhost_engine::ports::{Origin, PoolDriver, PoolKinds, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -167,13 +167,29 @@ impl PoolDriver for SimPools {
         })
     }
 
-    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+    async fn copy_root(&self, pool: &Pool, from: Origin, to: ObjectId) -> Result<()> {
         self.change("pool.copy_root", pool, |contents| {
-            contents.root(pool, from)?;
-            let image = contents.roots.get(&from).cloned().flatten();
+            let image = match from {
+                Origin::Root { instance, .. } => {
+                    contents.root(pool, instance)?;
+                    contents.roots.get(&instance).cloned().flatten()
+                }
+                Origin::Snapshot(snapshot) => contents.snapshot(pool, snapshot).map(|_| None)?,
+            };
             contents.roots.insert(to, image);
             Ok(())
         })
+    }
+
+    async fn copy_snapshot(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+        self.change("pool.copy_snapshot", pool, |contents| {
+            contents.snapshots.insert(to, contents.snapshot(pool, from)?);
+            Ok(())
+        })
+    }
+
+    async fn keep_copy(&self, pool: &Pool, to: ObjectId) -> Result<()> {
+        self.change("pool.keep_copy", pool, |contents| contents.root(pool, to))
     }
 
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {

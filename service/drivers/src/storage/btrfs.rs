@@ -6,7 +6,7 @@ use super::layout::{Layout, ROOT};
 use super::{place, prepare, snapshot};
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
+use lxhost_engine::ports::{Origin, PoolDriver, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,13 +98,28 @@ impl PoolDriver for Btrfs {
         }
     }
 
-    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+    async fn copy_root(&self, pool: &Pool, from: Origin, to: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
-        let root = make_instance(&layout, to)?;
-        if root.is_dir() {
+        self.copy(&layout, &snapshot::origin(&layout, from)?, &layout.instance(to)).await
+    }
+
+    async fn copy_snapshot(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        if layout.snapshot(to).is_dir() {
             return Ok(());
         }
-        btrfs(&["subvolume", "snapshot"], &[&layout.instance(from).join(ROOT), &root]).await
+        self.copy(&layout, &snapshot::existing(&layout, from)?, &layout.taking(to)).await?;
+        snapshot::name(&layout, to)
+    }
+
+    async fn keep_copy(&self, pool: &Pool, to: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        // Taking a snapshot has written what is in it.
+        blocking("keep the copy", move || {
+            let synced = place::sync_instance(&layout, to);
+            synced.and_then(|()| place::sync(&layout.snapshots()).map_err(|e| Error::io("keep the copy", &e)))
+        })
+        .await
     }
 
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
@@ -213,11 +228,16 @@ impl Btrfs {
     /// Takes a snapshot of the root of `source` into a new directory, with the notes about it and the definition of
     /// `defined`. It is writable, so that what a crash leaves of it can be deleted as any tree.
     async fn fill(&self, layout: &Layout, source: &Path, (defined, target): (&Path, &Path)) -> Result<()> {
-        let (pool, made) = (layout.clone(), target.to_owned());
-        let bin = blocking("begin a snapshot", move || snapshot::begin(&pool, &made)).await?;
-        self.empty(layout, bin).await?;
-        btrfs(&["subvolume", "snapshot"], &[&source.join(ROOT), &target.join(ROOT)]).await?;
+        self.copy(layout, source, target).await?;
         snapshot::copy_notes(source, defined, target)
+    }
+
+    /// Takes a snapshot of the root of `source` into a new directory.
+    async fn copy(&self, layout: &Layout, source: &Path, target: &Path) -> Result<()> {
+        let (pool, made) = (layout.clone(), target.to_owned());
+        let bin = blocking("begin a copy", move || snapshot::begin(&pool, &made)).await?;
+        self.empty(layout, bin).await?;
+        btrfs(&["subvolume", "snapshot"], &[&source.join(ROOT), &target.join(ROOT)]).await
     }
 
     /// Removes a directory with a root in it: it is gone at once, its subvolume thereafter.

@@ -6,7 +6,7 @@ use super::overlay::commit_tree;
 use super::{place, prepare, snapshot};
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{PoolDriver, RootSpec, Usage};
+use lxhost_engine::ports::{Origin, PoolDriver, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::Dir;
 use std::io;
@@ -93,12 +93,23 @@ impl PoolDriver for Directory {
         blocking("make the root", move || place::sync_instance(&layout, instance)).await
     }
 
-    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+    async fn copy_root(&self, pool: &Pool, from: Origin, to: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
-        let failed = |e: io::Error| Error::io(format!("copy the root of {from}"), &e);
-        place::make_dir(&layout.instance(to), 0o700).map_err(failed)?;
-        copy_tree(&layout, &layout.instance(from).join(ROOT), &layout.instance(to).join(ROOT)).await?;
-        blocking("copy the root", move || place::sync_instance(&layout, to)).await
+        self.copy(&layout, &snapshot::origin(&layout, from)?, &layout.instance(to)).await
+    }
+
+    async fn copy_snapshot(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        if layout.snapshot(to).is_dir() {
+            return Ok(());
+        }
+        self.copy(&layout, &snapshot::existing(&layout, from)?, &layout.taking(to)).await?;
+        snapshot::name(&layout, to)
+    }
+
+    async fn keep_copy(&self, pool: &Pool, to: ObjectId) -> Result<()> {
+        let root = self.layout(pool).instance(to);
+        blocking("keep the copy", move || snapshot::sync_all(&root).map_err(|e| Error::io("keep the copy", &e))).await
     }
 
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
@@ -180,10 +191,15 @@ impl PoolDriver for Directory {
 impl Directory {
     /// Copies the root of `source` into a new directory, with the notes about it and the definition of `defined`.
     async fn fill(&self, layout: &Layout, source: &Path, (defined, target): (&Path, &Path)) -> Result<()> {
+        self.copy(layout, source, target).await?;
+        snapshot::copy_notes(source, defined, target)
+    }
+
+    /// Copies the root of `source` into a new directory.
+    async fn copy(&self, layout: &Layout, source: &Path, target: &Path) -> Result<()> {
         let (pool, made) = (layout.clone(), target.to_owned());
-        let bin = blocking("begin a snapshot", move || snapshot::begin(&pool, &made)).await?;
+        let bin = blocking("begin a copy", move || snapshot::begin(&pool, &made)).await?;
         copy_now(&source.join(ROOT), &target.join(ROOT)).await?;
-        snapshot::copy_notes(source, defined, target)?;
         place::delete(bin).await;
         Ok(())
     }

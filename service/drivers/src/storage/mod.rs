@@ -3,6 +3,7 @@
 
 mod below;
 pub mod btrfs;
+mod copy;
 pub mod dir;
 mod layout;
 pub mod overlay;

@@ -3,10 +3,10 @@
 
 use super::below::{self, UPPER};
 use super::layout::{IMAGE, Layout, RETIRED};
-use super::{place, prepare, snapshot, upper};
+use super::{copy, place, prepare, snapshot, upper};
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{MountSpec, PoolDriver, RootSpec, Usage};
+use lxhost_engine::ports::{MountSpec, Origin, PoolDriver, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::Dir;
 use std::fs;
@@ -102,23 +102,26 @@ impl PoolDriver for Overlay {
         blocking("make the root", move || make_root(&layout, instance, image.as_ref())).await
     }
 
-    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+    async fn copy_root(&self, pool: &Pool, from: Origin, to: ObjectId) -> Result<()> {
+        copy::root(&self.layout(pool), &self.moving, from, to).await
+    }
+
+    async fn undo_copy(&self, pool: &Pool, from: Origin, to: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
-        let (source, target) = (layout.instance(from), layout.instance(to));
-        let failed = |e: io::Error| Error::io(format!("copy the root of {from}"), &e);
-        place::make_dir(&target, 0o700).map_err(failed)?;
-        if let Ok(image) = fs::read_link(source.join(IMAGE)) {
-            link(&image, &target.join(IMAGE)).map_err(failed)?;
+        let _moving = self.moving.lock().await;
+        for bin in blocking("undo the copy", move || copy::undo(&layout, from, to)).await? {
+            place::delete(bin).await;
         }
-        if let Some(under) = below::below(&source) {
-            below::set_below(&target, under).map_err(failed)?;
-        }
-        super::dir::copy_tree(&layout, &source.join(UPPER), &target.join(UPPER)).await?;
-        if source.join(PLAIN).is_dir() {
-            super::dir::copy_tree(&layout, &source.join(PLAIN), &target.join(PLAIN)).await?;
-        }
-        place::make_dir(&target.join(WORK), 0o700).map_err(failed)?;
-        blocking("copy the root", move || place::sync_instance(&layout, to)).await
+        Ok(())
+    }
+
+    async fn copy_snapshot(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+        copy::snapshot(&self.layout(pool), &self.moving, from, to).await
+    }
+
+    async fn keep_copy(&self, pool: &Pool, to: ObjectId) -> Result<()> {
+        let root = self.layout(pool).instance(to);
+        blocking("keep the copy", move || snapshot::sync_all(&root).map_err(|e| Error::io("keep the copy", &e))).await
     }
 
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {

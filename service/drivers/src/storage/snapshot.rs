@@ -3,6 +3,7 @@
 
 use super::layout::{DEFINITION, Layout, PREPARED};
 use super::place;
+use lxhost_engine::ports::Origin;
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use lxhost_safefs::Dir;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -73,6 +74,26 @@ pub(super) fn existing(layout: &Layout, snapshot: ObjectId) -> Result<PathBuf> {
         true => Ok(dir),
         false => Err(Error::new(Kind::NoSuchSnapshot, format!("snapshot {snapshot} is not in the pool"))),
     }
+}
+
+/// The directory of what is copied.
+///
+/// # Errors
+/// `NoSuchSnapshot`.
+pub(super) fn origin(layout: &Layout, from: Origin) -> Result<PathBuf> {
+    match from {
+        Origin::Root { instance, .. } => Ok(layout.instance(instance)),
+        Origin::Snapshot(id) => existing(layout, id),
+    }
+}
+
+/// Gives a snapshot that was copied its name. What makes it durable makes the copy durable.
+///
+/// # Errors
+/// `Failed`.
+pub(super) fn name(layout: &Layout, snapshot: ObjectId) -> Result<()> {
+    let named = fs::rename(layout.taking(snapshot), layout.snapshot(snapshot));
+    named.map_err(|e| Error::io(format!("copy a snapshot to {snapshot}"), &e))
 }
 
 /// Lets an instance's directory and another change places, durably: at no time is there none.

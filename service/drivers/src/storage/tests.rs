@@ -1,9 +1,10 @@
 //! Pools in a temporary directory: what needs no mount, no other users and no systemd.
 
+mod copies;
 mod snapshots;
 
 use super::*;
-use lxhost_engine::ports::RootSpec;
+use lxhost_engine::ports::{Origin, RootSpec};
 use lxhost_model::{Fingerprint, ObjectId, Pool};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -33,6 +34,7 @@ async fn with_image(driver: &dyn PoolDriver, pool: &Pool, image: &Fingerprint) {
     let staging = driver.stage_image(pool, image).await.unwrap();
     fs::create_dir(staging.join("etc")).unwrap();
     fs::write(staging.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
+    fs::write(staging.join("etc/machine-id"), "").unwrap();
     assert!(!driver.has_image(pool, image).await.unwrap(), "visible before it is whole");
     driver.commit_image(pool, image).await.unwrap();
     driver.commit_image(pool, image).await.unwrap();
@@ -109,7 +111,7 @@ async fn every_step_may_be_done_twice_and_leaves_nothing_in_the_end() {
             driver.create_root(&pool, instance(1), Some(&image)).await.unwrap();
             driver.prepare_root(&pool, instance(1), Some(&image), "c1").await.unwrap();
             driver.write_definition(&pool, instance(1), "name: c1\n").await.unwrap();
-            driver.copy_root(&pool, instance(1), instance(2)).await.unwrap();
+            driver.copy_root(&pool, Origin::Root { instance: instance(1), live: false }, instance(2)).await.unwrap();
             driver.create_root(&pool, instance(3), None).await.unwrap();
         }
         let top = |id| match driver.root(&pool, id, Some(&image)) {
@@ -215,7 +217,7 @@ async fn a_step_done_twice_is_done_once_on_the_default_driver() {
     for _ in 0..2 {
         driver.create_root(&pool, instance(1), Some(&image)).await.unwrap();
         driver.prepare_root(&pool, instance(1), Some(&image), "c1").await.unwrap();
-        driver.copy_root(&pool, instance(1), instance(2)).await.unwrap();
+        driver.copy_root(&pool, Origin::Root { instance: instance(1), live: false }, instance(2)).await.unwrap();
     }
     let top = match driver.root(&pool, instance(2), Some(&image)) {
         RootSpec::Overlay { dir, .. } => dir.join("upper"),

@@ -94,13 +94,20 @@ pub(super) async fn stage(layout: &Layout, instance: ObjectId, id: ObjectId) -> 
     blocking("stage the root", move || snapshot::sync_all(&target).map_err(|e| Error::io("stage the root", &e))).await
 }
 
-async fn begin(layout: &Layout, target: &Path) -> Result<Option<std::path::PathBuf>> {
+/// Makes an empty directory for layers. The bin holds what was in its place.
+///
+/// # Errors
+/// `NoSpace`, `Failed`.
+pub(super) async fn begin(layout: &Layout, target: &Path) -> Result<Option<std::path::PathBuf>> {
     let (layout, target) = (layout.clone(), target.to_owned());
     blocking("begin a snapshot", move || snapshot::begin(&layout, &target)).await
 }
 
 /// Copies the upper layer, and says what lies under it.
-async fn copy_layers(source: &Path, target: &Path) -> Result<()> {
+///
+/// # Errors
+/// `NoSpace`, `Failed`.
+pub(super) async fn copy_layers(source: &Path, target: &Path) -> Result<()> {
     let failed = |e: io::Error| Error::io(format!("copy the layers of {}", source.display()), &e);
     bottom(source, target).map_err(failed)?;
     if let Some(under) = below::below(source) {
@@ -111,7 +118,7 @@ async fn copy_layers(source: &Path, target: &Path) -> Result<()> {
 }
 
 /// An empty upper layer that looks like that of `source` from above, with its scratch directory.
-fn empty_over(source: &Path, target: &Path) -> io::Result<()> {
+pub(super) fn empty_over(source: &Path, target: &Path) -> io::Result<()> {
     bottom(source, target)?;
     place::make_dir(&target.join(WORK), 0o700)?;
     let (old, new) = (source.join(UPPER), target.join(UPPER));
@@ -131,7 +138,11 @@ fn bottom(source: &Path, target: &Path) -> io::Result<()> {
     }
 }
 
-async fn copy_plain(source: &Path, target: &Path) -> Result<()> {
+/// Copies the directories that are not under the overlay.
+///
+/// # Errors
+/// `NoSpace`, `Failed`.
+pub(super) async fn copy_plain(source: &Path, target: &Path) -> Result<()> {
     match source.join(PLAIN).is_dir() {
         true => copy_now(&source.join(PLAIN), &target.join(PLAIN)).await,
         false => Ok(()),

@@ -35,7 +35,7 @@ impl Engine {
             let what = format!("image {} has {} file(s); pass as many descriptors", image.fingerprint.short(), files.len());
             return Err(Error::new(Kind::InvalidArgs, what));
         }
-        let job = self.core.jobs.open(&self.core, caller.uid, "image.export", None, vec![export.id])?;
+        let job = self.core.jobs.open(&self.core, caller.uid, "image.export", None, vec![(export.id, true)])?;
         let (core, id) = (self.core.clone(), job.id());
         tokio::spawn(async move {
             job.report("writing image", -1.0);

@@ -1,6 +1,7 @@
 //! `instance.create`: a new instance from an image, from another instance, or empty; started when asked.
 
-use super::{Start, guard, mac, mac_key, pool_of};
+use super::copy::{Original, address, inherit};
+use super::{Start, guard, pool_of};
 use crate::job::Output;
 use crate::ports::{Row, RowKey, State, Write};
 use crate::step::{Outcome, Step};
@@ -21,8 +22,8 @@ pub enum Source {
     Image(String),
     /// Nothing: an empty root.
     Empty,
-    /// Another instance, which must be stopped.
-    Copy(ObjectId),
+    /// Another instance, or a snapshot.
+    Copy(Original),
 }
 
 /// What the instance shall be.
@@ -54,6 +55,8 @@ pub struct Create {
     random: [u8; 16],
     source: Source,
     spec: Spec,
+    /// Whether what is copied was in use when the job was opened: then nobody else may hold it.
+    live: OnceLock<bool>,
 }
 
 impl Create {
@@ -74,7 +77,8 @@ impl Create {
         if let Some(name) = name {
             let _ = cell.set(name);
         }
-        Ok(Create { id: ObjectId::from_random(random), project, name: cell, random, source, spec })
+        let id = ObjectId::from_random(random);
+        Ok(Create { id, project, name: cell, random, source, spec, live: OnceLock::new() })
     }
 
     /// Identity it is going to have.
@@ -82,10 +86,12 @@ impl Create {
         self.id
     }
 
-    fn profiles(&self) -> Vec<ProfileName> {
-        match &self.spec.profiles {
-            Some(profiles) => profiles.clone(),
-            None => defaults::DEFAULT.parse().into_iter().collect(),
+    /// The profiles asked for, those of the original, or the default one.
+    fn profiles(&self, state: &State) -> Result<Vec<ProfileName>> {
+        match (&self.spec.profiles, &self.source) {
+            (Some(profiles), _) => Ok(profiles.clone()),
+            (None, Source::Copy(original)) => Ok(original.record(state)?.profiles.clone()),
+            (None, _) => Ok(vec![defaults::DEFAULT.parse()?]),
         }
     }
 
@@ -100,10 +106,10 @@ impl Create {
         match &self.source {
             Source::Image(reference) => crate::image::find(state, &self.project, reference).map(Some),
             Source::Empty => Ok(None),
-            Source::Copy(from) => match &crate::core::instance_of(state, *from)?.image {
-                Some(fingerprint) => Ok(state.image(&self.project, fingerprint).cloned()),
-                None => Ok(None),
-            },
+            Source::Copy(original) => {
+                let image = original.record(state)?.image.clone();
+                Ok(image.and_then(|fingerprint| state.image(&self.project, &fingerprint).cloned()))
+            }
         }
     }
 
@@ -123,7 +129,7 @@ impl Create {
             pool: defaults::DEFAULT.parse()?,
             image: image.as_ref().map(|image| image.fingerprint.clone()),
             image_properties: image.as_ref().map(|image| image.properties.clone()).unwrap_or_default(),
-            profiles: self.profiles(),
+            profiles: self.profiles(state)?,
             config: self.spec.config.clone(),
             devices: self.spec.devices.clone(),
             volatile: Config::new(),
@@ -136,23 +142,11 @@ impl Create {
             last_exit: None,
             generation: 0,
         };
-        if let Source::Copy(from) = &self.source {
-            let from = crate::core::instance_of(state, *from)?;
-            instance.image = from.image.clone();
-            instance.image_properties = from.image_properties.clone();
-            instance.pool = from.pool.clone();
-            instance.config = from.config.clone().into_iter().chain(instance.config).collect();
-            instance.devices = from.devices.clone().into_iter().chain(instance.devices).collect();
-            if self.spec.profiles.is_none() {
-                instance.profiles = from.profiles.clone();
-            }
-        } else {
-            instance.pool = self.pool(state, &instance)?;
+        match &self.source {
+            Source::Copy(original) => inherit(&mut instance, original.record(state)?.as_ref()),
+            Source::Image(_) | Source::Empty => instance.pool = self.pool(state, &instance)?,
         }
-        let expanded = super::expand(state, &instance);
-        for (device, _) in expanded.devices.iter().filter(|(_, device)| device.kind() == "nic") {
-            instance.volatile.insert(mac_key(device), mac(self.id, device));
-        }
+        address(state, &mut instance);
         Ok(instance)
     }
 
@@ -170,15 +164,6 @@ impl Create {
                 _ => defaults::DEFAULT.parse(),
             },
         }
-    }
-}
-
-/// What a copy is made of: an instance that stands still.
-fn original(state: &State, from: ObjectId) -> Result<Arc<Instance>> {
-    let instance = crate::core::instance_of(state, from)?;
-    match instance.status {
-        Status::Stopped => Ok(instance),
-        status => Err(Error::new(Kind::InvalidState, format!("instance {} is {status}; stop it first", instance.name))),
     }
 }
 
@@ -205,6 +190,10 @@ impl Verb for Create {
         if self.spec.start {
             questions.push(Question { action: Action::InstanceOperate, details: details.clone() });
         }
+        if let Source::Copy(original) = &self.source {
+            // Who has a copy has everything that is in the original.
+            questions.extend(super::questions(state, original.instance, Action::InstanceMigrate, self.name()));
+        }
         // The image may not be here yet; it has no say in this.
         if let Ok(record) = self.record_of(state, None, 0, String::new()) {
             let asked = guard(state, &record, self.name()).into_iter();
@@ -217,10 +206,18 @@ impl Verb for Create {
         Some(self.id)
     }
 
-    fn shares(&self, _state: &State) -> Vec<ObjectId> {
-        match self.source {
-            Source::Copy(from) => vec![from],
-            Source::Image(_) | Source::Empty => vec![],
+    fn holds(&self, state: &State) -> Vec<ObjectId> {
+        match &self.source {
+            // Two that freeze it would thaw it for each other.
+            Source::Copy(original) if *self.live.get_or_init(|| original.is_live(state)) => vec![original.instance],
+            _ => vec![],
+        }
+    }
+
+    fn shares(&self, state: &State) -> Vec<ObjectId> {
+        match &self.source {
+            Source::Copy(original) if !*self.live.get_or_init(|| original.is_live(state)) => vec![original.instance],
+            _ => vec![],
         }
     }
 
@@ -241,11 +238,13 @@ impl Verb for Create {
         }
         match &self.source {
             Source::Image(reference) if !reference.contains(':') => drop(crate::image::find(state, &self.project, reference)?),
-            Source::Copy(from) => drop(original(state, *from)?),
+            Source::Copy(original) => original.check(state, self.spec.pool.as_ref())?,
             Source::Image(_) | Source::Empty => {}
         }
-        let unknown =
-            self.profiles().into_iter().find(|p| p.as_str() != defaults::DEFAULT && state.profile(&self.project, p).is_none());
+        let unknown = self
+            .profiles(state)?
+            .into_iter()
+            .find(|p| p.as_str() != defaults::DEFAULT && state.profile(&self.project, p).is_none());
         match unknown {
             Some(profile) => Err(Error::new(Kind::NoSuchProfile, format!("profile {profile} does not exist"))),
             None => Ok(()),
@@ -254,7 +253,7 @@ impl Verb for Create {
 
     async fn needs(&self, view: &View<'_>) -> Result<Option<Box<dyn Verb>>> {
         let state = &view.state;
-        if let Some(default) = defaults::missing(view, &self.project, &self.profiles()).await? {
+        if let Some(default) = defaults::missing(view, &self.project, &self.profiles(state)?).await? {
             return Ok(Some(default));
         }
         let Source::Image(reference) = &self.source else { return Ok(None) };
@@ -285,25 +284,28 @@ impl Verb for Create {
         let _ = self.name.set(record.name.clone());
         let pool: Pool = pool_of(state, &record)?;
         let nics = super::nics(state, &record)?;
-        // A copy may wait, stopped, for its addresses.
-        if !matches!(self.source, Source::Copy(_)) {
-            super::refuse_clashes(state, record.id, &nics)?;
-        }
         let mut writes = vec![Write::Insert(Row::Instance(record.clone()))];
-        let root = match &self.source {
-            Source::Copy(from) => Step::CopyRoot { pool, from: *from, to: record.id },
-            _ => Step::CreateRoot { pool, instance: record.id, image: record.image.clone() },
+        let mut finish = vec![Write::Transition(record.id, Trigger::Created)];
+        let steps = match &self.source {
+            // A copy may wait, stopped, for its addresses.
+            Source::Copy(original) => {
+                if original.is_live(state) && self.live.get() != Some(&true) {
+                    return Err(Error::new(Kind::Busy, "what is copied has just been started; try again"));
+                }
+                let copying = original.copying(view, pool, &record)?;
+                finish.extend(copying.snapshots);
+                copying.steps
+            }
+            Source::Image(_) | Source::Empty => {
+                super::refuse_clashes(state, record.id, &nics)?;
+                vec![Step::CreateRoot { pool, instance: record.id, image: record.image.clone() }]
+            }
         };
         if let Some(image) = record.image.as_ref().and_then(|fingerprint| state.image(&self.project, fingerprint)) {
             writes.push(Write::Used(image.id, view.now));
         }
-        Ok(Plan {
-            writes,
-            steps: vec![root],
-            finish: vec![Write::Transition(record.id, Trigger::Created)],
-            failed: vec![Write::Delete(RowKey::Instance(record.id))],
-            recovery: Recovery::Undo,
-        })
+        let failed = vec![Write::Delete(RowKey::Instance(record.id))];
+        Ok(Plan { writes, steps, finish, failed, recovery: Recovery::Undo })
     }
 
     fn finish(&self, plan: &Plan, _outcome: &Outcome, _state: &State) -> Result<Finish> {

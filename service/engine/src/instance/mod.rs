@@ -2,6 +2,7 @@
 
 mod bulk;
 mod configure;
+mod copy;
 mod create;
 mod delete;
 mod exited;
@@ -16,6 +17,7 @@ mod stop;
 
 pub use bulk::{Bulk, BulkVerb};
 pub use configure::{Change, Configure};
+pub use copy::Original;
 pub use create::{Create, Source, Spec};
 pub use delete::Delete;
 pub(crate) use exited::{Exited, end_of_run};

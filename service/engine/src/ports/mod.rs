@@ -31,7 +31,7 @@ pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, P
 pub use proxy::{Proxies, ProxyPlan, ProxyTarget, RelaySpec, RelayStart, Relays};
 pub use resolver::Resolver;
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
-pub use storage::{PoolDriver, PoolKinds, Usage};
+pub use storage::{Origin, PoolDriver, PoolKinds, Usage};
 pub(crate) use store::same;
 pub use store::{Row, RowKey, State, Store, Write};
 pub use table::Table;

@@ -16,6 +16,20 @@ pub struct Usage {
     pub free: u64,
 }
 
+/// What a root is copied from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Origin {
+    /// The root of an instance.
+    Root {
+        /// Whose.
+        instance: ObjectId,
+        /// Whether it is in use; the guest stands still then where it has to.
+        live: bool,
+    },
+    /// A snapshot.
+    Snapshot(ObjectId),
+}
+
 /// Storage of one kind. Methods are idempotent: making what exists and removing what is gone is fine.
 #[async_trait]
 pub trait PoolDriver: Send + Sync {
@@ -41,8 +55,20 @@ pub trait PoolDriver: Send + Sync {
     /// Makes an instance's root from an image's tree (`None`: empty), durably.
     async fn create_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> Result<()>;
 
-    /// Copies the root of a stopped instance, durably.
-    async fn copy_root(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()>;
+    /// Makes a root that holds what `from` does. The original goes on to hold what it did, and may be copied by others
+    /// meanwhile.
+    async fn copy_root(&self, pool: &Pool, from: Origin, to: ObjectId) -> Result<()>;
+
+    /// Undoes that, wherever it was.
+    async fn undo_copy(&self, pool: &Pool, _from: Origin, to: ObjectId) -> Result<()> {
+        self.remove_root(pool, to).await
+    }
+
+    /// Makes a snapshot, for another instance, that holds what `from` does. Undone as one that was taken.
+    async fn copy_snapshot(&self, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()>;
+
+    /// Makes durable what was copied for an instance.
+    async fn keep_copy(&self, pool: &Pool, to: ObjectId) -> Result<()>;
 
     /// Removes an instance's root and definition; they do not come back after a power cut.
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()>;

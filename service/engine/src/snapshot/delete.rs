@@ -1,6 +1,6 @@
 //! `snapshot.delete`: a snapshot and what it keeps are gone; the instance, and what was made of it, go on.
 
-use super::{find, questions};
+use super::{find, is_left, questions};
 use crate::core::instance_of;
 use crate::instance::pool_of;
 use crate::ports::{RowKey, State, Write};
@@ -9,7 +9,7 @@ use crate::verb::{Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
 use lxhost_model::name::SnapshotName;
-use lxhost_model::{ObjectId, Snapshot, Status};
+use lxhost_model::{ObjectId, Status};
 
 /// Deletes a snapshot.
 pub struct Delete {
@@ -22,11 +22,6 @@ impl Delete {
     pub fn new(instance: ObjectId, name: SnapshotName) -> Self {
         Delete { instance, name }
     }
-}
-
-/// Whether it was replaced and could not be removed then: it has its id for a name.
-fn is_left(snapshot: &Snapshot) -> bool {
-    snapshot.name.as_str() == snapshot.id.to_string()
 }
 
 #[async_trait]

@@ -34,8 +34,13 @@ fn questions(state: &State, instance: ObjectId, name: &str, verb: &str) -> Vec<Q
     questions
 }
 
+/// Whether it was replaced and could not be removed then: it has its id for a name.
+pub(crate) fn is_left(snapshot: &Snapshot) -> bool {
+    snapshot.name.as_str() == snapshot.id.to_string()
+}
+
 /// Refuses an instance that is not whole, or that something is being done to.
-fn settled(instance: &Instance) -> Result<()> {
+pub(crate) fn settled(instance: &Instance) -> Result<()> {
     match instance.status {
         Status::Stopped | Status::Running | Status::Frozen => Ok(()),
         status => Err(Error::new(Kind::InvalidState, format!("instance {} is {status}", instance.name))),

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::core::Core;
 use crate::instance::Wired;
 use crate::job::JobHandle;
-use crate::ports::{ImageFiles, ImportedImage, Progress, ProxyPlan, Running};
+use crate::ports::{ImageFiles, ImportedImage, Origin, Progress, ProxyPlan, Running};
 use lxhost_model::instance::Exit;
 use lxhost_model::name::NetworkName;
 use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool};
@@ -68,10 +68,28 @@ pub enum Step {
     CopyRoot {
         /// The pool.
         pool: Pool,
-        /// Whose root.
-        from: ObjectId,
+        /// Of what.
+        from: Origin,
         /// For whom.
         to: ObjectId,
+    },
+    /// Copies a snapshot.
+    CopySnapshot {
+        /// The pool.
+        pool: Pool,
+        /// Which.
+        from: ObjectId,
+        /// For which.
+        to: ObjectId,
+        /// Whose copy it is.
+        instance: ObjectId,
+    },
+    /// Makes a copied root and its snapshots durable. Undone with the copying.
+    KeepCopy {
+        /// The pool.
+        pool: Pool,
+        /// Whose root.
+        instance: ObjectId,
     },
     /// Removes a root. Not undone.
     RemoveRoot {
@@ -237,7 +255,8 @@ impl Step {
             Step::UnpackImage { .. } => "unpacking image",
             Step::RemoveImageTree { .. } | Step::RemoveImageFiles(_) => "removing image",
             Step::CreateRoot { .. } => "making root",
-            Step::CopyRoot { .. } => "copying root",
+            Step::CopyRoot { .. } | Step::KeepCopy { .. } => "copying root",
+            Step::CopySnapshot { .. } => "copying snapshots",
             Step::RemoveRoot { .. } => "removing root",
             Step::TakeSnapshot { .. } | Step::KeepSnapshot { .. } => "taking snapshot",
             Step::RemoveSnapshot { .. } => "removing snapshot",
@@ -268,6 +287,8 @@ impl Step {
             Step::RemoveImageFiles(_) => "remove-image-files",
             Step::CreateRoot { .. } => "create-root",
             Step::CopyRoot { .. } => "copy-root",
+            Step::CopySnapshot { .. } => "copy-snapshot",
+            Step::KeepCopy { .. } => "keep-copy",
             Step::RemoveRoot { .. } => "remove-root",
             Step::TakeSnapshot { .. } => "take-snapshot",
             Step::KeepSnapshot { .. } => "keep-snapshot",
@@ -300,6 +321,8 @@ impl Step {
             Step::RemoveImageFiles(image) => context.core.ports.images.remove(image).await,
             Step::CreateRoot { pool, instance, image } => storage::create_root(context, pool, *instance, image.as_ref()).await,
             Step::CopyRoot { pool, from, to } => storage::copy_root(context, pool, *from, *to).await,
+            Step::CopySnapshot { pool, from, to, instance } => snapshot::copy(context, pool, (*from, *to), *instance).await,
+            Step::KeepCopy { pool, instance } => storage::keep_copy(context, pool, *instance).await,
             Step::RemoveRoot { pool, instance } => storage::remove_root(context, pool, *instance).await,
             Step::TakeSnapshot { pool, instance, snapshot, live } => {
                 snapshot::take(context, pool, *instance, (*snapshot, *live)).await
@@ -328,10 +351,11 @@ impl Step {
         match self {
             Step::SetUpPool(pool) => storage::tear_down(context, pool).await,
             Step::UnpackImage { pool, image, .. } => image::remove_tree(context, pool, image, false).await,
-            Step::CreateRoot { pool, instance, .. } | Step::CopyRoot { pool, to: instance, .. } => {
-                storage::remove_root(context, pool, *instance).await
+            Step::CreateRoot { pool, instance, .. } => storage::remove_root(context, pool, *instance).await,
+            Step::CopyRoot { pool, from, to } => storage::undo_copy(context, pool, *from, *to).await,
+            Step::TakeSnapshot { pool, instance, snapshot, .. } | Step::CopySnapshot { pool, instance, to: snapshot, .. } => {
+                snapshot::undo(context, pool, *instance, *snapshot).await
             }
-            Step::TakeSnapshot { pool, instance, snapshot, .. } => snapshot::undo(context, pool, *instance, *snapshot).await,
             Step::StageRestore { pool, instance, .. } => snapshot::unstage(context, pool, *instance).await,
             Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
             Step::NetworkDown(network) => network::up_again(context, network).await,
@@ -348,6 +372,7 @@ impl Step {
             | Step::RemoveImageTree { .. }
             | Step::RemoveImageFiles(_)
             | Step::RemoveRoot { .. }
+            | Step::KeepCopy { .. }
             | Step::KeepSnapshot { .. }
             | Step::RemoveSnapshot { .. }
             | Step::Restore { .. }

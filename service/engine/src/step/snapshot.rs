@@ -36,3 +36,8 @@ pub(super) async fn restore(context: &Context<'_>, pool: &Pool, id: ObjectId) ->
 pub(super) async fn unstage(context: &Context<'_>, pool: &Pool, id: ObjectId) -> Result<()> {
     context.core.ports.pools.driver(&pool.driver)?.undo_restore(pool, id).await
 }
+
+pub(super) async fn copy(context: &Context<'_>, pool: &Pool, (from, to): (ObjectId, ObjectId), id: ObjectId) -> Result<()> {
+    let driver = context.core.ports.pools.driver(&pool.driver)?;
+    driver.copy_snapshot(pool, from, to).await.map_err(|error| named(context, id, error))
+}

@@ -1,6 +1,7 @@
 //! Steps on pools and roots.
 
 use super::Context;
+use crate::ports::Origin;
 use crate::{Error, Result};
 use lxhost_model::{Fingerprint, ObjectId, Pool};
 
@@ -16,8 +17,17 @@ pub(super) async fn create_root(context: &Context<'_>, pool: &Pool, id: ObjectId
     context.core.ports.pools.driver(&pool.driver)?.create_root(pool, id, image).await.map_err(|error| named(context, id, error))
 }
 
-pub(super) async fn copy_root(context: &Context<'_>, pool: &Pool, from: ObjectId, to: ObjectId) -> Result<()> {
+pub(super) async fn copy_root(context: &Context<'_>, pool: &Pool, from: Origin, to: ObjectId) -> Result<()> {
     context.core.ports.pools.driver(&pool.driver)?.copy_root(pool, from, to).await.map_err(|error| named(context, to, error))
+}
+
+pub(super) async fn keep_copy(context: &Context<'_>, pool: &Pool, to: ObjectId) -> Result<()> {
+    context.core.ports.pools.driver(&pool.driver)?.keep_copy(pool, to).await.map_err(|error| named(context, to, error))
+}
+
+pub(super) async fn undo_copy(context: &Context<'_>, pool: &Pool, from: Origin, to: ObjectId) -> Result<()> {
+    context.core.ports.pools.driver(&pool.driver)?.undo_copy(pool, from, to).await?;
+    context.core.ports.launcher.forget(to).await
 }
 
 pub(super) async fn remove_root(context: &Context<'_>, pool: &Pool, id: ObjectId) -> Result<()> {

@@ -178,8 +178,10 @@ fn new_profile(world: &World) -> profile::Create {
     profile::Create::new(profile).unwrap()
 }
 
-fn copy(world: &World) -> instance::Create {
-    let source = instance::Source::Copy(id(world));
+fn copy(world: &World, snapshot: Option<&str>) -> instance::Create {
+    let original =
+        instance::Original { snapshot: snapshot.map(|name| name.parse().unwrap()), ..instance::Original::whole(id(world)) };
+    let source = instance::Source::Copy(original);
     let random = world.engine.host().random();
     instance::Create::new(Default::default(), Some("c2".parse().unwrap()), source, Default::default(), random).unwrap()
 }
@@ -285,7 +287,6 @@ fn on_instances() -> Vec<Deed> {
         deed!("first launch", false, |w| w.rest().await, |w| w.perform(w.create("c1", true)), |w| is(w, "c1", "running")),
         deed!("create", true, |w| w.launch("c0").await, |w| w.perform(w.create("c1", false)), |w| is(w, "c1", "stopped")),
         deed!("launch", false, |w| w.launch("c0").await, |w| w.perform(w.create("c1", true)), |w| is(w, "c1", "running")),
-        deed!("copy", true, |w| stopped(&w, "c1").await, |w| w.perform(copy(&w)), |w| is(w, "c2", "stopped")),
         deed!("start", true, |w| stopped(&w, "c1").await, |w| w.perform(instance::Start::new(id(&w))), |w| is(
             w, "c1", "running"
         )),
@@ -407,6 +408,27 @@ fn on_snapshots() -> Vec<Deed> {
             },
             |w| w.perform(restore(&w)),
             |w| is_restored(w)
+        ),
+        deed!("copy", true, |w| stopped(&w, "c1").await, |w| w.perform(copy(&w, None)), |w| is(w, "c2", "stopped")),
+        deed!(
+            "copy what runs and has a snapshot",
+            true,
+            |w| {
+                w.launch("c1").await;
+                w.perform(take(&w)).await.unwrap();
+            },
+            |w| w.perform(copy(&w, None)),
+            |w| is(w, "c1", "running") && is(w, "c2", "stopped") && snapshots(w) == ["s1", "s1"]
+        ),
+        deed!(
+            "copy a snapshot",
+            true,
+            |w| {
+                w.launch("c1").await;
+                w.perform(take(&w)).await.unwrap();
+            },
+            |w| w.perform(copy(&w, Some("s1"))),
+            |w| is(w, "c2", "stopped") && snapshots(w) == ["s1"]
         ),
         deed!(
             "delete a snapshot",

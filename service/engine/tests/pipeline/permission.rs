@@ -44,7 +44,7 @@ fn what_equals_root_is_asked_about_even_when_the_image_is_not_here_yet() {
         let change = instance::Change { profiles: with_profiles(&["default", "host"]).profiles, ..Default::default() };
         let error = world.engine.perform(&mia(), instance::Configure::new(id, change).unwrap()).await.unwrap_err();
         assert_eq!(error.kind, Kind::AccessDenied);
-        let source = instance::Source::Copy(id);
+        let source = instance::Source::Copy(instance::Original::whole(id));
         let random = world.engine.host().random();
         let copy = instance::Create::new(Default::default(), None, source, with_profiles(&["host"]), random).unwrap();
         assert_eq!(world.engine.perform(&mia(), copy).await.unwrap_err().kind, Kind::AccessDenied);

@@ -89,7 +89,7 @@ async fn an_original_stands_still_while_it_is_copied_and_can_be_copied_by_many()
     let copies = (0..20).map(|i| {
         let world = world.clone();
         tokio::spawn(async move {
-            let source = instance::Source::Copy(original);
+            let source = instance::Source::Copy(instance::Original::whole(original));
             let name = format!("copy{i}").parse().unwrap();
             let random = world.engine.host().random();
             let copy = instance::Create::new(Default::default(), Some(name), source, Default::default(), random).unwrap();

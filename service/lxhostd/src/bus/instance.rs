@@ -2,12 +2,13 @@
 
 use super::error::Failure;
 use super::job::value;
+use super::manager::Manager;
 use super::options::{self, Options};
 use super::rows::{self, no_object, object};
 use super::{Bus, invalid};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
-use lxhost_engine::instance::{Change, Configure, Delete, Freeze, Rename, Restart, Start, Stop, Thaw, expand};
+use lxhost_engine::instance::{Change, Configure, Create, Delete, Freeze, Rename, Restart, Source, Start, Stop, Thaw, expand};
 use lxhost_engine::ports::{State, Whom};
 use lxhost_engine::{Engine, Error, Kind, Live, Question, Result};
 use lxhost_model::{Action, Instance as Record, ObjectId};
@@ -220,6 +221,24 @@ impl Instance {
         let caller = self.bus.caller(&header).await?;
         self.bus.engine.perform(&caller, Rename::new(self.id, name.parse()?)).await?;
         Ok(object(path::instance(self.id))?)
+    }
+
+    #[zbus(out_args("instance", "job"))]
+    async fn copy(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        name: &str,
+        options: Values,
+    ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
+        let mut options = Options::new(options);
+        let source = Source::Copy(Manager::original_of(self.id, &mut options)?);
+        let spec = Manager::spec_of(&mut options)?;
+        options.done()?;
+        let name = if name.is_empty() { None } else { Some(name.parse()?) };
+        let project = self.record()?.project.clone();
+        let verb = Create::new(project, name, source, spec, self.bus.engine.host().random())?;
+        let id = verb.id();
+        Ok((object(path::instance(id))?, self.bus.submit(&header, verb).await?))
     }
 
     #[zbus(out_args("config", "devices", "profiles", "generation"))]

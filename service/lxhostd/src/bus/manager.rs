@@ -9,7 +9,7 @@ use lxhost_dbus::path;
 use lxhost_dbus::wire::{
     AclRow, Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
 };
-use lxhost_engine::instance::{Bulk, BulkVerb, Create, Source, Spec};
+use lxhost_engine::instance::{Bulk, BulkVerb, Create, Original, Source, Spec};
 use lxhost_engine::ports::ImageFiles;
 use lxhost_engine::{Error, Kind, Result, acl, image, network, pool, profile};
 use lxhost_model::name::ProjectName;
@@ -47,12 +47,19 @@ pub(super) fn id_of(path: &ObjectPath<'_>) -> Result<ObjectId> {
 impl Manager {
     pub(super) fn spec(values: Values) -> Result<Spec> {
         let mut options = Options::new(values);
+        let spec = Self::spec_of(&mut options)?;
+        options.done()?;
+        Ok(spec)
+    }
+
+    /// What a new instance shall be.
+    pub(super) fn spec_of(options: &mut Options) -> Result<Spec> {
         let vm = match options.text("type")?.as_str() {
             "" | "container" => false,
             "vm" | "virtual-machine" => true,
             other => return Err(invalid(format!("unknown type {}", lxhost_model::name::quoted(other)))),
         };
-        let spec = Spec {
+        Ok(Spec {
             description: options.text("description")?,
             profiles: options.parsed_list("profiles")?,
             config: options.config("config")?,
@@ -61,9 +68,13 @@ impl Manager {
             ephemeral: options.flag("ephemeral")?,
             start: options.flag("start")?,
             vm,
-        };
-        options.done()?;
-        Ok(spec)
+        })
+    }
+
+    /// What is copied of an instance.
+    pub(super) fn original_of(instance: ObjectId, options: &mut Options) -> Result<Original> {
+        let (snapshot, instance_only) = (options.parsed("snapshot")?, options.flag("instance-only")?);
+        Ok(Original { instance, snapshot, instance_only })
     }
 
     pub(super) fn source(values: Values) -> Result<Source> {
@@ -73,7 +84,7 @@ impl Manager {
             "empty" => Source::Empty,
             "copy" => {
                 let from: OwnedObjectPath = options.take("instance")?.ok_or_else(|| invalid("the source names no instance"))?;
-                Source::Copy(id_of(&from)?)
+                Source::Copy(Self::original_of(id_of(&from)?, &mut options)?)
             }
             other => return Err(invalid(format!("unknown source {}", lxhost_model::name::quoted(other)))),
         };

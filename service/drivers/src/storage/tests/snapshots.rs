@@ -5,16 +5,16 @@ use super::*;
 const NAMES: [&str; 2] = ["overlay", "dir"];
 
 /// A pool with an image and one instance made of it.
-struct World {
-    pools: Pools,
-    pool: Pool,
-    image: Fingerprint,
-    name: &'static str,
+pub(super) struct World {
+    pub(super) pools: Pools,
+    pub(super) pool: Pool,
+    pub(super) image: Fingerprint,
+    pub(super) name: &'static str,
     _state: tempfile::TempDir,
 }
 
 impl World {
-    async fn new(name: &'static str, state: tempfile::TempDir) -> World {
+    pub(super) async fn new(name: &'static str, state: tempfile::TempDir) -> World {
         let (pools, mut pool, image) = (Pools::new(state.path()), pool(None), image("a"));
         pool.driver = name.to_owned();
         with_image(&*pools.driver(name).unwrap(), &pool, &image).await;
@@ -24,7 +24,7 @@ impl World {
         world
     }
 
-    async fn all() -> Vec<World> {
+    pub(super) async fn all() -> Vec<World> {
         let mut worlds = vec![];
         for name in NAMES {
             worlds.push(World::new(name, tempfile::tempdir().unwrap()).await);
@@ -37,27 +37,39 @@ impl World {
         worlds
     }
 
-    fn driver(&self) -> Arc<dyn PoolDriver> {
+    pub(super) fn driver(&self) -> Arc<dyn PoolDriver> {
         self.pools.driver(self.name).unwrap()
     }
 
-    /// Trees of the root, the one that is written to first.
-    fn trees(&self) -> Vec<PathBuf> {
-        match self.driver().root(&self.pool, instance(1), Some(&self.image)) {
+    /// Trees of a root, the one that is written to first.
+    pub(super) fn trees_of(&self, n: u8) -> Vec<PathBuf> {
+        match self.driver().root(&self.pool, instance(n), Some(&self.image)) {
             RootSpec::Overlay { lowers, dir } => [vec![dir.join("upper")], lowers].concat(),
             RootSpec::Tree { path } => vec![path],
         }
     }
 
-    fn write(&self, file: &str, text: &str) {
-        fs::write(self.trees()[0].join(file), text).unwrap();
+    pub(super) fn write_of(&self, n: u8, file: &str, text: &str) {
+        fs::write(self.trees_of(n)[0].join(file), text).unwrap();
     }
 
-    fn read(&self, file: &str) -> Option<String> {
-        self.trees().iter().find_map(|tree| fs::read_to_string(tree.join(file)).ok())
+    pub(super) fn read_of(&self, n: u8, file: &str) -> Option<String> {
+        self.trees_of(n).iter().find_map(|tree| fs::read_to_string(tree.join(file)).ok())
     }
 
-    async fn take(&self, snapshot: u8, live: bool) {
+    fn trees(&self) -> Vec<PathBuf> {
+        self.trees_of(1)
+    }
+
+    pub(super) fn write(&self, file: &str, text: &str) {
+        self.write_of(1, file, text);
+    }
+
+    pub(super) fn read(&self, file: &str) -> Option<String> {
+        self.read_of(1, file)
+    }
+
+    pub(super) async fn take(&self, snapshot: u8, live: bool) {
         let (driver, id) = (self.driver(), instance(snapshot));
         driver.take_snapshot(&self.pool, instance(1), id, live).await.unwrap();
         driver.keep_snapshot(&self.pool, instance(1), id).await.unwrap();
@@ -74,7 +86,7 @@ impl World {
         driver.undo_restore(&self.pool, instance(1)).await.unwrap();
     }
 
-    async fn remove(&self, snapshot: u8) {
+    pub(super) async fn remove(&self, snapshot: u8) {
         for _ in 0..2 {
             self.driver().remove_snapshot(&self.pool, instance(snapshot)).await.unwrap();
         }
@@ -86,7 +98,7 @@ impl World {
     }
 
     /// Everything can be removed, and then nothing is left.
-    async fn end(self) {
+    pub(super) async fn end(self) {
         let driver = self.driver();
         driver.remove_root(&self.pool, instance(1)).await.unwrap();
         assert_eq!(self.snapshots(), Vec::<String>::new(), "{}", self.name);
@@ -199,18 +211,4 @@ async fn a_name_is_prepared_in_a_root_of_many_layers() {
     assert_eq!(world.read("etc/hostname").as_deref(), Some("c1\n"));
     prepare("c2").await;
     assert_eq!(world.read("etc/hostname").as_deref(), Some("c2\n"), "a renamed instance keeps its name");
-}
-
-#[tokio::test]
-async fn a_copy_lies_over_the_same_layers_and_outlives_its_original() {
-    let world = World::new("overlay", tempfile::tempdir().unwrap()).await;
-    world.write("file", "1");
-    world.take(11, false).await;
-    world.driver().copy_root(&world.pool, instance(1), instance(2)).await.unwrap();
-    world.remove(11).await;
-    world.driver().remove_root(&world.pool, instance(1)).await.unwrap();
-    let RootSpec::Overlay { lowers, .. } = world.driver().root(&world.pool, instance(2), Some(&world.image)) else { panic!() };
-    assert_eq!(fs::read_to_string(lowers[0].join("file")).unwrap(), "1");
-    world.driver().remove_root(&world.pool, instance(2)).await.unwrap();
-    assert_eq!(world.snapshots(), Vec::<String>::new());
 }

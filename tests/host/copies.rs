@@ -1,0 +1,150 @@
+//! Copies of real containers, on an overlay over ext4, on plain trees and on btrfs: a copy boots with an address and
+//! an identity of its own, its original goes on untouched, and nothing is left.
+
+use anyhow::{Result, ensure};
+use lxhost_tests::host::State;
+use lxhost_tests::runner::{Base, Stage, Suite};
+use lxhost_tests::suite;
+use lxhost_tests::unchanged::nothing_changes;
+
+pub(crate) const SUITE: Suite = suite!(
+    "copies",
+    Base::Packaged,
+    [
+        a_copy_lives_beside_its_original_on_an_overlay,
+        a_copy_lives_beside_its_original_on_btrfs,
+        what_cannot_be_copied_is_refused,
+        a_full_disk_leaves_no_copy
+    ]
+);
+
+/// Exit status of `NoSpace`.
+const NO_SPACE: i32 = 7;
+/// What is made in the original: a file with an owner, a deletion, a directory made anew, and an identity.
+const MAKE: &str = "mkdir -p /srv/own && echo one >/srv/own/file && chown 7:8 /srv/own/file && rm -f /bin/usleep \
+    && rm -rf /home && mkdir -p /home/new && echo of-the-original >/etc/machine-id";
+/// What has to be so in every copy.
+const CHECK: &str = "test \"$(cat /srv/own/file)\" = one && test \"$(stat -c %u:%g /srv/own/file)\" = 7:8 \
+    && test ! -e /bin/usleep && test -d /home/new";
+/// What nobody but its author may see.
+const SPOIL: &str = "echo two >/srv/own/file && touch /bin/usleep && rm -rf /home/new";
+
+fn inside(stage: &Stage, name: &str, script: &str) -> Result<String> {
+    stage.exec(name, ["sh", "-ec", script]).succeed()
+}
+
+/// What no two of them may have in common.
+fn identity(stage: &Stage, name: &str) -> Result<[String; 4]> {
+    let address = stage.address(name)?;
+    let said = inside(stage, name, "cat /sys/class/net/eth0/address; cat /etc/machine-id; hostname")?;
+    let words: Vec<String> = said.split_whitespace().map(str::to_owned).collect();
+    let [mac, machine, host] = words.try_into().map_err(|words| anyhow::anyhow!("{name} is {words:?}"))?;
+    ensure!(host == name, "{name} calls itself {host}");
+    Ok([address, mac, machine, host])
+}
+
+/// Everything that can be done with copies, on one pool.
+fn they_live(stage: &Stage, pool: &str) -> Result<()> {
+    stage.lxctl(&format!("launch busybox c1 -s {pool}")).succeed()?;
+    stage.address("c1")?;
+    inside(stage, "c1", MAKE)?;
+    stage.lxctl("snapshot c1 before").succeed()?;
+    let init = stage.init_of("c1")?;
+    stage.lxctl("copy c1 c2").succeed()?;
+    ensure!(stage.status("c1")? == "running" && stage.init_of("c1")? == init, "it went on");
+    ensure!(stage.status("c2")? == "stopped");
+    stage.lxctl("stop --force c1").succeed()?;
+    stage.lxctl("copy c1 c3").succeed()?;
+    stage.lxctl("copy c1/before c4").succeed()?;
+    stage.lxctl("copy c3 c5 --instance-only").succeed()?;
+    stage.lxctl("start c1 c2 c3 c4 c5").succeed()?;
+    let all = ["c1", "c2", "c3", "c4", "c5"];
+    let identities = all.iter().map(|name| identity(stage, name)).collect::<Result<Vec<_>>>()?;
+    for part in 0..4 {
+        let mut parts: Vec<&String> = identities.iter().map(|identity| &identity[part]).collect();
+        parts.sort();
+        parts.dedup();
+        ensure!(parts.len() == all.len(), "{identities:?}");
+    }
+    for name in all {
+        inside(stage, name, CHECK)?;
+        inside(stage, name, SPOIL)?;
+    }
+    let listed = stage.lxctl("list -c nS --format csv,noheader").succeed()?;
+    ensure!(listed.lines().collect::<Vec<_>>() == ["c1,1", "c2,1", "c3,1", "c4,0", "c5,0"], "{listed}");
+    // The snapshot of a copy is its own.
+    stage.lxctl("delete c1/before").succeed()?;
+    stage.lxctl("restore c3 before").succeed()?;
+    inside(stage, "c3", CHECK)?;
+    ensure!(identity(stage, "c3")?[2] == identities[2][2], "a restored copy is still itself");
+    stage.delete("c1")?;
+    stage.lxctl("restart --force c2 c4").succeed()?;
+    ensure!(inside(stage, "c2", "cat /srv/own/file")? == "two\n");
+    stage.delete("c2 c3 c4 c5")?;
+    for place in ["snapshots", "instances"] {
+        let left = stage.host.succeed(["find", &format!("/var/lib/lxhost/pools/{pool}/{place}"), "-mindepth", "1"])?;
+        ensure!(left.is_empty(), "{left}");
+    }
+    Ok(())
+}
+
+fn a_copy_lives_beside_its_original_on_an_overlay(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Ext4)?;
+    stage.with_busybox()?;
+    for (pool, driver) in [("layers", "overlay"), ("trees", "dir")] {
+        stage.lxctl(&format!("storage create {pool} {driver}")).succeed()?;
+        they_live(&stage, pool)?;
+    }
+    Ok(())
+}
+
+fn a_copy_lives_beside_its_original_on_btrfs(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Btrfs)?;
+    stage.with_busybox()?;
+    stage.lxctl("storage create volumes btrfs").succeed()?;
+    they_live(&stage, "volumes")
+}
+
+fn what_cannot_be_copied_is_refused(stage: &Stage) -> Result<()> {
+    stage.with_busybox()?;
+    stage.lxctl("create busybox k1").succeed()?;
+    stage.lxctl("storage create other dir").succeed()?;
+    nothing_changes(&stage.host, || {
+        for (words, code) in [
+            ("copy k1 k1", 4),
+            ("copy k1 ../x", 2),
+            ("copy k1/nothing k2", 3),
+            ("copy nobody k2", 3),
+            ("copy k1 k2 -p nobodys", 3),
+            ("copy k1 k2 -c limits.memory=much", 2),
+            ("copy k1 k2 -s other", 8),
+            ("copy k1 k2 --refresh", 8),
+            ("copy k1 serveur2:k2", 8),
+        ] {
+            let output = stage.lxctl(words).output()?;
+            ensure!(output.code == Some(code), "{words}: {}", output.describe());
+        }
+        Ok(())
+    })?;
+    stage.delete("k1")?;
+    stage.lxctl("storage delete other").succeed()?;
+    Ok(())
+}
+
+fn a_full_disk_leaves_no_copy(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Ext4)?;
+    stage.running("f1")?;
+    inside(&stage, "f1", "head -c 3000000 /dev/urandom >/root/file")?;
+    stage.host.succeed(["sh", "-ec", crate::full_disk::FILL])?;
+    nothing_changes(&stage.host, || {
+        let output = stage.lxctl("copy f1 f2").output()?;
+        ensure!(output.code == Some(NO_SPACE), "{}", output.describe());
+        Ok(())
+    })?;
+    ensure!(inside(&stage, "f1", "echo yes")? == "yes\n", "it was let go on");
+    stage.host.succeed(["sh", "-ec", "rm -rf /var/lib/lxhost/filler*; sync"])?;
+    stage.lxctl("copy f1 f2").succeed()?;
+    stage.lxctl("start f2").succeed()?;
+    ensure!(inside(&stage, "f2", "wc -c </root/file")?.trim() == "3000000");
+    stage.delete("f1 f2")
+}
