@@ -1,9 +1,7 @@
-//! Hosts with a kernel of their own: that they have what tests need, and what becomes of one that hangs.
-
-use std::time::{Duration, Instant};
+//! Hosts with a kernel of their own: that they have what tests need, and what becomes of one that crashes.
 
 use anyhow::{Result, ensure};
-use lxhost_tests::host::{Host, Need};
+use lxhost_tests::host::Need;
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
 
@@ -12,30 +10,9 @@ pub(crate) const SUITE: Suite = suite!(
     Base::Packaged,
     [
         everything_that_a_test_may_need_is_in_some_host needs [Cgroup, Vlan, AppArmor, DeviceMapper, Kernel],
-        a_host_that_hangs_is_given_up_in_time_and_removed needs [Kernel],
         a_kernel_that_crashes_takes_the_host_down_and_it_comes_back needs [Kernel],
     ]
 );
-
-/// Its agent stands still, as in a host whose kernel does.
-fn a_host_that_hangs_is_given_up_in_time_and_removed(stage: &Stage) -> Result<()> {
-    let host = Host::boot(&stage.cache, &stage.spec)?;
-    let directory = host.directory().to_owned();
-    host.succeed(["systemd-run", "--quiet", "--on-active=1ms", "systemctl", "freeze", "lab-agent.service"])?;
-    let start = Instant::now();
-    let late = loop {
-        let asked = host.command(["true"]).timeout(Duration::from_secs(1)).output();
-        ensure!(start.elapsed() < Duration::from_secs(60), "the host does not hang");
-        if let Err(late) = asked {
-            break late;
-        }
-    };
-    ensure!(format!("{late:#}").contains("true: killed after "), "{late:#}");
-    let start = Instant::now();
-    drop(host);
-    ensure!(start.elapsed() < Duration::from_secs(10) && !directory.exists(), "the host is still there");
-    Ok(())
-}
 
 fn everything_that_a_test_may_need_is_in_some_host(stage: &Stage) -> Result<()> {
     for need in Need::ALL.into_iter().filter(|need| !Need::OPTIONAL.contains(need)) {

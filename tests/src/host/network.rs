@@ -63,7 +63,8 @@ impl Network {
         let host = Host::boot(cache, &spec)?;
         let address = format!("10.77.0.{number}/24");
         let line = format!(
-            "hostname lab{number}; test -e /sys/class/net/{WIRE} || ip link set host0 name {WIRE}; ip address add {address} dev {WIRE}; ip link set {WIRE} up"
+            "busybox hostname lab{number}; test -e /sys/class/net/{WIRE} || busybox ip link set host0 name {WIRE}; \
+             busybox ip address add {address} dev {WIRE}; busybox ip link set {WIRE} up"
         );
         host.command(["sh", "-ec", &line]).timeout(Duration::from_secs(20)).succeed()?;
         Ok(host)

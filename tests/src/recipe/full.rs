@@ -84,12 +84,7 @@ const MASKED: &[&str] = &[
     "systemd-pcrphase-sysinit.service",
     "systemd-tpm2-setup.service",
     "systemd-tpm2-setup-early.service",
-    "dev-hugepages.mount",
-    "dev-mqueue.mount",
-    "sys-kernel-debug.mount",
-    "sys-kernel-tracing.mount",
     "systemd-fsck-root.service",
-    "systemd-remount-fs.service",
     "systemd-binfmt.service",
     "proc-sys-fs-binfmt_misc.automount",
     "lvm2-monitor.service",
@@ -99,9 +94,6 @@ const MASKED: &[&str] = &[
     "systemd-ask-password-wall.path",
     "systemd-hibernate-clear.service",
     "systemd-battery-check.service",
-    "modprobe@drm.service",
-    "modprobe@configfs.service",
-    "modprobe@efi_pstore.service",
     "modprobe@dm_mod.service",
     "sys-kernel-config.mount",
     "systemd-udev-load-credentials.service",
@@ -145,8 +137,6 @@ impl Recipe {
             .command(MASKED)
             .command(&["systemctl", "enable", "lab-agent.service"])
             .command(&["systemctl", "set-default", "multi-user.target"])
-            // It is started by D-Bus when somebody wants it.
-            .command(&["rm", "-f", "/usr/lib/systemd/system/multi-user.target.wants/systemd-logind.service"])
             .command(&[
                 "sh",
                 "-ec",

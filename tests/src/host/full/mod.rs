@@ -109,22 +109,23 @@ impl Full {
         self.emulator.lock().unwrap_or_else(PoisonError::into_inner).clone().context("the host is off")
     }
 
-    /// What a host needs after every resume and boot: the time, its name, what it shares.
+    /// What a host needs after every resume and boot: the time, its name, what it shares, a state directory. By busybox,
+    /// as linking a program takes longer than what it does here where every instruction is emulated.
     fn settle(&self) -> Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-        let options = "trans=virtio,version=9p2000.L,msize=1048576,cache=none";
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let mount = "busybox mount -t 9p -o trans=virtio,version=9p2000.L,msize=1048576,cache=none";
         let line = format!(
-            "date --set=@{now:.3} >/dev/null; hostname {}; mount -t 9p -o {options} share /lab; mount -t 9p -o {options},ro visible /srv/lab",
-            self.spec.name
+            "busybox date -s @{now} >/dev/null; busybox hostname {}; {mount} share /lab; {mount},ro visible /srv/lab; busybox mkdir -p {}",
+            self.spec.name, self.spec.state_at
         );
         self.emulator()?.say(&line, Duration::from_secs(60)).map(drop)
     }
 
-    /// What a host needs once: its state directory, maybe on another filesystem.
+    /// What a host needs once: its state directory on another filesystem, if it is to be.
     fn first(&self) -> Result<()> {
         let at = &self.spec.state_at;
         let kind = match self.spec.state {
-            State::Plain => return self.emulator()?.say(&format!("mkdir -p {at}"), Duration::from_secs(60)).map(drop),
+            State::Plain => return Ok(()),
             State::Ext4 => "ext4",
             State::Btrfs => "btrfs",
         };
@@ -151,10 +152,11 @@ impl Full {
         emulator.qmp.execute("netdev_add", &wire)?;
         let card = json!({ "driver": "virtio-net-pci", "netdev": "wire", "bus": "outlet", "mac": mac, "romfile": "" });
         emulator.qmp.execute("device_add", &card)?;
+        // PID 1 starts another journald, which nobody has to wait for.
         let line = format!(
-            "tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id; systemctl restart systemd-journald.service; \
-             until card=$(grep -l {mac} /sys/class/net/*/address); do sleep 0.1; done; card=${{card%/address}}; card=${{card##*/}}; \
-             ip link set $card down; ip link set $card name {WIRE}"
+            "busybox tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id; busybox kill $(busybox pidof systemd-journald); \
+             until card=$(busybox grep -l {mac} /sys/class/net/*/address); do busybox sleep 0.1; done; card=${{card%/address}}; card=${{card##*/}}; \
+             busybox ip link set $card down; busybox ip link set $card name {WIRE}"
         );
         emulator.say(&line, Duration::from_secs(60)).map(drop)
     }
