@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// How long changes are gathered: they come in bursts.
 const GATHER: Duration = Duration::from_millis(300);
-/// The same when the firewall is open meanwhile.
+/// The same when the firewall is open meanwhile: until nothing more comes for so long, and no longer than [`GATHER`].
 const GATHER_RULES: Duration = Duration::from_millis(30);
 /// Repairs of one network, or of the firewall, within [`WINDOW`], before somebody is left to have it his way.
 const REPAIRS: usize = 10;
@@ -62,10 +62,15 @@ pub(crate) async fn run(core: Arc<Core>) {
             NetworkChange::Routes => routes = true,
             NetworkChange::Firewall => rules = true,
         };
-        let gather = if first == NetworkChange::Firewall { GATHER_RULES } else { GATHER };
+        let last = tokio::time::Instant::now() + GATHER;
+        let until = |change: &NetworkChange, end| match change {
+            NetworkChange::Firewall => last.min(tokio::time::Instant::now() + GATHER_RULES),
+            _ => end,
+        };
+        let mut end = until(&first, last);
         take(first);
-        let end = tokio::time::Instant::now() + gather;
         while let Ok(Some(change)) = tokio::time::timeout_at(end, core.ports.networks.next_change()).await {
+            end = until(&change, end);
             take(change);
         }
         if rules {
@@ -135,7 +140,8 @@ async fn proxies(core: &Arc<Core>) {
 /// Says what is new of what is not as it has to be.
 async fn warn(core: &Arc<Core>, memory: &mut Memory) {
     let all = NetworkRecords::of(&core.state()).networks;
-    for network in &all {
+    // A job says itself what is wrong, and what is not done yet is no news.
+    for network in all.iter().filter(|network| !core.jobs.holds(network.id)) {
         let others: Vec<_> = all.iter().filter(|other| other.id != network.id).cloned().collect();
         let Ok(driver) = core.ports.networks.driver(&network.kind) else { continue };
         let Ok(state) = driver.state(network, &others).await else { continue };
