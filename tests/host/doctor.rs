@@ -11,6 +11,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_healthy_network_says_so_and_nothing_is_left_of_the_question,
         a_chain_that_eats_dhcp_is_named_and_what_is_said_helps,
         a_chain_that_eats_what_is_forwarded_is_named,
+        an_acl_that_refuses_is_told_of_and_names_are_asked_for,
         a_server_that_was_stopped_is_named_and_who_has_its_port,
         forwarding_that_is_off_is_named,
     ]
@@ -73,6 +74,23 @@ fn a_chain_that_eats_dhcp_is_named_and_what_is_said_helps(stage: &Stage) -> Resu
     complains(stage, &["of chain bridge strict guard drops it"])?;
     stage.host.succeed(["nft", "delete table bridge strict"])?;
     said(stage, 0).map(drop)
+}
+
+fn an_acl_that_refuses_is_told_of_and_names_are_asked_for(stage: &Stage) -> Result<()> {
+    stage.running("d1")?;
+    stage.host.succeed(["sh", "-ec", "ip link add out2 type veth peer name out3; ip link set out3 up; ip link set out2 up"])?;
+    stage.host.succeed(["ip", "route", "add", "default", "dev", "out2", "metric", "5"])?;
+    stage.lxctl("network acl create shut").succeed()?;
+    stage.lxctl("network set lxbr0 security.acls=shut").succeed()?;
+    let text = said(stage, 0)?;
+    ensure!(text.contains("IPv4 from guests: the network's ACLs refuse it") && !text.contains("nft insert"), "{text}");
+    let own = stage.lxctl("network get lxbr0 ipv4.address").succeed()?;
+    let own = own.split('/').next().unwrap_or_default().to_owned();
+    ensure!(text.contains(&format!("{own} answers")), "names: {text}");
+    stage.lxctl("network unset lxbr0 security.acls").succeed()?;
+    stage.lxctl("network acl delete shut").succeed()?;
+    ensure!(!said(stage, 0)?.contains("ACLs"), "they are gone");
+    stage.host.succeed(["ip", "link", "delete", "out2"]).map(drop)
 }
 
 fn a_chain_that_eats_what_is_forwarded_is_named(stage: &Stage) -> Result<()> {

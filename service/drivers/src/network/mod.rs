@@ -54,10 +54,12 @@ impl Surroundings {
 /// An error of netlink, which has names enough in it.
 pub(crate) fn from_netlink(error: lxhost_netlink::Error) -> Error {
     use lxhost_netlink::Error as Netlink;
+    if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) {
+        return Error::new(Kind::Unsupported, format!("{error}: this kernel lacks it, or the module that has it"));
+    }
     let kind = match &error {
         Netlink::InvalidName(_) | Netlink::InvalidMac(_) | Netlink::InvalidVlan(_) => Kind::InvalidConfig,
         Netlink::Exists(_) | Netlink::NoSuchLink(_) | Netlink::WrongKind { .. } | Netlink::Differs { .. } => Kind::Conflict,
-        _ if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) => Kind::Unsupported,
         _ => Kind::Failed,
     };
     Error::new(kind, error.to_string())

@@ -284,14 +284,25 @@ fn found(name: &str, whose: &str, eaten: &Eaten, hint: String) -> Check {
         None => format!("the policy of chain {}", eaten.chain),
     };
     match eaten.certain {
+        _ if policy(eaten) => Check::warn(name, format!("{whose}: the network's ACLs refuse it"), hint),
         true => Check::fail(name, format!("{whose}: {by} drops it"), hint),
         false => Check::warn(name, format!("{whose}: {by} may drop it"), hint),
     }
 }
 
+/// Whether it is an ACL of ours that ends a packet, as somebody wants it.
+fn policy(eaten: &Eaten) -> bool {
+    let ours = |way: &str| eaten.chain.strip_prefix("inet lxhost ").is_some_and(|chain| chain.starts_with(way));
+    ours("ingress.") || ours("egress.")
+}
+
 /// What lets the packets of a bridge pass there: in words of the program that has made the chain, where it is known.
 fn remedy(eaten: &Eaten, rules: &Ruleset, bridge: &str, port: Option<u16>) -> String {
     let chain = &eaten.chain;
+    if policy(eaten) {
+        return "lxctl network acl show ACL says why; lxctl network acl rule add ACL egress action=allow lets more out"
+            .to_owned();
+    }
     if chain.contains(" firewalld ") {
         return format!(
             "{RELOAD} puts {bridge} into firewalld's zone lxhost, unless firewall-cmd --get-zone-of-interface={bridge} names another"

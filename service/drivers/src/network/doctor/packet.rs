@@ -28,6 +28,18 @@ pub(super) struct Packet {
     pub(super) state: &'static str,
 }
 
+impl Packet {
+    /// What kind of address it goes to, as the host's routes say.
+    fn goes_to(&self) -> &'static str {
+        match self.destination {
+            IpAddr::V4(to) if to.is_broadcast() => "broadcast",
+            to if to.is_multicast() => "multicast",
+            _ if self.output.is_none() => "local",
+            _ => "unicast",
+        }
+    }
+}
+
 /// Where a packet ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Eaten {
@@ -175,13 +187,15 @@ impl Walk<'_> {
     fn chain(&mut self, key: &Key, sure: bool, depth: usize) -> Flow {
         let Some(chain) = self.rules.chains.get(key).filter(|_| depth < DEPTH) else { return Flow::Goes };
         let named = format!("{} {} {}", key.0, key.1, key.2);
+        // Whether it comes as far as a rule.
+        let mut comes = sure;
         for (handle, words) in &chain.rules {
             self.steps += 1;
             if self.steps > STEPS {
                 self.perhaps = true;
                 return Flow::Accepted;
             }
-            let mut sure = sure;
+            let mut sure = comes;
             for word in words {
                 let Some((name, value)) = word.as_object().and_then(|word| word.iter().next()) else { continue };
                 let target = || (key.0.clone(), key.1.clone(), value["target"].as_str().unwrap_or_default().to_owned());
@@ -210,6 +224,10 @@ impl Walk<'_> {
                     "drop" | "reject" => Flow::Eaten(Eaten { chain: named.clone(), rule: Some(*handle), certain: true }),
                     "jump" | "goto" => self.chain(&target(), sure, depth + 1),
                     "return" if sure => return Flow::Goes,
+                    "return" => {
+                        comes = false;
+                        break;
+                    }
                     _ => continue,
                 };
                 match flow {
@@ -259,6 +277,9 @@ impl Walk<'_> {
         // Where answers would go: back where it came from.
         if left["fib"]["result"] == "oif" {
             return Some(Some(packet.input.clone()));
+        }
+        if left["fib"]["result"] == "type" && left["fib"]["flags"] == serde_json::json!(["daddr"]) {
+            return Some(Some(packet.goes_to().to_owned()));
         }
         match left["ct"]["key"].as_str() {
             Some("state") => return Some(Some(packet.state.to_owned())),

@@ -85,6 +85,36 @@ fn what_is_not_understood_makes_a_guess() {
 }
 
 #[test]
+fn what_may_have_returned_is_ended_by_nothing_for_certain() {
+    let xt = json!({ "xt": { "type": "match", "name": "owner" } });
+    let local = is(json!({ "fib": { "result": "type", "flags": ["daddr"] } }), json!("local"));
+    let rules = |first: &serde_json::Value| {
+        ruleset(json!([
+            chain("inet", "in", "input", "accept"),
+            rule("inet", "in", 1, json!([{ "jump": { "target": "egress" } }])),
+            { "chain": { "family": "inet", "table": "t", "name": "egress" } },
+            rule("inet", "egress", 2, json!([first, { "return": null }])),
+            rule("inet", "egress", 3, json!([{ "reject": null }])),
+        ]))
+    };
+    let question = Packet { destination: Ipv4Addr::new(10, 0, 0, 1).into(), ports: (40_000, 53), ..discover() };
+    assert_eq!(rules(&xt).fate(&question, IN), eaten("inet t egress", Some(3), false));
+    assert_eq!(rules(&local).fate(&question, IN), None);
+    assert_eq!(rules(&local).fate(&discover(), IN), eaten("inet t egress", Some(3), true), "a broadcast");
+}
+
+#[test]
+fn an_acl_that_refuses_is_told_of_and_is_no_failure() {
+    let eaten = Eaten { chain: "inet lxhost egress.lxbr0".into(), rule: Some(7), certain: true };
+    let hint = remedy(&eaten, &ruleset(json!([])), "lxbr0", None);
+    let check = found("forward", "IPv4 from guests", &eaten, hint);
+    assert_eq!((check.state, check.message.as_str()), ("warn", "IPv4 from guests: the network's ACLs refuse it"));
+    assert!(check.hint.contains("network acl") && !check.hint.contains("nft"), "{}", check.hint);
+    let other = Eaten { chain: "inet lxhost input".into(), ..eaten };
+    assert_eq!(found("dns", "x", &other, String::new()).state, "fail");
+}
+
+#[test]
 fn sets_maps_and_nets_are_looked_up() {
     let saddr = |right| is(json!({ "payload": { "protocol": "ip", "field": "saddr" } }), right);
     let rules = |words: serde_json::Value| {
