@@ -116,6 +116,7 @@ fn hint(error: &Error) -> Option<String> {
         Kind::NoSuchInstance => "lxctl list shows the instances",
         Kind::NoSuchImage => "lxctl image list shows the images here, lxctl image list debian: what can be had",
         Kind::NoSuchNetwork => "lxctl network list shows the networks",
+        Kind::NoSuchAcl => "lxctl network acl list shows the ACLs, lxctl network acl create makes one",
         Kind::NoSuchPool => "lxctl storage list shows the pools",
         Kind::NoSuchProfile => "lxctl profile list shows the profiles",
         Kind::NoSuchJob => "lxctl operation list shows what is under way",

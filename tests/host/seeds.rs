@@ -11,6 +11,7 @@ pub(crate) const SUITE: Suite = suite!(
     Base::Packaged,
     [
         a_network_is_made_and_set_step_by_step,
+        a_name_that_is_nearly_right_is_corrected,
         an_instance_keeps_the_address_it_is_given,
         an_internal_network_reaches_nothing_outside,
         a_restricted_network_lets_two_ports_in,
@@ -20,6 +21,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_rule_of_iptables_leads_a_port_to_an_instance,
         questions_to_the_host_are_answered_by_a_name_server_inside,
         any_client_of_the_bus_can_do_the_same,
+        a_client_of_the_bus_makes_bridges_over_interfaces_vlans_and_tunnels needs [Vlan],
     ]
 );
 
@@ -62,6 +64,21 @@ fn a_network_is_made_and_set_step_by_step(stage: &Stage) -> Result<()> {
     ensure!(shown.contains("eth0") && shown.contains("eth1"), "{shown}");
     stage.exec("mon-conteneur", ["cat", "/proc/net/dev"]).succeed()?;
     all(stage, &["config device remove mon-conteneur eth1", "network delete production-network"])
+}
+
+/// LXD's first network has the name `lxdbr0`.
+fn a_name_that_is_nearly_right_is_corrected(stage: &Stage) -> Result<()> {
+    stage.running("mon-conteneur")?;
+    for line in
+        ["network show lxdbr0", "config device add mon-conteneur eth0 nic network=lxdbr0", "network set lxdbr0 dns.mode managed"]
+    {
+        let output = stage.lxctl(line).fail()?;
+        let said = output.stderr_text();
+        ensure!(output.code == Some(3) && said.contains("did you mean lxbr0?"), "{line}: {}", output.describe());
+    }
+    let unlike = stage.lxctl("network show production-network").fail()?;
+    ensure!(!unlike.stderr_text().contains("did you mean"), "{}", unlike.describe());
+    Ok(())
 }
 
 fn an_instance_keeps_the_address_it_is_given(stage: &Stage) -> Result<()> {
@@ -287,23 +304,67 @@ fn questions_to_the_host_are_answered_by_a_name_server_inside(stage: &Stage) -> 
     stage.delete("dns-server web-server")
 }
 
+/// What a script needs to call methods and to wait for jobs.
+const CALLS: &str = r#"
+    manager() { busctl call org.lxhost1 /org/lxhost1 org.lxhost1.Manager "$@"; }
+    wait_for() { busctl call org.lxhost1 "$1" org.lxhost1.Job Wait t 30000000 | grep -q '"done"'; }
+    network() { busctl call org.lxhost1 "$network" "org.lxhost1.Network" "$@"; }
+    create() {
+        made=$(manager CreateNetwork 'sssa{ss}a{sv}' '' "$@" 0)
+        network=$(echo "$made" | cut -d'"' -f2); wait_for "$(echo "$made" | cut -d'"' -f4)"
+    }
+    delete() { wait_for "$(network Delete 'a{sv}' 0 | cut -d'"' -f2)"; }
+    generation() { busctl get-property org.lxhost1 "$1" "$2" Generation | cut -d' ' -f2; }
+"#;
+
 fn any_client_of_the_bus_can_do_the_same(stage: &Stage) -> Result<()> {
     stage.running("mon-conteneur")?;
     let script = r#"
-        manager() { busctl call org.lxhost1 /org/lxhost1 org.lxhost1.Manager "$@"; }
-        wait_for() { busctl call org.lxhost1 "$1" org.lxhost1.Job Wait t 30000000 | grep -q '"done"'; }
         acl=$(manager CreateACL 'ssa{ss}aa{ss}aa{ss}a{sv}' '' bus-acl 0 \
             1 4 action allow protocol tcp source 0.0.0.0/0 destination_port 80,443 0 0 | cut -d'"' -f2)
-        made=$(manager CreateNetwork 'sssa{ss}a{sv}' '' bus-network bridge \
+        create bus-network bridge 2 ipv4.address 192.168.99.1/24 ipv6.address none
+        wait_for "$(network ReplaceConfig 'a{ss}ta{sv}' \
             4 ipv4.address 192.168.101.1/24 ipv4.dhcp.ranges 192.168.101.50-192.168.101.200 \
-              ipv6.address none security.acls bus-acl 0)
-        network=$(echo "$made" | cut -d'"' -f2); wait_for "$(echo "$made" | cut -d'"' -f4)"
-        busctl call org.lxhost1 "$network" org.lxhost1.Network GetState 'a{sv}' 0 | grep -q 192.168.101.1
+              ipv6.address none security.acls bus-acl "$(generation "$network" org.lxhost1.Network)" 0 | cut -d'"' -f2)"
+        network GetState 'a{sv}' 0 | grep -q 192.168.101.1
         ip -4 -o address show bus-network | grep -q 192.168.101.1/24
         nft list table inet lxhost | grep -q 'tcp dport { 80, 443 }'
-        wait_for "$(busctl call org.lxhost1 "$network" org.lxhost1.Network Delete 'a{sv}' 0 | cut -d'"' -f2)"
+        instance=$(manager GetInstance ss '' mon-conteneur | cut -d'"' -f2)
+        busctl call org.lxhost1 "$instance" org.lxhost1.Instance ReplaceConfig 'a{ss}a{sa{ss}}asta{sv}' \
+            0 1 eth1 3 type nic network bus-network name eth1 1 default "$(generation "$instance" org.lxhost1.Instance)" 0
+    "#;
+    stage.host.succeed(["bash", "-euxc", &format!("{CALLS}{script}")])?;
+    stage.eventually("an interface for the guest", || {
+        let link = stage.exec("mon-conteneur", ["ip", "link", "show", "dev", "eth1"]).output()?;
+        Ok((link.code == Some(0)).then_some(()))
+    })?;
+    let address = lease(stage, "mon-conteneur", "eth1")?;
+    ensure!(address.starts_with("192.168.101."), "{address}");
+    let script = r#"
+        instance=$(manager GetInstance ss '' mon-conteneur | cut -d'"' -f2)
+        busctl call org.lxhost1 "$instance" org.lxhost1.Instance ReplaceConfig 'a{ss}a{sa{ss}}asta{sv}' \
+            0 0 1 default "$(generation "$instance" org.lxhost1.Instance)" 0
+        network=$(manager GetNetwork ss '' bus-network | cut -d'"' -f2); delete
+        acl=$(manager GetACL ss '' bus-acl | cut -d'"' -f2)
         wait_for "$(busctl call org.lxhost1 "$acl" org.lxhost1.ACL Delete 'a{sv}' 0 | cut -d'"' -f2)"
         test ! -e /sys/class/net/bus-network
     "#;
-    stage.host.succeed(["bash", "-euxc", script]).map(drop)
+    stage.host.succeed(["bash", "-euxc", &format!("{CALLS}{script}")]).map(drop)
+}
+
+fn a_client_of_the_bus_makes_bridges_over_interfaces_vlans_and_tunnels(stage: &Stage) -> Result<()> {
+    stage.running("mon-conteneur")?;
+    let script = r#"
+        ip link add bus0 type veth peer name bus1; ip link set bus1 up
+        create br-physical bridge 1 parent bus0
+        ip -o link show bus0 | grep -q 'master br-physical'; delete
+        ip -o link show bus0 | grep -vq master
+        create vlan100 bridge 1 parent bus0.100
+        ip -d -o link show bus0.100 | grep -q 'master vlan100.*vlan protocol 802.1Q id 100'; delete
+        test ! -e /sys/class/net/bus0.100
+        create overlay-network overlay 3 tunnel.protocol vxlan tunnel.id 1000 tunnel.interface bus0
+        ip -d -o link show type vxlan | grep -q 'vxlan id 1000 .*dev bus0'; delete
+        ip link delete bus0
+    "#;
+    stage.host.succeed(["bash", "-euxc", &format!("{CALLS}{script}")]).map(drop)
 }

@@ -84,7 +84,7 @@ fn wired(state: &State, instance: &Instance, name: &DeviceName, device: &Device)
     }
     if let Some(name) = &nic.network {
         match state.network(&instance.project, name) {
-            None => return Err(Error::new(Kind::NoSuchNetwork, format!("network {name} does not exist"))),
+            None => return Err(crate::network::missing(state, &instance.project, name.as_str())),
             Some(network) if !network.is_lasting() => return Err(crate::network::waiting(network)),
             Some(_) => {}
         }

@@ -23,8 +23,9 @@ pub(crate) use up::Up;
 use crate::ports::State;
 use crate::verb::Question;
 use crate::{Error, Kind, Result};
+use lxhost_model::config::nearest;
 use lxhost_model::device::Devices;
-use lxhost_model::name::{NetworkName, ProjectName};
+use lxhost_model::name::{NetworkName, ProjectName, quoted};
 use lxhost_model::{Action, Checkpoint, Network, ObjectId};
 use std::sync::Arc;
 
@@ -48,6 +49,13 @@ fn question_about(state: &State, id: ObjectId, verb: &str) -> Question {
 /// `NoSuchNetwork`.
 pub fn by_id(state: &State, id: ObjectId) -> Result<Arc<Network>> {
     state.networks.get(&id).cloned().ok_or_else(|| Error::new(Kind::NoSuchNetwork, "the network does not exist any more"))
+}
+
+/// What is said of a network that is not there, with the name that may be meant.
+pub fn missing(state: &State, project: &ProjectName, name: &str) -> Error {
+    let names = state.networks.values().filter(|network| network.project == *project).map(|network| network.name.as_str());
+    let near = nearest(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    Error::new(Kind::NoSuchNetwork, format!("network {} does not exist{near}", quoted(name)))
 }
 
 /// The network behind an id, which may be changed.

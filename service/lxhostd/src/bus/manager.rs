@@ -137,8 +137,8 @@ impl Manager {
     async fn get_network(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
         let project = project_of(project)?;
         let state = self.bus.engine.state();
-        let gone = || Error::new(Kind::NoSuchNetwork, format!("network {} does not exist", lxhost_model::name::quoted(name)));
-        let network = state.network(&project, &lookup(name, Kind::NoSuchNetwork, "network")?).ok_or_else(gone)?;
+        let found = name.parse().ok().and_then(|name| state.network(&project, &name));
+        let network = found.ok_or_else(|| lxhost_engine::network::missing(&state, &project, name))?;
         Ok(object(path::network(network.id))?)
     }
 
