@@ -54,6 +54,16 @@ pub trait Manager {
         spec: &Options<'_>,
         options: &Options<'_>,
     ) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
+    /// Makes an instance, and its snapshots, from a backup in LXD's format, which `data` holds: a regular file open for
+    /// reading. Options: `name` s, `pool` s, `profiles` as, `config` a{ss}; what is not named is as the backup says.
+    /// Returns instance and job.
+    #[zbus(allow_interactive_auth)]
+    fn import_instance(
+        &self,
+        project: &str,
+        data: Fd<'_>,
+        options: &Options<'_>,
+    ) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
     /// Takes an image in. `format` is `auto`. Options: `rootfs` h (split images), `aliases` as, `properties` a{ss}.
     /// The job's output has `image` o and `fingerprint` s.
     #[zbus(allow_interactive_auth)]
@@ -158,6 +168,10 @@ pub trait Instance {
     /// Sends a signal to `leader` or `all`.
     #[zbus(allow_interactive_auth)]
     fn kill(&self, whom: &str, signal: i32, options: &Options<'_>) -> zbus::Result<()>;
+    /// Writes it and its snapshots to `data` as a backup in LXD's format. Options: `compression` s (`zstd`, `gzip`, `xz`,
+    /// `none`), `instance-only` b.
+    #[zbus(allow_interactive_auth)]
+    fn export(&self, data: Fd<'_>, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Renames it while stopped; the path stays.
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;

@@ -30,6 +30,8 @@ const BUDGETS: &[(&str, Option<f64>)] = &[
     ("monitor RSS", Some(0.6e6)),
     ("NIC plugged", None),
     ("NIC unplugged", None),
+    ("50 networks created", None),
+    ("50 networks deleted", None),
     ("100 networks created", None),
     ("100 networks deleted", None),
     ("guest to host, bytes/s", None),

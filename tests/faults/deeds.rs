@@ -45,6 +45,7 @@ const WRITTEN_AND_SNAPSHOT: &str = "lxctl launch busybox f1 -s POOL && lxctl exe
 /// The copy has it, and the original still has it.
 const COPIED: &str = "is f2 stopped && lxctl start f2 && lives f2 && lxctl exec f2 -- test -e /root/kept \
     && { lives f1 || lxctl start f1; } && lxctl exec f1 -- test -e /root/kept";
+const BACKUP: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl export f1 /tmp/f1.tar";
 const IMPORT: &str = "lxctl image import /lab/fresh.tar --alias fresh";
 
 const fn deed(name: &'static str, before: &'static str, act: &'static str, done: &'static str) -> Deed {
@@ -107,6 +108,27 @@ pub(crate) const DEEDS: &[Deed] = &[
     )
     .stores(),
     deed("delete with a snapshot", SNAPSHOT, "lxctl delete f1", "gone f1").stores(),
+    deed(
+        "export",
+        "rm -f /tmp/f1.tar && lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1",
+        "lxctl export f1 /tmp/f1.tar",
+        "lxctl backup verify /tmp/f1.tar --format csv | grep -q s1 && lxctl start f1 && lives f1",
+    )
+    .stores(),
+    deed(
+        "export of what runs",
+        "rm -f /tmp/f1.tar && lxctl launch busybox f1 -s POOL",
+        "lxctl export f1 /tmp/f1.tar",
+        "lxctl backup verify /tmp/f1.tar && lives f1",
+    )
+    .stores(),
+    deed(
+        "import",
+        BACKUP,
+        "lxctl import /tmp/f1.tar f2 -s POOL",
+        "is f2 stopped && lxctl start f2 && lxctl restore f2 s1 && lives f2",
+    )
+    .stores(),
     deed("rename", CREATE, "lxctl rename f1 f2", "gone f1 && is f2 stopped"),
     deed("config", CREATE, "lxctl config set f1 user.a=b", "test \"$(lxctl config get f1 user.a)\" = b"),
     deed("image import", "", IMPORT, "lxctl image info fresh >/dev/null"),

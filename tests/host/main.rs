@@ -4,6 +4,7 @@
 //! of the cheapest host that has what a test needs.
 
 mod acls;
+mod backups;
 mod bus;
 mod copies;
 mod doctor;
@@ -61,6 +62,7 @@ const SUITES: &[Suite] = &[
     doctor::SUITE,
     outliving::SUITE,
     polkit::SUITE,
+    backups::SUITE,
     bus::SUITE,
     refusal::SUITE,
     isolation::SUITE,

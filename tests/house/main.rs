@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("lxhost-contract", &[]),
     ("lxhost-netlink", &[]),
     ("lxhost-safefs", &[]),
-    ("lxhost-unpack", &["lxhost-safefs"]),
+    ("lxhost-unpack", &["lxhost-model", "lxhost-safefs"]),
     ("lxhost-dbus", &["lxhost-model"]),
     ("lxctl", &["lxhost-dbus", "lxhost-model"]),
     ("lxhost-runtime", &["lxhost-contract"]),

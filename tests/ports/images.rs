@@ -165,6 +165,8 @@ pub(crate) async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
             argv: argv.iter().map(ToString::to_string).collect(),
             stdin: None,
             stdout: None,
+            readable: vec![],
+            mounts: false,
             writable,
             owns_files: true,
             builds: false,

@@ -4,6 +4,7 @@
 //! completion and by the generator of man pages.
 
 mod acl;
+mod backup;
 mod config;
 mod copy;
 mod create;
@@ -25,6 +26,7 @@ mod tests;
 mod unknown;
 
 pub(crate) use acl::*;
+pub(crate) use backup::*;
 pub(crate) use config::*;
 pub(crate) use copy::*;
 pub(crate) use create::*;
@@ -138,6 +140,13 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     /// Make an instance what it was when a snapshot was taken
     Restore(Restore),
+    /// Write an instance and its snapshots to a backup
+    Export(Export),
+    /// Make an instance from a backup
+    Import(Import),
+    /// Check backups
+    #[command(subcommand)]
+    Backup(Backup),
     /// Run a command in an instance
     Exec(Exec),
     /// Open a login shell in an instance

@@ -40,9 +40,7 @@ const OTHER_WORDS: &[(&str, &str)] = &[
 const NOT_YET: &[&str] = &[
     "alias",
     "cluster",
-    "export",
     "file",
-    "import",
     "project",
     "publish",
     "query",

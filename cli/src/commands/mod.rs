@@ -1,6 +1,7 @@
 //! What the verbs do: a file each, one call and one print where that is enough.
 
 mod acl;
+mod backup;
 mod config;
 mod console;
 mod copy;
@@ -31,7 +32,7 @@ mod storage;
 mod version;
 mod wait;
 
-use crate::args::{Cli, Command};
+use crate::args::{Backup, Cli, Command};
 use crate::bus::Session;
 use crate::failure::Failure;
 use lxhost_model::Kind;
@@ -43,6 +44,9 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Generate(args) => return generate::run(&args).map(|()| 0),
         Command::Version(args) => return version::run(&global, &args).await.map(|()| 0),
         Command::Doctor(args) => return doctor::run(&global, &args).await,
+        Command::Backup(Backup::Verify { file, format }) => {
+            return backup::verify::run(&file, format.format, global.quiet).map(|()| 0);
+        }
         _ => (),
     }
     let session = Session::open(&global).await?;
@@ -66,6 +70,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Info(args) => info::run(s, &args).await,
         Command::Snapshot(args) => snapshot::run(s, &args).await,
         Command::Restore(args) => snapshot::restore(s, &args.snapshot).await,
+        Command::Export(args) => backup::export::run(s, &args).await,
+        Command::Import(args) => backup::import::run(s, &args).await,
         Command::Wait(args) => wait::run(s, &args).await,
         Command::Image(args) => image::run(s, &args).await,
         Command::Config(args) => config::run(s, &args).await,
@@ -74,7 +80,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Storage(args) => storage::run(s, &args).await,
         Command::Operation(args) => operation::run(s, &args).await,
         Command::Monitor(args) => monitor::run(s, &args).await,
-        Command::Generate(_) | Command::Version(_) | Command::Doctor(_) => Ok(()),
+        Command::Generate(_) | Command::Version(_) | Command::Doctor(_) | Command::Backup(_) => Ok(()),
     }
     .map(|()| 0)
 }

@@ -32,6 +32,8 @@ pub struct Ports {
     pub proxies: Arc<dyn ports::Proxies>,
     /// Files of images.
     pub images: Arc<dyn ports::ImageFilesStore>,
+    /// Backups of instances.
+    pub backups: Arc<dyn ports::Backups>,
     /// Remotes.
     pub sources: Vec<Arc<dyn ports::ImageSource>>,
     /// Polkit.

@@ -7,6 +7,7 @@
 
 pub mod acl;
 mod audit;
+mod backup;
 mod core;
 mod defaults;
 mod define;

@@ -5,6 +5,7 @@
 
 pub mod acl;
 pub mod action;
+pub mod backup;
 pub mod balancer;
 pub mod checkpoint;
 pub mod config;

@@ -79,7 +79,7 @@ impl Dir {
     /// # Errors
     /// `FileTooLarge` above the cap; as openat2(2) and read(2).
     pub fn read_file(&self, name: &OsStr, cap: u64) -> io::Result<Option<Vec<u8>>> {
-        let Some(file) = self.regular(name)? else { return Ok(None) };
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(cap + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > cap {
@@ -93,11 +93,14 @@ impl Dir {
     /// # Errors
     /// As openat2(2) and fsync(2).
     pub fn sync_file(&self, name: &OsStr) -> io::Result<()> {
-        self.regular(name)?.map_or(Ok(()), |file| file.sync_all())
+        self.open_file(name)?.map_or(Ok(()), |file| file.sync_all())
     }
 
     /// The regular file `name`, to read. `None` when it is not there or anything else.
-    fn regular(&self, name: &OsStr) -> io::Result<Option<std::fs::File>> {
+    ///
+    /// # Errors
+    /// As openat2(2).
+    pub fn open_file(&self, name: &OsStr) -> io::Result<Option<std::fs::File>> {
         check_name(name)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         // A device node would act on being opened: look before.
@@ -138,6 +141,13 @@ impl Dir {
     pub fn readable(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.fd, ".", flags, Mode::empty())?)
+    }
+}
+
+impl From<OwnedFd> for Dir {
+    /// A directory that is open, by `O_PATH` or for reading.
+    fn from(fd: OwnedFd) -> Dir {
+        Dir { fd }
     }
 }
 

@@ -7,6 +7,7 @@
 //! `engine/tests/`: within the engine's own unit tests the traits would be another crate's.
 
 mod authority;
+mod backups;
 mod faults;
 mod host;
 mod images;
@@ -21,6 +22,7 @@ mod source;
 mod store;
 
 pub use authority::{Asked, Ruling, SimAuthority};
+pub use backups::SimBackups;
 pub use faults::Faults;
 pub use host::SimHost;
 pub use images::SimImages;
@@ -54,6 +56,8 @@ pub struct Sim {
     pub nics: Arc<SimNics>,
     /// Proxies.
     pub proxies: Arc<SimProxies>,
+    /// Backups.
+    pub backups: Arc<SimBackups>,
     /// Files of images.
     pub images: Arc<SimImages>,
     /// The remote `sim:`.
@@ -80,6 +84,7 @@ impl Sim {
             host: Arc::new(SimHost::new(state_dir)),
             nics: Arc::new(SimNics::new(Arc::clone(&faults))),
             proxies: Arc::new(SimProxies::new(Arc::clone(&faults))),
+            backups: Arc::new(SimBackups::new(Arc::clone(&faults))),
             networks,
             images,
             faults,
@@ -96,6 +101,7 @@ impl Sim {
             nics: self.nics.clone(),
             proxies: self.proxies.clone(),
             images: self.images.clone(),
+            backups: self.backups.clone(),
             sources: vec![self.source.clone()],
             authority: self.authority.clone(),
             host: self.host.clone(),

@@ -144,6 +144,7 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Thaw::new(id)).await;
     snapshots(&engine, id).await;
+    backups(&engine, id).await;
     interfaces(&engine, id).await;
     proxies(&engine, id).await;
     shared_interface(&engine).await;
@@ -191,6 +192,20 @@ async fn copies(engine: &Engine, id: ObjectId) {
         act(engine, copy).await;
         act(engine, instance::Delete::new(copied, true)).await;
         act(engine, instance::Stop::new(id, true, None)).await;
+    }
+}
+
+/// The instance goes into a backup while it runs, and comes out of it beside itself.
+async fn backups(engine: &Engine, id: ObjectId) {
+    let (Ok(to), Ok(name)) = (images::memory_file("a backup", b""), "b1".parse()) else { return };
+    let Ok(from) = to.try_clone() else { return };
+    act(engine, instance::Export::new(id, to, Default::default(), false, engine.host().random())).await;
+    let root = Caller { bus_name: ":1.1".into(), uid: 0, interactive: false };
+    let wanted = instance::Wanted { name: Some(name), ..Default::default() };
+    if let Ok(import) = engine.read_backup(&root, Default::default(), from, wanted).await {
+        let imported = import.id();
+        act(engine, import).await;
+        act(engine, instance::Delete::new(imported, true)).await;
     }
 }
 

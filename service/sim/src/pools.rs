@@ -2,7 +2,7 @@
 
 use crate::{Faults, SimImages, locked};
 use async_trait::async_trait;
-use lxhost_engine::ports::{Origin, PoolDriver, PoolKinds, RootSpec, Usage};
+use lxhost_engine::ports::{Held, Origin, PoolDriver, PoolKinds, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -204,6 +204,24 @@ impl PoolDriver for SimPools {
 
     fn root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>) -> RootSpec {
         RootSpec::Tree { path: self.directory(pool).join("instances").join(instance.to_string()).join("rootfs") }
+    }
+
+    fn layers(&self, pool: &Pool, held: Held, _image: Option<&Fingerprint>) -> Vec<PathBuf> {
+        let (kind, id) = match held {
+            Held::Instance(id) => ("instances", id),
+            Held::Taken(id) => ("taken", id),
+            Held::Snapshot(id) => ("snapshots", id),
+        };
+        vec![self.directory(pool).join(kind).join(id.to_string())]
+    }
+
+    async fn adopt_snapshot(&self, pool: &Pool, snapshot: ObjectId) -> Result<()> {
+        self.change("pool.adopt_snapshot", pool, |contents| {
+            if contents.roots.remove(&snapshot).is_some() {
+                contents.snapshots.insert(snapshot, contents.hostnames.remove(&snapshot));
+            }
+            contents.snapshot(pool, snapshot).map(drop)
+        })
     }
 
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>, hostname: &str) -> Result<()> {

@@ -72,18 +72,18 @@ pub(crate) fn stream(tar: impl Read, part: Part, limits: Limits, mut tick: impl 
     archive.finish()?;
     match part {
         Part::Meta => {}
-        _ if plan.seen.is_empty() && part == Part::Unified => return Err(Error::Archive("it has no rootfs directory".into())),
-        _ if plan.seen.is_empty() => return Err(Error::Archive("it has no entries".into())),
+        _ if plan.is_empty() && part == Part::Unified => return Err(Error::Archive("it has no rootfs directory".into())),
+        _ if plan.is_empty() => return Err(Error::Archive("it has no entries".into())),
         _ => {}
     }
     if found.is_none() && part != Part::Rootfs {
-        return Err(Error::Metadata("the archive has none".into()));
+        return Err(Error::Metadata("metadata.yaml: the archive has none".into()));
     }
     Ok(found)
 }
 
 /// What a tree would hold.
-struct Plan {
+pub(crate) struct Plan {
     seen: HashMap<Box<[u8]>, Kind>,
     /// The directory last looked at.
     recent: Vec<u8>,
@@ -92,11 +92,30 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(limits: Limits) -> Plan {
+    pub(crate) fn new(limits: Limits) -> Plan {
         Plan { seen: HashMap::new(), recent: Vec::new(), bytes: 0, limits }
     }
 
-    fn make(&mut self, name: &Name, entry: &Entry) -> Result<()> {
+    /// Whether nothing belongs to it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// How many names it would have.
+    pub(crate) fn entries(&self) -> u64 {
+        self.seen.len() as u64
+    }
+
+    /// How many bytes its files would have.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Notes an entry.
+    ///
+    /// # Errors
+    /// `Entry`, `Limit`.
+    pub(crate) fn make(&mut self, name: &Name, entry: &Entry) -> Result<()> {
         let bad = |why: &str| Err(Error::entry(&entry.name, why));
         let Some((parent, _)) = name.split() else {
             self.seen.insert(Box::default(), Kind::Directory);

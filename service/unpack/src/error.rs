@@ -23,8 +23,8 @@ pub(crate) enum Error {
     /// A cap was reached.
     #[error("limit exceeded: {0}")]
     Limit(String),
-    /// The metadata is no image's metadata.
-    #[error("metadata.yaml: {0}")]
+    /// What says what the archive is says nothing that can be used; the name of it first.
+    #[error("{0}")]
     Metadata(String),
     /// The operating system refused.
     #[error("{what}: {source}")]

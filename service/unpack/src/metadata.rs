@@ -42,11 +42,19 @@ pub(crate) fn is_it(name: &[u8]) -> bool {
 /// # Errors
 /// `Entry`, `Metadata`, `Limit`, `Io`.
 pub(crate) fn read<R: Read>(entry: &Entry, archive: &mut Archive<R>, limits: &Limits) -> Result<Metadata> {
+    parse(&read_text(entry, archive, limits.metadata)?)
+}
+
+/// Reads the whole of a small plain file.
+///
+/// # Errors
+/// `Entry`, `Limit`, `Archive`.
+pub(crate) fn read_text<R: Read>(entry: &Entry, archive: &mut Archive<R>, most: u64) -> Result<Vec<u8>> {
     if entry.kind != Kind::File || entry.sparse.is_some() {
         return Err(Error::entry(&entry.name, "it is no plain file"));
     }
-    if entry.size > limits.metadata {
-        return Err(Error::Limit(format!("metadata.yaml of {} bytes", entry.size)));
+    if entry.size > most {
+        return Err(Error::Limit(format!("{} of {} bytes", crate::error::shown(&entry.name), entry.size)));
     }
     let mut text = vec![0; entry.size as usize];
     let mut at = 0;
@@ -56,7 +64,7 @@ pub(crate) fn read<R: Read>(entry: &Entry, archive: &mut Archive<R>, limits: &Li
             n => at += n,
         }
     }
-    parse(&text)
+    Ok(text)
 }
 
 /// Reads the YAML.
@@ -64,7 +72,7 @@ pub(crate) fn read<R: Read>(entry: &Entry, archive: &mut Archive<R>, limits: &Li
 /// # Errors
 /// `Metadata`.
 pub(crate) fn parse(text: &[u8]) -> Result<Metadata> {
-    let bad = |why: String| Error::Metadata(why);
+    let bad = |why: String| Error::Metadata(format!("metadata.yaml: {why}"));
     let text = str::from_utf8(text).map_err(|_| bad("it is not UTF-8".into()))?;
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -98,13 +106,13 @@ pub(crate) fn parse(text: &[u8]) -> Result<Metadata> {
     })
 }
 
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// A string, number or boolean, as text.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Scalar(String);
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Scalar(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error> {

@@ -4,8 +4,9 @@
 
 use super::{answer, copy};
 use crate::blocking::blocking;
+use crate::program::{Job, Program, Told, room};
 use async_trait::async_trait;
-use lxhost_engine::ports::{ImageFiles, ImageFilesStore, ImportedImage, Progress, Sandbox, SandboxExit, SandboxSpec};
+use lxhost_engine::ports::{ImageFiles, ImageFilesStore, ImportedImage, Progress, Sandbox, SandboxExit};
 use lxhost_model::{Error, Fingerprint, Kind, Result};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
@@ -14,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 
 /// First part of the name of a staging directory.
 const INCOMING: &str = ".incoming-";
@@ -22,20 +22,17 @@ const INCOMING: &str = ".incoming-";
 const UNPACK_TIME: u32 = 3600;
 /// Bytes of memory for it; `unsquashfs` alone keeps half a gigabyte of buffers.
 const UNPACK_MEMORY: u64 = 1536 << 20;
-/// Bytes that an image leaves free on a large disk.
-const LEFT_FREE: u64 = 1 << 30;
 
 /// The store on disk.
 pub struct FilesStore {
     dir: PathBuf,
-    unpacker: PathBuf,
-    sandbox: Arc<dyn Sandbox>,
+    program: Program,
 }
 
 impl FilesStore {
     /// Keeps files in `images/` below `state`, and reads them by the program `unpacker` in `sandbox`.
     pub fn new(state: &Path, unpacker: PathBuf, sandbox: Arc<dyn Sandbox>) -> Self {
-        FilesStore { dir: state.join("images"), unpacker, sandbox }
+        FilesStore { dir: state.join("images"), program: Program::new(unpacker, sandbox) }
     }
 
     fn path(&self, image: &Fingerprint) -> PathBuf {
@@ -47,41 +44,9 @@ impl FilesStore {
     }
 
     /// Runs the program on `input`; returns what it wrote on standard output.
-    async fn run(
-        &self,
-        input: &Path,
-        job: Job,
-        progress: &(dyn for<'l> Fn(&'l str) + Send + Sync),
-    ) -> Result<(SandboxExit, Vec<u8>)> {
-        let failed = |e: &std::io::Error| Error::io("read the image", e);
-        let stdin = File::open(input).map_err(|e| failed(&e))?;
-        let (ours, theirs) = std::io::pipe().map_err(|e| failed(&e))?;
-        let output = tokio::net::unix::pipe::Receiver::from_owned_fd(ours.into()).map_err(|e| failed(&e))?;
-        let mut argv = vec![self.unpacker.to_string_lossy().into_owned()];
-        argv.extend(job.arguments);
-        let spec = SandboxSpec {
-            unit: "lxhost-unpack".into(),
-            argv,
-            stdin: Some(stdin.into()),
-            stdout: Some(theirs.into()),
-            owns_files: job.writable.is_some(),
-            writable: job.writable.into_iter().collect(),
-            builds: false,
-            timeout: job.timeout,
-            memory: job.memory,
-        };
-        // Closes its end when it has read enough: the program cannot fill the pipe and wait.
-        let read = async move {
-            let mut bytes = Vec::new();
-            let end = output.take(answer::CAP as u64 + 1).read_to_end(&mut bytes).await;
-            end.map(|_| bytes)
-        };
-        let (exit, bytes) = tokio::join!(self.sandbox.run(spec, progress), read);
-        let (exit, bytes) = (exit?, bytes.map_err(|e| failed(&e))?);
-        if bytes.len() > answer::CAP {
-            return Err(Error::new(Kind::Untrusted, "reading the image gave an endless answer"));
-        }
-        Ok((exit, bytes))
+    async fn run(&self, input: &Path, job: Job, told: Told<'_>) -> Result<(SandboxExit, Vec<u8>)> {
+        let stdin = File::open(input).map_err(|e| Error::io("read the image", &e))?;
+        self.program.ask(stdin.into(), job, told).await
     }
 
     /// Copies and hashes what came; returns fingerprint and size.
@@ -119,9 +84,9 @@ impl FilesStore {
         };
         let job = |part: &str| Job {
             arguments: vec!["check".into(), part.into()],
-            writable: None,
             timeout: UNPACK_TIME,
             memory: UNPACK_MEMORY,
+            ..Job::default()
         };
         progress.report("checking", 0.0);
         let part = if split { "meta" } else { "unified" };
@@ -157,14 +122,6 @@ impl FilesStore {
     }
 }
 
-/// What the program is to do.
-struct Job {
-    arguments: Vec<String>,
-    writable: Option<PathBuf>,
-    timeout: u32,
-    memory: u64,
-}
-
 #[async_trait]
 impl ImageFilesStore for FilesStore {
     async fn take_in(&self, files: ImageFiles, progress: &dyn Progress) -> Result<ImportedImage> {
@@ -188,9 +145,12 @@ impl ImageFilesStore for FilesStore {
         if !split {
             arguments.push("--unified".into());
         }
-        arguments.extend(["--max-bytes".into(), room(&target)?.to_string(), "--".into()]);
+        // However large the disk: no image is larger.
+        let room = room(&target)?.min(copy::FILE_CAP);
+        arguments.extend(["--max-bytes".into(), room.to_string(), "--".into()]);
         arguments.push(target.to_string_lossy().into_owned());
-        let job = Job { arguments, writable: Some(target), timeout: UNPACK_TIME, memory: UNPACK_MEMORY };
+        let (writable, timeout, memory) = (vec![target], UNPACK_TIME, UNPACK_MEMORY);
+        let job = Job { arguments, writable, owns_files: true, timeout, memory, ..Job::default() };
         let input = if split { self.rootfs(image) } else { self.path(image) };
         progress.report("unpacking", 0.0);
         let told = |line: &str| {
@@ -293,33 +253,4 @@ impl Drop for StopCopy {
 /// Bytes of a file; 0 when it does not say (a pipe).
 fn size_of(fd: &OwnedFd) -> u64 {
     rustix::fs::fstat(fd).map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0))
-}
-
-/// Bytes an image may take, if it can be unpacked at all.
-fn room(target: &Path) -> Result<u64> {
-    let stat = rustix::fs::statvfs(target).map_err(|e| Error::io("look for room", &e.into()))?;
-    match may_take(stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)) {
-        0 => Err(Error::new(Kind::NoSpace, "the disk is nearly full: no room to unpack an image")),
-        room => Ok(room),
-    }
-}
-
-/// What is free, less what the rest of the host is left: a twentieth of the disk, of a large one 1 GiB. Never more
-/// than 64 GiB.
-fn may_take(free: u64, disk: u64) -> u64 {
-    free.saturating_sub((disk / 20).min(LEFT_FREE)).min(copy::FILE_CAP)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_leaves_a_little_of_the_disk() {
-        let gib = |number: u64| number << 30;
-        assert_eq!(may_take(gib(12), gib(252)), gib(11), "a large disk is not full with 12 GiB free");
-        assert_eq!(may_take(1000, 10_000), 500);
-        assert_eq!(may_take(400, 10_000), 0);
-        assert_eq!(may_take(gib(900), gib(1000)), copy::FILE_CAP);
-    }
 }

@@ -6,7 +6,7 @@ use super::layout::{Layout, ROOT};
 use super::{place, prepare, snapshot};
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{Origin, PoolDriver, RootSpec, Usage};
+use lxhost_engine::ports::{Held, Origin, PoolDriver, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -132,6 +132,15 @@ impl PoolDriver for Btrfs {
 
     fn root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>) -> RootSpec {
         RootSpec::Tree { path: self.layout(pool).instance(instance).join(ROOT) }
+    }
+
+    fn layers(&self, pool: &Pool, held: Held, _image: Option<&Fingerprint>) -> Vec<PathBuf> {
+        vec![self.layout(pool).held(held).join(ROOT)]
+    }
+
+    async fn adopt_snapshot(&self, pool: &Pool, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        blocking("keep the snapshot", move || snapshot::adopt(&layout, id)).await
     }
 
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, _image: Option<&Fingerprint>, hostname: &str) -> Result<()> {

@@ -18,6 +18,7 @@
 //! <source>/.trash/…                        on its way out
 //! ```
 
+use lxhost_engine::ports::Held;
 use lxhost_model::{Fingerprint, ObjectId, Pool};
 use std::path::{Path, PathBuf};
 
@@ -101,6 +102,15 @@ impl Layout {
     /// Where an instance's next directory is made.
     pub(super) fn restoring(&self, instance: ObjectId) -> PathBuf {
         self.snapshots().join(format!(".restore-{instance}"))
+    }
+
+    /// Directory of what is held.
+    pub(super) fn held(&self, held: Held) -> PathBuf {
+        match held {
+            Held::Instance(id) => self.instance(id),
+            Held::Taken(id) => self.taking(id),
+            Held::Snapshot(id) => self.snapshot(id),
+        }
     }
 
     /// What is on its way out.

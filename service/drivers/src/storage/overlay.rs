@@ -6,7 +6,7 @@ use super::layout::{IMAGE, Layout, RETIRED};
 use super::{copy, place, prepare, snapshot, upper};
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{MountSpec, Origin, PoolDriver, RootSpec, Usage};
+use lxhost_engine::ports::{Held, MountSpec, Origin, PoolDriver, RootSpec, Usage};
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::Dir;
 use std::fs;
@@ -144,6 +144,17 @@ impl PoolDriver for Overlay {
         RootSpec::Overlay { lowers: lowers(&layout, &dir, image), dir }
     }
 
+    fn layers(&self, pool: &Pool, held: Held, image: Option<&Fingerprint>) -> Vec<PathBuf> {
+        let layout = self.layout(pool);
+        let dir = layout.held(held);
+        [vec![dir.join(UPPER)], lowers(&layout, &dir, image)].concat()
+    }
+
+    async fn adopt_snapshot(&self, pool: &Pool, id: ObjectId) -> Result<()> {
+        let layout = self.layout(pool);
+        blocking("keep the snapshot", move || snapshot::adopt(&layout, id)).await
+    }
+
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>, hostname: &str) -> Result<()> {
         let layout = self.layout(pool);
         let beside = layout.instance(instance);
@@ -156,11 +167,16 @@ impl PoolDriver for Overlay {
         let failed = |e: io::Error| Error::io(format!("make the layer directories of instance {instance}"), &e);
         place::make_dir(&plain, 0o755).map_err(failed)?;
         let make = |place: &&str| {
-            let source = plain.join(place.trim_start_matches('/').replace('/', "-"));
-            place::make_dir(&source, 0o711).map_err(failed)?;
-            Ok(MountSpec { source, target: (*place).to_owned(), read_only: false })
+            let dir = layer_dir(&plain, place);
+            place::make_dir(&dir.source, 0o711).map_err(failed)?;
+            Ok(dir)
         };
         places.iter().map(make).collect()
+    }
+
+    fn kept_layer_dirs(&self, pool: &Pool, held: Held, places: &[&str]) -> Vec<MountSpec> {
+        let plain = self.layout(pool).held(held).join(PLAIN);
+        places.iter().map(|place| layer_dir(&plain, place)).filter(|dir| dir.source.is_dir()).collect()
     }
 
     async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
@@ -274,6 +290,12 @@ fn make_root(layout: &Layout, instance: ObjectId, image: Option<&Fingerprint>) -
     fs::set_permissions(dir.join(UPPER), fs::Permissions::from_mode(mode)).map_err(failed)?;
     place::make_dir(&dir.join(WORK), 0o700).map_err(failed)?;
     place::sync_instance(layout, instance)
+}
+
+/// Where layers of containers within an instance lie.
+fn layer_dir(plain: &Path, place: &str) -> MountSpec {
+    let source = plain.join(place.trim_start_matches('/').replace('/', "-"));
+    MountSpec { source, target: place.to_owned(), read_only: false }
 }
 
 /// What lies under the upper layer of a directory, the topmost first.

@@ -41,6 +41,24 @@ pub(super) fn keep(layout: &Layout, snapshot: ObjectId) -> Result<()> {
     place::sync(&layout.snapshots()).map_err(failed)
 }
 
+/// Gives a directory that was made as an instance's, and is on the disk, to a snapshot.
+///
+/// # Errors
+/// `Failed`.
+pub(super) fn adopt(layout: &Layout, snapshot: ObjectId) -> Result<()> {
+    let (made, target) = (layout.instance(snapshot), layout.snapshot(snapshot));
+    let failed = |e: io::Error| Error::io(format!("keep snapshot {snapshot}"), &e);
+    if target.is_dir() {
+        return Ok(());
+    }
+    if !layout.snapshots().is_dir() {
+        place::make_dir(&layout.snapshots(), 0o700).and_then(|()| place::sync(&layout.source)).map_err(failed)?;
+    }
+    fs::rename(&made, &target).map_err(failed)?;
+    let synced = place::sync(&layout.instances()).and_then(|()| place::sync(&layout.snapshots()));
+    synced.map_err(failed)
+}
+
 /// Writes everything of the file system that `path` lies on to the disk.
 pub(super) fn sync_all(path: &Path) -> io::Result<()> {
     let dir = Dir::open(path)?.readable()?;

@@ -168,7 +168,7 @@ impl Create {
 }
 
 /// The lowest free block of ids that belongs to nobody.
-fn free_ids(state: &State, taken: &[IdRange]) -> Result<IdRange> {
+pub(super) fn free_ids(state: &State, taken: &[IdRange]) -> Result<IdRange> {
     // systemd's range for containers (UIDS-GIDS.md): 524288 to 1879048191.
     let blocks = (524_288..=1_879_048_191 - IdRange::SIZE).step_by(IdRange::SIZE as usize);
     let used: std::collections::HashSet<u32> = state.instances.values().map(|instance| instance.ids.base).collect();

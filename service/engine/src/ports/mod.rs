@@ -5,6 +5,7 @@
 //! undo runs although the step never did.
 
 pub mod authority;
+pub mod backup;
 pub mod host;
 pub mod image;
 pub mod launcher;
@@ -21,6 +22,7 @@ pub mod units;
 pub mod zones;
 
 pub use authority::{Authority, Caller, Details};
+pub use backup::Backups;
 pub use host::{Check, Host};
 pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progress, SourceImage};
 pub use launcher::{
@@ -31,7 +33,7 @@ pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, P
 pub use proxy::{Proxies, ProxyPlan, ProxyTarget, RelaySpec, RelayStart, Relays};
 pub use resolver::Resolver;
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
-pub use storage::{Origin, PoolDriver, PoolKinds, Usage};
+pub use storage::{Held, Origin, PoolDriver, PoolKinds, Usage};
 pub(crate) use store::same;
 pub use store::{Row, RowKey, State, Store, Write};
 pub use table::Table;

@@ -19,6 +19,10 @@ pub struct SandboxSpec {
     pub stdout: Option<OwnedFd>,
     /// Directories it may write; everything else is read-only.
     pub writable: Vec<PathBuf>,
+    /// Directories it may read.
+    pub readable: Vec<PathBuf>,
+    /// Whether it puts layers of these together by mounts of its own (`CAP_SYS_ADMIN`, `@mount`).
+    pub mounts: bool,
     /// Whether it keeps the capabilities to own files as any user and make device nodes' stand-ins
     /// (`CAP_CHOWN`, `CAP_FOWNER`, `CAP_DAC_OVERRIDE`, `CAP_FSETID`, `CAP_SETFCAP`, `CAP_MKNOD`).
     pub owns_files: bool,

@@ -30,6 +30,17 @@ pub enum Origin {
     Snapshot(ObjectId),
 }
 
+/// Something in a pool that has a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Held {
+    /// An instance.
+    Instance(ObjectId),
+    /// A snapshot of an instance that was taken and is not kept.
+    Taken(ObjectId),
+    /// A snapshot.
+    Snapshot(ObjectId),
+}
+
 /// Storage of one kind. Methods are idempotent: making what exists and removing what is gone is fine.
 #[async_trait]
 pub trait PoolDriver: Send + Sync {
@@ -76,6 +87,13 @@ pub trait PoolDriver: Send + Sync {
     /// How to mount an instance's root.
     fn root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>) -> RootSpec;
 
+    /// Directories that make up a root, the topmost first; that one can be filled while it is empty and not in use.
+    fn layers(&self, pool: &Pool, held: Held, image: Option<&Fingerprint>) -> Vec<PathBuf>;
+
+    /// Makes a root that was made under the id of a snapshot, and filled, that snapshot, durably. Undone by
+    /// `remove_root` and `remove_snapshot`.
+    async fn adopt_snapshot(&self, pool: &Pool, snapshot: ObjectId) -> Result<()>;
+
     /// Writes files of the daemon into the root before a start (`/etc/hostname`, `/etc/hosts`, network
     /// configuration of an image without one), confined to the root whatever the guest planted there.
     async fn prepare_root(&self, pool: &Pool, instance: ObjectId, image: Option<&Fingerprint>, hostname: &str) -> Result<()>;
@@ -87,6 +105,11 @@ pub trait PoolDriver: Send + Sync {
     /// layers, if the root cannot carry an overlay. Made when missing; they go with the root.
     async fn layer_dirs(&self, _pool: &Pool, _instance: ObjectId, _places: &[&str]) -> Result<Vec<MountSpec>> {
         Ok(Vec::new())
+    }
+
+    /// The same of what may be no instance any more, without making any.
+    fn kept_layer_dirs(&self, _pool: &Pool, _held: Held, _places: &[&str]) -> Vec<MountSpec> {
+        Vec::new()
     }
 
     /// Writes the instance's definition beside its root, durably and atomically.

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long the end of what was killed may take to be told.
 const TOLD: Duration = Duration::from_secs(2);
 /// Where container engines keep layers.
-const LAYERS: [&str; 2] = ["/var/lib/docker", "/var/lib/containers"];
+pub(super) const LAYERS: [&str; 2] = ["/var/lib/docker", "/var/lib/containers"];
 /// Most processes of an instance when nothing says otherwise.
 const TASKS: u64 = 32_768;
 

@@ -1,6 +1,7 @@
 //! Steps: what can be done to the world and undone again, as data. Both directions are idempotent:
 //! doing what is done and undoing what never happened are fine, because after a crash nobody knows.
 
+mod backup;
 mod image;
 mod instance;
 mod network;
@@ -13,10 +14,12 @@ use crate::Result;
 use crate::core::Core;
 use crate::instance::Wired;
 use crate::job::JobHandle;
-use crate::ports::{ImageFiles, ImportedImage, Origin, Progress, ProxyPlan, Running};
+use crate::ports::{Held, ImageFiles, ImportedImage, Origin, Progress, ProxyPlan, Running};
+use lxhost_model::backup::{Backup, Compression};
 use lxhost_model::instance::Exit;
 use lxhost_model::name::NetworkName;
 use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 pub use instance::memory_limit;
@@ -141,6 +144,31 @@ pub enum Step {
         /// Whose root.
         instance: ObjectId,
     },
+    /// Forgets what was taken for a snapshot. Not undone.
+    DropTaken {
+        /// The pool.
+        pool: Pool,
+        /// Whose root it was.
+        instance: ObjectId,
+        /// For which snapshot.
+        snapshot: ObjectId,
+    },
+    /// Writes a backup into the descriptor that the verb carries. Not undone.
+    PackBackup(Box<Packing>),
+    /// Fills roots from the backup that the verb carries. Undone with the roots.
+    UnpackBackup {
+        /// The pool.
+        pool: Pool,
+        /// Which roots.
+        roots: Vec<Placed>,
+    },
+    /// Makes a root that was filled a snapshot.
+    AdoptSnapshot {
+        /// The pool.
+        pool: Pool,
+        /// Which.
+        snapshot: ObjectId,
+    },
     /// Brings a network up.
     NetworkUp(Network),
     /// Takes a network down. Not undone, unless that was to be confirmed.
@@ -184,6 +212,32 @@ pub enum Step {
     },
 }
 
+/// A root and its place in a backup.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Placed {
+    /// What has it.
+    pub held: Held,
+    /// The image it was made from.
+    pub image: Option<Fingerprint>,
+    /// Whether containers within it keep layers of theirs beside it.
+    pub nesting: bool,
+    /// Name in the archive.
+    pub name: String,
+}
+
+/// What goes into a backup.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Packing {
+    /// The pool.
+    pub pool: Pool,
+    /// Which roots.
+    pub roots: Vec<Placed>,
+    /// What they are.
+    pub backup: Backup,
+    /// How it is compressed.
+    pub compression: Compression,
+}
+
 /// What a run of an instance uses outside of it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ran {
@@ -206,6 +260,8 @@ pub struct Ran {
 pub struct Outcome {
     /// Files of the caller, until they are taken in.
     pub files: Option<ImageFiles>,
+    /// Where a backup comes from or goes, until it has been read or written.
+    pub backup: Option<OwnedFd>,
     /// The image that was taken in.
     pub imported: Option<ImportedImage>,
     /// The run that was started.
@@ -261,6 +317,9 @@ impl Step {
             Step::TakeSnapshot { .. } | Step::KeepSnapshot { .. } => "taking snapshot",
             Step::RemoveSnapshot { .. } => "removing snapshot",
             Step::StageRestore { .. } | Step::Restore { .. } => "restoring root",
+            Step::DropTaken { .. } => "cleaning up",
+            Step::PackBackup(_) => "writing backup",
+            Step::UnpackBackup { .. } | Step::AdoptSnapshot { .. } => "unpacking backup",
             Step::NetworkUp(_) => "setting up network",
             Step::NetworkDown(_) => "removing network",
             Step::NetworkBack(_) => "undoing the change of a network",
@@ -295,6 +354,10 @@ impl Step {
             Step::RemoveSnapshot { .. } => "remove-snapshot",
             Step::StageRestore { .. } => "stage-restore",
             Step::Restore { .. } => "restore",
+            Step::DropTaken { .. } => "drop-taken",
+            Step::PackBackup(_) => "pack-backup",
+            Step::UnpackBackup { .. } => "unpack-backup",
+            Step::AdoptSnapshot { .. } => "adopt-snapshot",
             Step::NetworkUp(_) => "network-up",
             Step::NetworkDown(_) => "network-down",
             Step::NetworkBack(_) => "network-back",
@@ -331,6 +394,10 @@ impl Step {
             Step::RemoveSnapshot { pool, snapshot } => snapshot::remove(context, pool, *snapshot).await,
             Step::StageRestore { pool, instance, snapshot } => snapshot::stage(context, pool, *instance, *snapshot).await,
             Step::Restore { pool, instance } => snapshot::restore(context, pool, *instance).await,
+            Step::DropTaken { pool, instance, snapshot } => snapshot::undo(context, pool, *instance, *snapshot).await,
+            Step::PackBackup(packing) => backup::pack(context, packing).await,
+            Step::UnpackBackup { pool, roots } => backup::unpack(context, pool, roots).await,
+            Step::AdoptSnapshot { pool, snapshot } => snapshot::adopt(context, pool, *snapshot).await,
             Step::NetworkUp(network) => network::up(context, network).await,
             Step::NetworkDown(network) => network::down(context, network).await,
             Step::NetworkBack(network) => network::back(context, network).await,
@@ -357,6 +424,7 @@ impl Step {
                 snapshot::undo(context, pool, *instance, *snapshot).await
             }
             Step::StageRestore { pool, instance, .. } => snapshot::unstage(context, pool, *instance).await,
+            Step::AdoptSnapshot { pool, snapshot } => snapshot::remove(context, pool, *snapshot).await,
             Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
             Step::NetworkDown(network) => network::up_again(context, network).await,
             Step::Filter(_) => network::filter_as_recorded(context).await,
@@ -374,6 +442,9 @@ impl Step {
             | Step::RemoveRoot { .. }
             | Step::KeepCopy { .. }
             | Step::KeepSnapshot { .. }
+            | Step::DropTaken { .. }
+            | Step::PackBackup(_)
+            | Step::UnpackBackup { .. }
             | Step::RemoveSnapshot { .. }
             | Step::Restore { .. }
             | Step::NetworkBack(_)

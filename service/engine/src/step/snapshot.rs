@@ -23,6 +23,10 @@ pub(super) async fn remove(context: &Context<'_>, pool: &Pool, snapshot: ObjectI
     context.core.ports.pools.driver(&pool.driver)?.remove_snapshot(pool, snapshot).await
 }
 
+pub(super) async fn adopt(context: &Context<'_>, pool: &Pool, snapshot: ObjectId) -> Result<()> {
+    context.core.ports.pools.driver(&pool.driver)?.adopt_snapshot(pool, snapshot).await
+}
+
 pub(super) async fn stage(context: &Context<'_>, pool: &Pool, id: ObjectId, snapshot: ObjectId) -> Result<()> {
     let driver = context.core.ports.pools.driver(&pool.driver)?;
     driver.stage_restore(pool, id, snapshot).await.map_err(|error| named(context, id, error))

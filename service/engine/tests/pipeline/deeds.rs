@@ -42,6 +42,8 @@ macro_rules! deed {
     };
 }
 
+mod backups;
+
 fn is(world: &World, name: &str, status: &str) -> bool {
     world.status(name).is_some_and(|now| now.as_str() == status)
 }
@@ -276,6 +278,7 @@ fn network_named(world: &World, name: &str) -> Option<ObjectId> {
 pub(crate) fn all() -> Vec<Deed> {
     let mut deeds = on_instances();
     deeds.extend(on_snapshots());
+    deeds.extend(backups::all());
     deeds.extend(on_the_rest());
     deeds.extend(on_trial());
     deeds

@@ -4,6 +4,7 @@
 // Clippy sees tests in functions with #[test] only, not in what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod backups;
 mod cancel;
 mod crash;
 mod deeds;

@@ -12,6 +12,8 @@ type Bind = (String, String, bool, u64);
 
 /// `CAP_CHOWN`, `CAP_DAC_OVERRIDE`, `CAP_FOWNER`, `CAP_FSETID`, `CAP_SETFCAP`.
 const OWNS_FILES: u64 = 1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 31;
+/// `CAP_SYS_ADMIN`, which mounts need.
+const SYS_ADMIN: u64 = 1 << 21;
 /// What mmdebstrap needs beside these to set up a chroot and run maintainer scripts in it: `CAP_KILL`,
 /// `CAP_SETGID`, `CAP_SETUID`, `CAP_SETPCAP`, `CAP_NET_BIND_SERVICE`, `CAP_NET_ADMIN`, `CAP_SYS_CHROOT`,
 /// `CAP_SYS_ADMIN`, `CAP_MKNOD`, `CAP_AUDIT_WRITE`, `CAP_DAC_READ_SEARCH`.
@@ -94,13 +96,20 @@ fn for_hostile_input<'a>(spec: &'a SandboxSpec, root: &'a Path) -> Vec<Property<
     if !program.starts_with("/usr/") {
         readable.push(bind(program));
     }
+    readable.extend(spec.readable.iter().map(|path| bind_exactly(path)));
+    let mut capabilities = if spec.owns_files { OWNS_FILES } else { 0 };
+    let mut calls = vec!["@system-service".to_owned()];
+    if spec.mounts {
+        capabilities |= SYS_ADMIN;
+        calls.push("@mount".to_owned());
+    }
     let writable: Vec<Bind> = spec.writable.iter().map(|path| bind_exactly(path)).collect();
     let mut list = vec![
         // A temporary file system cannot be put over "/" itself; mount points are made in here.
         ("RootDirectory", Variant::from(root.to_string_lossy().into_owned())),
         ("MountAPIVFS", Variant::from(true)),
         ("BindReadOnlyPaths", Variant::from(readable)),
-        ("CapabilityBoundingSet", Variant::from(if spec.owns_files { OWNS_FILES } else { 0 })),
+        ("CapabilityBoundingSet", Variant::from(capabilities)),
         ("ProtectSystem", Variant::from("strict")),
         ("ProtectControlGroups", Variant::from(true)),
         ("ProtectKernelTunables", Variant::from(true)),
@@ -112,7 +121,7 @@ fn for_hostile_input<'a>(spec: &'a SandboxSpec, root: &'a Path) -> Vec<Property<
         ("MemoryDenyWriteExecute", Variant::from(true)),
         ("RestrictNamespaces", Variant::from(0u64)),
         ("RestrictAddressFamilies", Variant::from((true, Vec::<String>::new()))),
-        ("SystemCallFilter", Variant::from((true, vec!["@system-service".to_owned()]))),
+        ("SystemCallFilter", Variant::from((true, calls))),
         ("SystemCallArchitectures", Variant::from(vec!["native".to_owned()])),
         ("TasksMax", Variant::from(TASKS)),
     ];
@@ -157,6 +166,8 @@ mod tests {
             stdin: None,
             stdout: None,
             writable: vec!["/var/lib/lxhost/x".into()],
+            readable: vec![],
+            mounts: false,
             owns_files: false,
             builds,
             timeout: 5,

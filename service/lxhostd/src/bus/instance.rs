@@ -8,7 +8,9 @@ use super::rows::{self, no_object, object};
 use super::{Bus, invalid};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
-use lxhost_engine::instance::{Change, Configure, Create, Delete, Freeze, Rename, Restart, Source, Start, Stop, Thaw, expand};
+use lxhost_engine::instance::{
+    Change, Configure, Create, Delete, Export, Freeze, Rename, Restart, Source, Start, Stop, Thaw, expand,
+};
 use lxhost_engine::ports::{State, Whom};
 use lxhost_engine::{Engine, Error, Kind, Live, Question, Result};
 use lxhost_model::{Action, Instance as Record, ObjectId};
@@ -213,6 +215,20 @@ impl Instance {
         let record = self.record()?;
         self.bus.engine.allow(&caller, Question::about(Action::InstanceOperate, &record, "instance.kill")).await?;
         Ok(self.bus.engine.ports().launcher.signal(self.id, whom, signal).await?)
+    }
+
+    #[zbus(out_args("job"))]
+    async fn export(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        data: zbus::OwnedFd,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let (compression, alone) = (options.parsed("compression")?.unwrap_or_default(), options.flag("instance-only")?);
+        options.done()?;
+        let random = self.bus.engine.host().random();
+        self.bus.submit(&header, Export::new(self.id, data.into(), compression, alone, random)).await
     }
 
     #[zbus(out_args("instance"))]

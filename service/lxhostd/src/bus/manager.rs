@@ -9,7 +9,7 @@ use lxhost_dbus::path;
 use lxhost_dbus::wire::{
     AclRow, Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
 };
-use lxhost_engine::instance::{Bulk, BulkVerb, Create, Original, Source, Spec};
+use lxhost_engine::instance::{Bulk, BulkVerb, Create, Original, Source, Spec, Wanted};
 use lxhost_engine::ports::ImageFiles;
 use lxhost_engine::{Error, Kind, Result, acl, image, network, pool, profile};
 use lxhost_model::name::ProjectName;
@@ -283,6 +283,28 @@ impl Manager {
         let name = if name.is_empty() { None } else { Some(name.parse()?) };
         let random = self.bus.engine.host().random();
         let verb = Create::new(project_of(project)?, name, Self::source(source)?, Self::spec(spec)?, random)?;
+        let id = verb.id();
+        Ok((object(path::instance(id))?, self.bus.submit(&header, verb).await?))
+    }
+
+    #[zbus(out_args("instance", "job"))]
+    async fn import_instance(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        data: zbus::OwnedFd,
+        options: Values,
+    ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
+        let mut options = Options::new(options);
+        let wanted = Wanted {
+            name: options.parsed("name")?,
+            pool: options.parsed("pool")?,
+            profiles: options.parsed_list("profiles")?,
+            config: options.config("config")?,
+        };
+        options.done()?;
+        let caller = self.bus.caller(&header).await?;
+        let verb = self.bus.engine.read_backup(&caller, project_of(project)?, OwnedFd::from(data), wanted).await?;
         let id = verb.id();
         Ok((object(path::instance(id))?, self.bus.submit(&header, verb).await?))
     }

@@ -1,5 +1,6 @@
 //! The real host behind the ports.
 
+use lxhost_drivers::backup::SandboxedBackups;
 use lxhost_drivers::device::{HostProxies, Nics};
 use lxhost_drivers::image::{FilesStore, sources};
 use lxhost_drivers::network::{Networks, Surroundings};
@@ -50,6 +51,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         proxies: Arc::new(HostProxies::new(surroundings.clone(), relays)),
         networks: Arc::new(Networks::new(surroundings)),
         images: Arc::new(FilesStore::new(state, libexec.join("lxhost-unpack"), sandbox.clone())),
+        backups: Arc::new(SandboxedBackups::new(libexec.join("lxhost-unpack"), sandbox.clone())),
         sources: sources(state, &sandbox),
         authority: Arc::new(Polkit::new(client.clone())),
         host: Arc::new(Facts::new(state, Some(client))),

@@ -6,7 +6,7 @@ pub(crate) mod acl;
 mod attributes;
 mod name;
 
-pub(crate) use name::{Name, parse};
+pub(crate) use name::{Name, below, parse};
 
 use crate::archive::{Archive, Entry, Kind};
 use crate::error::{Error, Result};
@@ -33,6 +33,16 @@ pub(crate) struct Counts {
     pub(crate) devices: u64,
     /// Extended attributes left out: not portable, or not for images to set.
     pub(crate) attributes: u64,
+}
+
+impl Counts {
+    /// Adds what was made of another tree.
+    pub(crate) fn add(&mut self, more: Counts) {
+        self.entries += more.entries;
+        self.bytes += more.bytes;
+        self.devices += more.devices;
+        self.attributes += more.attributes;
+    }
 }
 
 /// What is set on a directory when nothing more is put into it.

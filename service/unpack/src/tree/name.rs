@@ -7,16 +7,24 @@ use crate::limits::Limits;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name {
     bytes: Vec<u8>,
-    /// Whether the archive has it below `rootfs/`.
-    unified: bool,
+    /// What it lies below in the archive.
+    top: Vec<u8>,
 }
 
-/// Makes a name of what the archive has. In a unified image only what lies in `rootfs` belongs to
-/// the tree: `None` for the rest.
+/// Makes a name of what an image has. In a unified one only what lies in `rootfs` belongs to the tree: `None` for
+/// the rest.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse(raw: &[u8], unified: bool, limits: &Limits) -> Result<Option<Name>, &'static str> {
+    below(raw, if unified { b"rootfs" } else { b"" }, limits)
+}
+
+/// Makes a name of what an archive has below `top`, a plain relative name; `None` for what lies elsewhere.
+///
+/// # Errors
+/// What is wrong with it, wherever it lies.
+pub(crate) fn below(raw: &[u8], top: &[u8], limits: &Limits) -> Result<Option<Name>, &'static str> {
     if raw.is_empty() || raw.contains(&0) {
         return Err("an empty name or one with a NUL");
     }
@@ -26,7 +34,7 @@ pub(crate) fn parse(raw: &[u8], unified: bool, limits: &Limits) -> Result<Option
     if raw[0] == b'/' {
         return Err("an absolute name");
     }
-    let mut parts: Vec<&[u8]> = raw.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    let parts: Vec<&[u8]> = raw.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     if parts.contains(&&b".."[..]) {
         return Err("a name with \"..\"");
     }
@@ -36,13 +44,14 @@ pub(crate) fn parse(raw: &[u8], unified: bool, limits: &Limits) -> Result<Option
     if parts.len() > limits.depth {
         return Err("it lies too deep");
     }
-    if unified {
-        if parts.first() != Some(&&b"rootfs"[..]) {
-            return Ok(None);
+    let mut left = &parts[..];
+    for above in top.split(|b| *b == b'/').filter(|part| !part.is_empty()) {
+        match left.split_first() {
+            Some((first, rest)) if *first == above => left = rest,
+            _ => return Ok(None),
         }
-        parts.remove(0);
     }
-    Ok(Some(Name { bytes: parts.join(&b'/'), unified }))
+    Ok(Some(Name { bytes: left.join(&b'/'), top: top.to_vec() }))
 }
 
 impl Name {
@@ -64,7 +73,7 @@ impl Name {
 
     /// The target of a hard link, named as the archive names its entries.
     pub(crate) fn sibling(&self, raw: &[u8], limits: &Limits) -> Result<Name, &'static str> {
-        parse(raw, self.unified, limits)?.ok_or("it lies outside rootfs")
+        below(raw, &self.top, limits)?.ok_or("it lies outside the tree")
     }
 }
 
@@ -93,5 +102,20 @@ mod tests {
         assert_eq!(name(b"./rootfs/").unwrap().bytes(), b"");
         assert_eq!(name(b"rootfs/etc").unwrap().split(), Some((&b""[..], &b"etc"[..])));
         assert!(name(b"rootfs/a").unwrap().sibling(b"metadata.yaml", &limits).is_err());
+    }
+
+    #[test]
+    fn a_tree_of_an_archive_has_what_lies_below_its_name() {
+        let limits = Limits::default();
+        let name = |raw: &[u8]| below(raw, b"backup/container/rootfs", &limits).unwrap();
+        for elsewhere in
+            [&b"backup"[..], b"backup/container", b"backup/container/rootfs2/etc", b"rootfs/etc", b"x/backup/container/rootfs"]
+        {
+            assert_eq!(name(elsewhere), None);
+        }
+        assert_eq!(name(b"./backup/container/rootfs/").unwrap().bytes(), b"");
+        assert_eq!(name(b"backup//container/./rootfs/etc/hosts").unwrap().bytes(), b"etc/hosts");
+        assert!(name(b"backup/container/rootfs/a").unwrap().sibling(b"backup/index.yaml", &limits).is_err());
+        assert!(below(b"backup/container/rootfs/../../index.yaml", b"backup/container/rootfs", &limits).is_err());
     }
 }

@@ -63,6 +63,8 @@ impl Debian {
             argv: arguments(release, &mirrors, work, &files, &apt::proxies().await),
             stdin: None,
             stdout: Some(output.into()),
+            readable: vec![],
+            mounts: false,
             writable: vec![work.to_owned()],
             owns_files: true,
             builds: true,

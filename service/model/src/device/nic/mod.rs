@@ -5,7 +5,7 @@
 mod keys;
 mod value;
 
-pub use value::is_link_name;
+pub use value::{is_hwaddr, is_link_name};
 
 use crate::name::NetworkName;
 use crate::{Error, Kind};

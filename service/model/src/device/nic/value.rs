@@ -40,19 +40,19 @@ pub(super) fn switch(keys: &Keys, key: &str) -> Result<Option<bool>, Error> {
     set(keys, key).map(|value| parse_bool(value).ok_or_else(|| bad(key, "expected true or false"))).transpose()
 }
 
+/// Whether it is a hardware address of one station.
+pub fn is_hwaddr(text: &str) -> bool {
+    let byte =
+        |part: &str| if part.len() == 2 { u8::from_str_radix(part, 16).ok().filter(|_| !part.starts_with('+')) } else { None };
+    let bytes: Option<Vec<u8>> = text.split(':').take(7).map(byte).collect();
+    bytes.is_some_and(|bytes| bytes.len() == 6 && bytes.first().is_some_and(|b| b & 1 == 0) && bytes.iter().any(|b| *b != 0))
+}
+
 /// A hardware address of one station, in lower case.
 pub(super) fn mac(keys: &Keys, key: &str) -> Result<Option<String>, Error> {
     let Some(text) = set(keys, key) else { return Ok(None) };
-    let parts: Vec<Option<u8>> = text
-        .split(':')
-        .take(7)
-        .map(|part| if part.len() == 2 { u8::from_str_radix(part, 16).ok().filter(|_| !part.starts_with('+')) } else { None })
-        .collect();
-    let bytes: Option<Vec<u8>> = parts.into_iter().collect();
-    let fine =
-        bytes.is_some_and(|bytes| bytes.len() == 6 && bytes.first().is_some_and(|b| b & 1 == 0) && bytes.iter().any(|b| *b != 0));
     let why = || bad(key, format_args!("{} is not a hardware address of one station (aa:bb:cc:dd:ee:ff)", quoted(text)));
-    fine.then(|| Some(text.to_ascii_lowercase())).ok_or_else(why)
+    is_hwaddr(text).then(|| Some(text.to_ascii_lowercase())).ok_or_else(why)
 }
 
 pub(super) fn mtu(keys: &Keys) -> Result<Option<u32>, Error> {

@@ -1,0 +1,29 @@
+//! Backups: written and read by a program in the sandbox.
+
+use super::Progress;
+use async_trait::async_trait;
+use lxhost_model::Result;
+use lxhost_model::backup::{Backup, Request, Tree};
+use std::os::fd::OwnedFd;
+
+/// Backups in LXD's format.
+#[async_trait]
+pub trait Backups: Send + Sync {
+    /// Writes a backup into a caller's descriptor; dropping the future stops it.
+    ///
+    /// # Errors
+    /// `NoSpace`; `Failed`, also when the reader of a pipe has gone.
+    async fn pack(&self, request: &Request, to: OwnedFd, progress: &dyn Progress) -> Result<()>;
+
+    /// What the backup in a regular file says about itself. Where the file is read afterwards has not changed.
+    ///
+    /// # Errors
+    /// `InvalidArgs` for what is no regular file; `Untrusted` for what is no backup.
+    async fn index(&self, file: &OwnedFd) -> Result<Backup>;
+
+    /// Unpacks trees of the backup in a regular file, each into the first of its directories, which is empty.
+    ///
+    /// # Errors
+    /// `Untrusted`, `NoSpace`. What was written stays.
+    async fn unpack(&self, file: &OwnedFd, trees: &[Tree], progress: &dyn Progress) -> Result<()>;
+}
