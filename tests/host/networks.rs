@@ -361,6 +361,16 @@ fn this_host_resolves_names_of_instances(stage: &Stage) -> Result<()> {
         })
     };
     asked()?;
+    // By its name alone, also with the address that holds on the bridge only.
+    let bridge = stage.host.succeed(["cat", "/sys/class/net/lxbr0/ifindex"])?;
+    stage.eventually("all its addresses by nss-mymachines", || {
+        let found = stage.host.command(["getent", "ahosts", "n1"]).output()?.stdout_text();
+        let local = found.split_whitespace().find(|word| word.starts_with("fe80:")).map(str::to_owned);
+        let Some(local) = local.filter(|_| found.contains(&address)) else { return Ok(None) };
+        ensure!(local.ends_with(&format!("%{}", bridge.trim())), "{found}");
+        let reached = stage.host.command(["ping", "-c", "1", "-W", "5", &local]).output()?;
+        Ok((reached.code == Some(0)).then_some(()))
+    })?;
     let domains = stage.host.succeed(["resolvectl", "domain", "lxbr0"])?;
     ensure!(domains.contains("~resolved.test"), "{domains}");
     // Even when it has forgotten everything.

@@ -40,7 +40,7 @@ pub struct Machine {
     pub id: [u8; 16],
     /// Process id of its init.
     pub leader: u32,
-    /// Indices of its links on the host.
+    /// Indices of the links of the host by which it is reached: bridges, or its own.
     pub interfaces: Vec<i32>,
 }
 

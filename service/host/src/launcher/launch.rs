@@ -3,6 +3,7 @@
 //! Order: the monitor mounts the root while PID 1 makes the scope; then the payload is born and the veth pairs are
 //! made in its namespace while it mounts the rest; then it goes, is verified, and only then is it running.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -116,13 +117,15 @@ impl HostLauncher {
 
     /// Tells machined, without anybody waiting for it.
     async fn register(&self, spec: &LaunchSpec, leader: u32) {
-        let mut interfaces = Vec::new();
+        // Whoever asks for an address that holds on a link is told that link: one port of a bridge reaches nobody.
+        let mut interfaces = BTreeSet::new();
         for nic in &spec.nics {
             let Some(end) = nic.host_end() else { continue };
             if let Ok(Some(link)) = self.netlink.link(&end.name).await {
-                interfaces.push(link.index as i32);
+                interfaces.insert(link.controller.unwrap_or(link.index).cast_signed());
             }
         }
+        let interfaces = interfaces.into_iter().collect();
         let machine = Machine { name: spec.machine.clone(), id: *spec.id.bytes(), leader, interfaces };
         let machines = self.machines.clone();
         tokio::spawn(async move {

@@ -194,15 +194,14 @@ impl NetworkDriver for BridgeNetworks {
 
     async fn join(&self, network: &Network, nic: &NicPlan) -> Result<NicSpec> {
         let settings = Settings::read(network)?;
-        let named = |e: Error| e.context(format!("network {}", network.name));
         if nic.nic.vlans != Vlans::default() {
-            self.tell_apart(network, &settings).await.map_err(named)?;
+            self.tell_apart(network, &settings).await?;
         }
         let inside = if nic.nic.vlans.elsewhere() {
-            vlans::inside(nic).map_err(named)?
+            vlans::inside(nic)?
         } else {
-            let mut entry = entry::Entry::new(nic, &settings).map_err(named)?;
-            self.announce_guarded(&settings, &mut entry, nic).await.map_err(named)?;
+            let mut entry = entry::Entry::new(nic, &settings)?;
+            self.announce_guarded(&settings, &mut entry, nic).await?;
             entry.inside(&settings)
         };
         let port = Port {
