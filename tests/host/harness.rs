@@ -127,36 +127,43 @@ fn pack_attribute(share: &Path) -> Result<()> {
     Ok(())
 }
 
+/// All at once, for a picture of a host takes its time.
 fn the_nothing_changed_check_sees_every_kind_of_change(stage: &Stage) -> Result<()> {
     let host = &stage.host;
     nothing_changes(host, || host.succeed(["systemctl", "status", "dbus.service"]))?;
     pack_attribute(&host.share())?;
     host.succeed(["touch", "/var/lib/lxhost/plain"])?;
-    for (section, make, undo) in [
-        ("files", "touch /var/lib/lxhost/new", "rm /var/lib/lxhost/new"),
-        ("files", "chmod 600 /etc/passwd", "chmod 644 /etc/passwd"),
-        ("files", "chown 1000 /var/lib/lxhost/plain", "chown 0 /var/lib/lxhost/plain"),
-        ("hashes", "sed -i s/root/ruut/ /etc/passwd-", "sed -i s/ruut/root/ /etc/passwd-"),
+    let changes = [
+        ("touch /var/lib/lxhost/new", "rm /var/lib/lxhost/new", "files: new: /var/lib/lxhost/new f 0644 0:0"),
+        ("chmod 600 /etc/passwd", "chmod 644 /etc/passwd", "files: new: /etc/passwd f 0600 0:0"),
         (
-            "xattrs",
             "tar --xattrs --xattrs-include='*' -xf /lab/plain.tar -C /var/lib/lxhost",
-            "rm /var/lib/lxhost/plain; touch /var/lib/lxhost/plain",
+            "rm /var/lib/lxhost/plain",
+            "SCHILY.xattr.trusted.lab",
         ),
-        ("mounts", "mount -t tmpfs none /mnt", "umount /mnt"),
-        ("links", "ip link add lab0 type veth peer lab1", "ip link del lab0"),
-        ("links", "ip address add 203.0.113.9/32 dev lo", "ip address del 203.0.113.9/32 dev lo"),
-        ("links", "ip route add blackhole 203.0.113.0/24", "ip route del blackhole 203.0.113.0/24"),
-        ("rules", "nft add table inet lab", "nft delete table inet lab"),
-        ("cgroups", "mkdir /sys/fs/cgroup/lab", "rmdir /sys/fs/cgroup/lab"),
-        ("units", "systemd-run --quiet --unit=lxhost-x sleep 99", "systemctl stop lxhost-x"),
-        ("devices", "mknod /dev/lab b 7 99", "rm /dev/lab"),
-        ("processes", "setsid sleep 77 >/dev/null 2>&1 & sleep 0.1", "pkill -x sleep"),
-        ("canary", "echo evil >/srv/canary/file", "echo canary >/srv/canary/file"),
-    ] {
-        let seen = nothing_changes(host, || host.succeed(["sh", "-c", make]));
-        host.succeed(["sh", "-c", undo])?;
-        let said = format!("{:#}", seen.err().with_context(|| format!("{make} was not seen"))?);
-        ensure!(said.contains(&format!("{section}: ")), "{make}: {said}");
+        ("chown 1000 /var/lib/lxhost/plain", "true", "files: new: /var/lib/lxhost/plain f 0644 1000:0"),
+        ("sed -i s/root/ruut/ /etc/passwd-", "sed -i s/ruut/root/ /etc/passwd-", "  /etc/passwd-"),
+        ("mount -t tmpfs none /mnt", "umount /mnt", "/mnt rw"),
+        ("ip link add lab0 type veth peer lab1", "ip link del lab0", "links: new: lab0@lab1"),
+        ("ip address add 203.0.113.9/32 dev lo", "ip address del 203.0.113.9/32 dev lo", "inet 203.0.113.9/32"),
+        (
+            "ip route add blackhole 203.0.113.0/24",
+            "ip route del blackhole 203.0.113.0/24",
+            "links: new: blackhole 203.0.113.0/24",
+        ),
+        ("nft add table inet lab", "nft delete table inet lab", "rules: new: table inet lab"),
+        ("mkdir /sys/fs/cgroup/lab", "rmdir /sys/fs/cgroup/lab", "cgroups: new: /sys/fs/cgroup/lab"),
+        ("systemd-run --quiet --unit=lxhost-x sleep 99", "systemctl stop lxhost-x", "units: new: lxhost-x.service"),
+        ("mknod /dev/lab b 7 99", "rm /dev/lab", "devices: new: /dev/lab"),
+        ("setsid --fork sleep 77 >/dev/null 2>&1", "pkill -x sleep", "sleep 77"),
+        ("echo evil >/srv/canary/file", "echo canary >/srv/canary/file", "canary: new: "),
+    ];
+    let make = |line: &str| host.succeed(["sh", "-ec", line]).map(drop);
+    let seen = nothing_changes(host, || changes.iter().try_for_each(|(line, _, _)| make(line)));
+    changes.iter().try_for_each(|(_, undo, _)| make(undo))?;
+    let said = format!("{:#}", seen.err().context("nothing of it was seen")?);
+    for (line, _, part) in &changes {
+        ensure!(said.contains(part), "{line}: {part} is not in {said}");
     }
     Ok(())
 }
