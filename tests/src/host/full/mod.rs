@@ -84,7 +84,7 @@ impl Full {
         emulator.qmp.execute("migrate-incoming", &json!({ "uri": format!("file:{}", state.display()) }))?;
         emulator.qmp.migrated(saved::STATE_LIMIT)?;
         emulator.qmp.execute("cont", &json!({}))?;
-        emulator.port.greeted(Duration::from_secs(60))?;
+        emulator.port.greeted(saved::STATE_LIMIT)?;
         self.settle()?;
         self.first()?;
         self.join()

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-/// The emulator answers at once, unless it hangs.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// The emulator answers at once, unless it hangs; while it reads a state on a busy machine it says nothing for a while.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// A connection to an emulator's control socket.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::recipe::Qemu;
 
 /// Software emulation boots in ten seconds; on a busy machine it may take many times that.
 pub(super) const BOOT_LIMIT: Duration = Duration::from_secs(180);
-pub(super) const STATE_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const STATE_LIMIT: Duration = Duration::from_secs(180);
 /// What a state, its disk and the changes of a few hosts take.
 const ROOM: u64 = 3 << 30;
 /// How many states are kept: one for each of the last packages, with and without.
