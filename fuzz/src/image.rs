@@ -1,4 +1,4 @@
-//! What an image brings: its archive, compressed or not, its metadata.yaml, and what the sandboxed program that
+//! What an image or a backup brings: its archive, compressed or not, its metadata.yaml, and what the sandboxed program that
 //! reads them may say when it has been taken over.
 
 use lxhost_unpack::hostile::{self, Refused};
@@ -48,6 +48,32 @@ pub fn unpack(data: &[u8]) {
         agree(checked, unpacked);
         open_up(&target);
     }
+}
+
+/// The index of a backup: what is read is within the caps.
+pub fn backup_index(data: &[u8]) {
+    match hostile::backup_index(data) {
+        Err(error) => refused(&error),
+        Ok(snapshots) => assert!(snapshots <= 1000),
+    }
+}
+
+/// A backup: what is verified can be unpacked, and nothing outside of the target changes.
+pub fn backup(data: &[u8]) {
+    let bytes = sealed(data);
+    let place = tempfile::tempdir().unwrap();
+    let (target, canary) = (place.path().join("target"), place.path().join("canary"));
+    std::fs::create_dir(&target).unwrap();
+    std::fs::write(&canary, "untouched").unwrap();
+    let verified = hostile::verify(&bytes);
+    let restored = hostile::restore(&bytes, &target);
+    assert_eq!(std::fs::read(&canary).unwrap(), b"untouched");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2, "something was made outside");
+    match (verified, restored) {
+        (Ok(()), Err(error)) => panic!("verified, and then {}", error.line),
+        (verified, restored) => [verified.err(), restored.err()].iter().flatten().for_each(refused),
+    }
+    open_up(&target);
 }
 
 #[track_caller]

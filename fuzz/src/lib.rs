@@ -38,6 +38,8 @@ pub const TARGETS: &[Target] = &[
     target("addresses", host::addresses, 20_000),
     target("answer", image::answer, 10_000),
     target("archive", image::archive, 10_000),
+    target("backup", image::backup, 500),
+    target("backup-index", image::backup_index, 2_000),
     target("bridge", network::bridge, 5_000),
     target("call", text::call, 20_000),
     target("config", text::config, 10_000),

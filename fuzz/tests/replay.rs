@@ -94,6 +94,8 @@ replays! {
     addresses_of_the_kernel_lie_in_the_datagram => "addresses",
     answers_of_a_sandboxed_program_are_believed_only_when_clean => "answer",
     archives_are_checked_or_refused_in_a_line => "archive",
+    backups_that_are_verified_can_be_unpacked => "backup",
+    indexes_of_backups_are_read_within_the_caps => "backup-index",
     keys_of_a_network_cannot_leave_their_line => "bridge",
     arguments_of_calls_are_taken_or_refused_in_a_line => "call",
     keys_of_an_instance_are_checked => "config",

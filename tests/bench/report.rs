@@ -26,6 +26,8 @@ const BUDGETS: &[(&str, Option<f64>)] = &[
     ("snapshot create, running", Some(0.06)),
     ("snapshot restore", None),
     ("copy", Some(0.10)),
+    ("export", Some(1.0)),
+    ("import", None),
     ("daemon RSS, 3 instances", Some(12e6)),
     ("monitor RSS", Some(0.6e6)),
     ("NIC plugged", None),

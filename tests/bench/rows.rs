@@ -58,6 +58,14 @@ const ROWS: &[Row<'static>] = &[
         ..Row::NOTHING
     },
     Row { name: "copy", timed: "@ copy c1 c9", after: &["@ delete c9"], ..Row::NOTHING },
+    Row { name: "export", timed: "@ export c1 /tmp/backup", after: &["rm /tmp/backup"], ..Row::NOTHING },
+    Row {
+        name: "import",
+        before: &["@ export c1 /tmp/backup"],
+        timed: "@ import /tmp/backup c9",
+        after: &["@ delete c9", "rm /tmp/backup"],
+        ..Row::NOTHING
+    },
 ];
 
 const SNAPSHOT: Row =

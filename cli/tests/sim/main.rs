@@ -4,6 +4,7 @@
 // The functions that tests share are tests too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod backups;
 mod copies;
 mod daemon;
 mod remote;

@@ -69,12 +69,15 @@ impl Backups for SandboxedBackups {
         let mut targets = Vec::new();
         for tree in trees {
             let top = tree.layers.first().ok_or_else(|| Error::failed("a root without a directory"))?;
-            targets.push((tree.name.clone(), top.clone()));
+            let shifts = serde_json::to_string(&tree.shifts).map_err(|e| Error::failed(format!("unpack the backup: {e}")))?;
+            targets.push((tree.name.clone(), top.clone(), shifts));
         }
-        let Some((_, first)) = targets.first() else { return Ok(()) };
+        let Some((_, first, _)) = targets.first() else { return Ok(()) };
         let mut arguments = vec!["restore".to_owned(), "--max-bytes".into(), room(first)?.to_string(), "--".into()];
-        arguments.extend(targets.iter().flat_map(|(name, top)| [name.clone(), top.to_string_lossy().into_owned()]));
-        let writable: Vec<PathBuf> = targets.iter().map(|(_, top)| top.clone()).collect();
+        arguments.extend(
+            targets.iter().flat_map(|(name, top, shifts)| [name.clone(), top.to_string_lossy().into_owned(), shifts.clone()]),
+        );
+        let writable: Vec<PathBuf> = targets.iter().map(|(_, top, _)| top.clone()).collect();
         let (synced, timeout, memory) = (writable[0].clone(), TIME, MEMORY);
         let job = Job { arguments, writable, owns_files: true, timeout, memory, ..Job::default() };
         let told = |line: &str| {

@@ -1,16 +1,20 @@
 //! Instances as backups say them, and back: the daemon's own facts stand among the keys, as LXD has them. Pure; called
 //! by `instance.export` and `instance.import`.
 
-use lxhost_model::backup::{Described, Words};
+use lxhost_model::backup::{Described, Shift, Words};
 use lxhost_model::config::{Config, INSTANCE};
 use lxhost_model::device::{Device, Devices};
 use lxhost_model::instance::Expanded;
 use lxhost_model::name::quoted;
-use lxhost_model::{Instance, Result};
+use lxhost_model::{Error, Instance, Kind, Result};
 use std::collections::BTreeMap;
 
 /// Before keys that a daemon keeps for itself.
 const VOLATILE: &str = "volatile.";
+/// How a root was shifted, among these.
+const SHIFTS: &str = "last_state.idmap";
+/// The kernel takes no more (user_namespaces(7)).
+const MOST_SHIFTS: usize = 340;
 /// Before what an image said about itself.
 const IMAGE: &str = "image.";
 
@@ -51,6 +55,8 @@ pub(crate) struct Sorted {
     pub(crate) config: Config,
     /// Devices that may be had here.
     pub(crate) devices: Devices,
+    /// How the ids of files in its root were shifted.
+    pub(crate) shifts: Vec<Shift>,
     /// Hardware addresses, by key.
     pub(crate) addresses: Config,
     /// What the image said about itself.
@@ -68,7 +74,9 @@ pub(crate) fn sorted(said: &Described) -> Result<Sorted> {
     for (key, value) in &said.config {
         if let Some(key) = key.strip_prefix(VOLATILE) {
             // Everything else of these is about the host that it was on.
-            if key.ends_with(".hwaddr") {
+            if key == SHIFTS {
+                all.shifts = shifts(value)?;
+            } else if key.ends_with(".hwaddr") {
                 all.addresses.insert(key.to_owned(), value.clone());
             }
         } else if let Some(key) = key.strip_prefix(IMAGE) {
@@ -89,6 +97,30 @@ pub(crate) fn sorted(said: &Described) -> Result<Sorted> {
         }
     }
     Ok(all)
+}
+
+/// A range of LXD's, as it notes how it has shifted a root.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Range {
+    isuid: bool,
+    isgid: bool,
+    hostid: u32,
+    nsid: u32,
+    maprange: u32,
+}
+
+fn shifts(text: &str) -> Result<Vec<Shift>> {
+    let bad = || Error::new(Kind::InvalidConfig, format!("configuration key {VOLATILE}{SHIFTS} is malformed"));
+    if text.is_empty() {
+        return Ok(vec![]);
+    }
+    let ranges: Vec<Range> = serde_json::from_str(text).map_err(|_| bad())?;
+    if ranges.len() > MOST_SHIFTS {
+        return Err(bad());
+    }
+    let shift = |r: Range| Shift { uid: r.isuid, gid: r.isgid, host: r.hostid, inside: r.nsid, count: r.maprange };
+    Ok(ranges.into_iter().map(shift).collect())
 }
 
 fn is_known(key: &str) -> bool {
@@ -128,6 +160,18 @@ mod tests {
         let mut devices = said(&[]);
         devices.devices.insert("../x".into(), Words::from([("type".into(), "none".into())]));
         assert!(sorted(&devices).is_err());
+    }
+
+    #[test]
+    fn shifts_are_those_that_lxd_notes() {
+        let text = r#"[{"Isuid":true,"Isgid":false,"Hostid":1000000,"Nsid":0,"Maprange":65536}]"#;
+        let shift = Shift { uid: true, gid: false, host: 1_000_000, inside: 0, count: 65_536 };
+        assert_eq!(sorted(&said(&[("volatile.last_state.idmap", text)])).unwrap().shifts, [shift]);
+        assert_eq!(sorted(&said(&[("volatile.last_state.idmap", "[]")])).unwrap().shifts, []);
+        let many = format!("[{}]", vec![&text[1..text.len() - 1]; 341].join(","));
+        for bad in ["{}", "[1]", r#"[{"Isuid":true,"Isgid":false,"Hostid":-1,"Nsid":0,"Maprange":1}]"#, &many] {
+            assert!(sorted(&said(&[("volatile.last_state.idmap", bad)])).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -71,6 +71,21 @@ pub enum Compression {
     Zstd,
 }
 
+/// A range of ids as they stand on a disk, and as a guest knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Shift {
+    /// Whether it is about users.
+    pub uid: bool,
+    /// Whether it is about groups.
+    pub gid: bool,
+    /// First id on the disk.
+    pub host: u32,
+    /// What the guest knows it as.
+    pub inside: u32,
+    /// How many.
+    pub count: u32,
+}
+
 /// A tree of a backup: the name of its place in the archive, and the directories that it is made of or unpacked to,
 /// the topmost first.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -79,6 +94,9 @@ pub struct Tree {
     pub name: String,
     /// Directories. What is in one hides what is in those after it.
     pub layers: Vec<std::path::PathBuf>,
+    /// How the ids of its files were shifted, when it is unpacked.
+    #[serde(default)]
+    pub shifts: Vec<Shift>,
 }
 
 /// What the program is asked to pack.

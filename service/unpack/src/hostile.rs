@@ -1,6 +1,7 @@
 //! Doors for the fuzz targets: every parser of this crate, from bytes to what came of them, within caps
 //! small enough for thousands of runs a second. Called by nobody else.
 
+use crate::backup;
 use crate::check::{self, Part};
 use crate::codec;
 use crate::error::Error;
@@ -46,6 +47,33 @@ pub fn metadata(text: &[u8]) -> Result<(String, u64, BTreeMap<String, String>), 
 pub fn check(tar: &[u8], part: &str) -> Result<bool, Refused> {
     let part = Part::parse(part).ok_or_else(|| Error::Usage("no such part".into()))?;
     Ok(check::stream(tar, part, limits(), || ())?.is_some())
+}
+
+/// Reads a backup's index as YAML; says how many snapshots it names.
+///
+/// # Errors
+/// `Refused`.
+pub fn backup_index(text: &[u8]) -> Result<usize, Refused> {
+    Ok(backup::index::parse(text)?.snapshots.len())
+}
+
+/// Reads a backup as a tar stream to its end.
+///
+/// # Errors
+/// `Refused`.
+pub fn verify(tar: &[u8]) -> Result<(), Refused> {
+    backup::verify::stream(tar, limits(), || ())?;
+    Ok(())
+}
+
+/// Unpacks the root in a backup into the empty directory `target`.
+///
+/// # Errors
+/// `Refused`.
+pub fn restore(tar: &[u8], target: &Path) -> Result<u64, Refused> {
+    let name = lxhost_model::backup::ROOT.to_owned();
+    let targets = vec![backup::restore::Target { name, directory: target.to_owned(), shifts: Default::default() }];
+    Ok(backup::restore::stream(tar, targets, limits(), || ())?.entries)
 }
 
 /// Unpacks a tar stream into the empty directory `target`.

@@ -5,7 +5,7 @@
 //! `lxhost-unpack unpack [--unified] [--max-bytes N] [--max-entries N] -- DIRECTORY` unpacks standard
 //! input into the empty DIRECTORY and prints counts as JSON.
 //! `lxhost-unpack index` reads a backup as far as its index and prints it as JSON; `lxhost-unpack restore [--max-bytes N]
-//! [--max-entries N] -- NAME DIRECTORY...` unpacks trees of a backup; `lxhost-unpack pack` reads a request as JSON and
+//! [--max-entries N] -- TREE...` unpacks trees of a backup, each NAME DIRECTORY SHIFTS; `lxhost-unpack pack` reads a request as JSON and
 //! writes the backup to standard output; `lxhost-unpack verify` reads a backup to its end and prints what is in it.
 //! Lines `progress FRACTION` and a last line
 //! with the error go to standard error. Status: 0 done, 2 the image is bad, 3 the disk is full.
@@ -46,7 +46,8 @@ pub fn main() -> ExitCode {
 }
 
 const USAGE: &str = "usage: lxhost-unpack check meta|rootfs|unified | unpack [--unified] [LIMITS] -- DIRECTORY | index | \
-                     restore [LIMITS] -- NAME DIRECTORY... | pack | verify; LIMITS: --max-bytes N, --max-entries N";
+                     restore [LIMITS] -- TREE... | pack | verify; LIMITS: --max-bytes N, --max-entries N; \
+                     TREE: NAME DIRECTORY SHIFTS";
 
 fn usage() -> Error {
     Error::Usage(USAGE.into())
@@ -69,11 +70,13 @@ fn run(arguments: Vec<OsString>) -> Result<()> {
         (Some("index"), []) => print(&backup::index::run(input()?, Limits::default())?),
         (Some("restore"), _) => {
             let (limits, targets) = limited(rest)?;
-            let (pairs, []) = targets.as_chunks::<2>() else { return Err(usage()) };
-            let target = |[name, directory]: &[OsString; 2]| {
-                Ok(backup::restore::Target { name: name.to_str().ok_or_else(usage)?.to_owned(), directory: directory.into() })
+            let (trees, []) = targets.as_chunks::<3>() else { return Err(usage()) };
+            let target = |[name, directory, shifts]: &[OsString; 3]| {
+                let shifts = shifts.to_str().and_then(backup::ids::Shifts::parse).ok_or_else(usage)?;
+                let name = name.to_str().ok_or_else(usage)?.to_owned();
+                Ok(backup::restore::Target { name, directory: directory.into(), shifts })
             };
-            let targets = pairs.iter().map(target).collect::<Result<Vec<_>>>()?;
+            let targets = trees.iter().map(target).collect::<Result<Vec<_>>>()?;
             as_it_stands();
             print(&backup::restore::run(input()?, targets, limits, report)?)
         }

@@ -64,6 +64,7 @@ impl Export {
             image: of.image.clone(),
             nesting: is_on(&expand(state, of).config, "security.nesting"),
             name,
+            shifts: vec![],
         };
         let held = if instance.status.is_live() { Held::Taken(self.taken) } else { Held::Instance(self.instance) };
         let past = |snapshot: &Arc<Snapshot>| {

@@ -263,12 +263,13 @@ impl Verb for Import {
         record.ids = free_ids(state, &view.ports.host.taken_ids().await?)?;
         let pool = pool_of(state, &record)?;
         let snapshots = self.snapshots(view, &record)?;
-        let placed = |id, of: &Instance, name| {
+        let placed = |of: &Instance, held, name, sorted: &Sorted| {
             let nesting = is_on(&super::expand(state, of).config, "security.nesting");
-            Placed { held: Held::Instance(id), image: None, nesting, name }
+            Placed { held: Held::Instance(held), image: None, nesting, name, shifts: sorted.shifts.clone() }
         };
-        let mut roots = vec![placed(record.id, &record, ROOT.to_owned())];
-        roots.extend(snapshots.iter().map(|one| placed(one.id, &one.instance, snapshot_root(one.name.as_str()))));
+        let mut roots = vec![placed(&record, record.id, ROOT.to_owned(), &self.said.instance.1)];
+        let past = snapshots.iter().zip(&self.said.snapshots);
+        roots.extend(past.map(|(one, said)| placed(&one.instance, one.id, snapshot_root(one.name.as_str()), &said.2)));
         let made = roots.iter().filter_map(|root| match root.held {
             Held::Instance(instance) => Some(Step::CreateRoot { pool: pool.clone(), instance, image: None }),
             _ => None,

@@ -16,7 +16,11 @@ pub(super) async fn pack(context: &mut Context<'_>, packing: &Packing) -> Result
         trees.push(tree(driver.as_ref(), &packing.pool, root));
         if root.nesting {
             let beside = driver.kept_layer_dirs(&packing.pool, root.held, &LAYERS).into_iter();
-            trees.extend(beside.map(|dir| Tree { name: format!("{}{}", root.name, dir.target), layers: vec![dir.source] }));
+            trees.extend(beside.map(|dir| Tree {
+                name: format!("{}{}", root.name, dir.target),
+                layers: vec![dir.source],
+                shifts: vec![],
+            }));
         }
     }
     let request = Request { compression: packing.compression, backup: packing.backup.clone(), trees };
@@ -31,14 +35,18 @@ pub(super) async fn unpack(context: &mut Context<'_>, pool: &Pool, roots: &[Plac
         trees.push(tree(driver.as_ref(), pool, root));
         if let (true, Held::Instance(id)) = (root.nesting, root.held) {
             let beside = driver.layer_dirs(pool, id, &LAYERS).await?.into_iter();
-            trees.extend(beside.map(|dir| Tree { name: format!("{}{}", root.name, dir.target), layers: vec![dir.source] }));
+            trees.extend(beside.map(|dir| Tree {
+                name: format!("{}{}", root.name, dir.target),
+                layers: vec![dir.source],
+                shifts: root.shifts.clone(),
+            }));
         }
     }
     context.core.ports.backups.unpack(&from, &trees, context).await
 }
 
 fn tree(driver: &dyn PoolDriver, pool: &Pool, root: &Placed) -> Tree {
-    Tree { name: root.name.clone(), layers: driver.layers(pool, root.held, root.image.as_ref()) }
+    Tree { name: root.name.clone(), layers: driver.layers(pool, root.held, root.image.as_ref()), shifts: root.shifts.clone() }
 }
 
 fn descriptor(context: &mut Context<'_>) -> Result<OwnedFd> {

@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::instance::Wired;
 use crate::job::JobHandle;
 use crate::ports::{Held, ImageFiles, ImportedImage, Origin, Progress, ProxyPlan, Running};
-use lxhost_model::backup::{Backup, Compression};
+use lxhost_model::backup::{Backup, Compression, Shift};
 use lxhost_model::instance::Exit;
 use lxhost_model::name::NetworkName;
 use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool};
@@ -223,6 +223,9 @@ pub struct Placed {
     pub nesting: bool,
     /// Name in the archive.
     pub name: String,
+    /// How the ids of its files were shifted, when it comes from elsewhere.
+    #[serde(default)]
+    pub shifts: Vec<Shift>,
 }
 
 /// What goes into a backup.

@@ -2,6 +2,7 @@
 //! its snapshots, and their definitions. Packing reads trees that guests filled, the others read archives that
 //! nobody has vouched for. Called by main.
 
+pub(crate) mod ids;
 pub(crate) mod index;
 pub(crate) mod pack;
 pub(crate) mod restore;

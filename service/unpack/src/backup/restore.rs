@@ -2,6 +2,7 @@
 //! of them is left aside. The rules are those of images. Depends on `tree` of images. Called by main.
 
 use super::OPTIMIZED;
+use super::ids::Shifts;
 use crate::archive::Archive;
 use crate::codec;
 use crate::error::{Error, Result};
@@ -21,11 +22,14 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// Where it goes.
     pub(crate) directory: PathBuf,
+    /// How the ids of its files were shifted.
+    pub(crate) shifts: Shifts,
 }
 
 /// A tree on its way.
 struct Filled {
     name: Vec<u8>,
+    shifts: Shifts,
     tree: Tree,
     found: bool,
 }
@@ -47,13 +51,13 @@ pub(crate) fn run(file: File, targets: Vec<Target>, limits: Limits, report: impl
 pub(crate) fn stream(tar: impl Read, targets: Vec<Target>, limits: Limits, mut tick: impl FnMut()) -> Result<Counts> {
     let open = |target: Target| {
         let root = Dir::open(&target.directory).map_err(|e| Error::io("open the target", e))?;
-        Ok(Filled { name: target.name.into_bytes(), tree: Tree::new(root, limits), found: false })
+        Ok(Filled { name: target.name.into_bytes(), shifts: target.shifts, tree: Tree::new(root, limits), found: false })
     };
     let mut trees = targets.into_iter().map(open).collect::<Result<Vec<Filled>>>()?;
     // A name that goes on below another's is looked for first.
     trees.sort_by_key(|tree| std::cmp::Reverse(tree.name.len()));
     let mut archive = Archive::new(tar, limits);
-    while let Some(entry) = archive.next()? {
+    while let Some(mut entry) = archive.next()? {
         let plain = entry.name.strip_prefix(b"./").unwrap_or(&entry.name);
         if OPTIMIZED.iter().any(|name| name.as_bytes() == plain) {
             return Err(Error::entry(&entry.name, "it holds a storage driver's own data"));
@@ -62,6 +66,7 @@ pub(crate) fn stream(tar: impl Read, targets: Vec<Target>, limits: Limits, mut t
             let Some(name) = below(&entry.name, &filled.name, &limits).map_err(|why| Error::entry(&entry.name, why))? else {
                 continue;
             };
+            filled.shifts.apply(&mut entry);
             filled.tree.make(&name, &entry, &mut archive)?;
             filled.found = true;
             tick();

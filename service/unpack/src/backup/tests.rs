@@ -38,12 +38,12 @@ fn pack(place: &Path, compression: Compression, trees: Vec<Tree>, snapshots: &[&
 }
 
 fn tree(name: &str, layer: &Path) -> Tree {
-    Tree { name: name.to_owned(), layers: vec![layer.to_owned()] }
+    Tree { name: name.to_owned(), layers: vec![layer.to_owned()], shifts: vec![] }
 }
 
 fn target(name: &str, directory: &Path) -> Target {
     fs::create_dir(directory).unwrap();
-    Target { name: name.to_owned(), directory: directory.to_owned() }
+    Target { name: name.to_owned(), directory: directory.to_owned(), shifts: Default::default() }
 }
 
 #[test]

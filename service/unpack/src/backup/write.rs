@@ -1,6 +1,7 @@
 //! The end of a backup that is written to: a compressor, told by its name. Depends on the codecs. Called by `pack`.
 
 use lxhost_model::backup::Compression;
+use rustix::event::{PollFd, PollFlags};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
@@ -11,12 +12,32 @@ const ZSTD_LEVEL: i32 = 3;
 /// What gzip's and xz's own tools use.
 const LEVEL: u32 = 6;
 
+/// A descriptor of somebody who may have made it non-blocking.
+pub(crate) struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    rustix::event::poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None)?;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// A file that is compressed on its way.
 pub(crate) enum Encoder {
-    None(BufWriter<File>),
-    Gzip(flate2::write::GzEncoder<BufWriter<File>>),
-    Xz(liblzma::write::XzEncoder<BufWriter<File>>),
-    Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
+    None(BufWriter<Patient>),
+    Gzip(flate2::write::GzEncoder<BufWriter<Patient>>),
+    Xz(liblzma::write::XzEncoder<BufWriter<Patient>>),
+    Zstd(zstd::stream::write::Encoder<'static, BufWriter<Patient>>),
 }
 
 impl Encoder {
@@ -25,7 +46,7 @@ impl Encoder {
     /// # Errors
     /// When there is no memory for it.
     pub(crate) fn new(file: File, compression: Compression) -> io::Result<Encoder> {
-        let file = BufWriter::with_capacity(BLOCK, file);
+        let file = BufWriter::with_capacity(BLOCK, Patient(file));
         Ok(match compression {
             Compression::None => Encoder::None(file),
             Compression::Gzip => Encoder::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::new(LEVEL))),
@@ -66,5 +87,26 @@ impl Write for Encoder {
     fn flush(&mut self) -> io::Result<()> {
         // Only the end is flushed: in between it would cost what compression gains.
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_pipe_that_does_not_wait_is_waited_for() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
+        let writing = std::thread::spawn(move || {
+            let mut encoder = Encoder::new(File::from(std::os::fd::OwnedFd::from(writer)), Compression::None)?;
+            encoder.write_all(&vec![7; 3 << 20])?;
+            encoder.finish()
+        });
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        writing.join().unwrap().unwrap();
+        assert_eq!(all.len(), 3 << 20);
     }
 }
