@@ -48,7 +48,7 @@ install:
 	install -D -m 0755 $(OUT)/lxctl $(DESTDIR)$(prefix)/bin/lxctl
 	install -D -m 0755 -t $(DESTDIR)$(prefix)/libexec/lxhost $(OUT)/lxhostd $(OUT)/lxhost-unpack
 	install -D -m 0755 $(MONITOR) $(DESTDIR)$(prefix)/libexec/lxhost/lxhost-runtime
-	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/systemd/system units/systemd/*.service
+	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/systemd/system units/systemd/*.service units/systemd/*.timer
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/sysusers.d units/sysusers.d/lxhost.conf
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/tmpfiles.d units/tmpfiles.d/lxhost.conf
 	install -D -m 0644 -t $(DESTDIR)$(prefix)/lib/systemd/catalog units/catalog/lxhost.catalog

@@ -118,6 +118,10 @@ pub trait Manager {
     /// at boot; stop: host shutdown, remembers what ran).
     #[zbus(allow_interactive_auth)]
     fn bulk_operation(&self, verb: &str, instances: &[ObjectPath<'_>], options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Takes the snapshots that are due by `snapshots.schedule` and deletes those whose time is over. A timer of the host
+    /// calls it every minute. Options: `wait` b (until all of it is done).
+    #[zbus(allow_interactive_auth)]
+    fn tend(&self, options: &Options<'_>) -> zbus::Result<()>;
     /// Each action with `yes`, `no` or `auth` for the caller.
     fn get_permissions(&self) -> zbus::Result<HashMap<String, String>>;
     /// About daemon and host: `version`, `kernel`, `architecture`, `pools` as, `networks` as, `checks` aa{sv} (doctor: name, state ok|warn|fail, message, hint), …
@@ -263,7 +267,8 @@ pub trait Snapshots {
     #[zbus(allow_interactive_auth)]
     fn get(&self, name: &str, options: &Options<'_>) -> zbus::Result<Values>;
     /// Takes one; `name` empty: as `snapshots.pattern` says. Options: `description` s, `reuse` b (it takes the place of
-    /// one of that name). The job's output has `snapshot` s.
+    /// one of that name), `expiry` s (how long it is kept instead of `snapshots.expiry`; empty: for ever). The job's
+    /// output has `snapshot` s.
     #[zbus(allow_interactive_auth)]
     fn create(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Makes the instance what it was; one that runs is killed and started again.

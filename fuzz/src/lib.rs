@@ -60,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     target("preseed", text::preseed, 2_000),
     target("rules", network::rules, 10_000),
     target("said", host::said, 10_000),
+    target("schedule", text::schedule, 10_000),
     target("status", host::status, 10_000),
     target("unpack", image::unpack, 500),
 ];

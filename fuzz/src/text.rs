@@ -2,7 +2,9 @@
 
 use lxhost_model::config::{Config, check_instance, nearest};
 use lxhost_model::device::Device;
+use lxhost_model::lifetime::Lifetime;
 use lxhost_model::name::{DeviceName, ImageAlias, InstanceName, NetworkName, PoolName, ProfileName, ProjectName, quoted};
+use lxhost_model::schedule::Schedule;
 use lxhost_model::size::parse_bytes;
 use lxhost_model::{Fingerprint, Kind, ObjectId, Status};
 
@@ -46,6 +48,28 @@ pub fn config(data: &[u8]) {
     match Device::new(&name, keys.clone()) {
         Ok(device) => assert_eq!(device.keys(), &keys),
         Err(error) => crate::is_a_line(&error.message),
+    }
+}
+
+/// A schedule and a lifetime: refused in a line, or with times that are within what was asked.
+pub fn schedule(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match text.parse::<Schedule>() {
+        Err(error) => crate::is_a_line(&error.message),
+        Ok(schedule) => {
+            assert!(!text.chars().any(char::is_control));
+            let now = 29_900_000;
+            for after in [now - 1, now - 100_000, i64::MIN] {
+                assert!(schedule.latest(after, now).is_none_or(|minute| after < minute && minute <= now), "{text:?}");
+            }
+        }
+    }
+    match text.parse::<Lifetime>() {
+        Err(error) => crate::is_a_line(&error.message),
+        Ok(lifetime) => {
+            let now = 1_800_000_000_000_000;
+            assert!(lifetime.end(now) > now && lifetime.end(0) > 0, "{text:?}");
+        }
     }
 }
 

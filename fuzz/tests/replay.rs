@@ -116,6 +116,7 @@ replays! {
     preseeds_are_read_back => "preseed",
     rules_of_nft_are_counted => "rules",
     last_words_are_short_and_clean => "said",
+    schedules_and_lifetimes_are_read_or_refused_in_a_line => "schedule",
     states_of_a_process_are_read => "status",
     what_is_checked_is_what_is_unpacked => "unpack",
 }

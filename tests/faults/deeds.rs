@@ -87,6 +87,13 @@ pub(crate) const DEEDS: &[Deed] = &[
     deed("exec", LAUNCH, "test \"$(lxctl exec f1 -- echo yes)\" = yes", "lives f1"),
     deed("delete", CREATE, "lxctl delete f1", "gone f1").stores(),
     deed("delete by force", LAUNCH, "lxctl delete f1 --force", "gone f1").stores(),
+    deed(
+        "start with a snapshot",
+        "lxctl create busybox f1 -s POOL -c snapshots.schedule=@startup",
+        "lxctl start f1",
+        "lives f1 && lxctl snapshot list f1 -q | grep -qx snap0",
+    )
+    .stores(),
     deed("copy", WRITTEN, "lxctl copy f1 f2", COPIED).stores(),
     deed("copy of what runs, with a snapshot", WRITTEN_AND_SNAPSHOT, "lxctl copy f1 f2", COPIED).stores(),
     deed("copy of a snapshot", WRITTEN_AND_SNAPSHOT, "lxctl copy f1/s1 f2", COPIED).stores(),

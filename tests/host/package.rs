@@ -68,7 +68,10 @@ fn its_units_are_enabled_and_valid(stage: &Stage) -> Result<()> {
     for unit in ["lxhostd.service", "lxhost-guests.service", "dbus-org.lxhost1.service"] {
         stage.host.succeed(["systemctl", "is-enabled", unit])?;
     }
-    let said = stage.host.command(["systemd-analyze", "verify", "lxhostd.service", "lxhost-guests.service"]).output()?;
+    let said = stage
+        .host
+        .command(["systemd-analyze", "verify", "lxhostd.service", "lxhost-guests.service", "lxhost-snapshots.timer"])
+        .output()?;
     // A server without man-db cannot look at the pages that the units name.
     let complaints: Vec<String> = said
         .stderr_text()

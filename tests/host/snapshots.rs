@@ -14,7 +14,8 @@ pub(crate) const SUITE: Suite = suite!(
         what_was_there_is_there_again_on_an_overlay,
         what_was_there_is_there_again_on_btrfs,
         what_makes_no_sense_is_refused,
-        a_full_disk_leaves_no_snapshot
+        a_full_disk_leaves_no_snapshot,
+        a_timer_takes_what_is_due_and_removes_what_is_over
     ]
 );
 
@@ -134,4 +135,34 @@ fn a_full_disk_leaves_no_snapshot(stage: &Stage) -> Result<()> {
     stage.lxctl("snapshot f1 room").succeed()?;
     ensure!(stage.lxctl("snapshot list f1 -q").succeed()? == "room\n");
     stage.delete("f1")
+}
+
+fn a_timer_takes_what_is_due_and_removes_what_is_over(stage: &Stage) -> Result<()> {
+    let timer = |state: &str| {
+        stage.eventually(&format!("a timer that is {state}"), || {
+            let said = stage.host.command(["systemctl", "is-active", "lxhost-snapshots.timer"]).output()?;
+            Ok((said.stdout_text().trim() == state).then_some(()))
+        })
+    };
+    stage.running("t1")?;
+    timer("inactive")?;
+    stage.lxctl("snapshot create t1 short --expiry 1S").succeed()?;
+    stage.lxctl("snapshot create t1 long").succeed()?;
+    timer("active")?;
+    let words = ["lxctl", "config", "set", "t1", "snapshots.schedule", "* * * * *"];
+    stage.host.succeed(words)?;
+    // It calls on the minute, and what is scheduled comes with the next but one at the latest.
+    let took = std::time::Duration::from_secs(240);
+    stage.within(took, "a scheduled snapshot", || {
+        let names = stage.lxctl("snapshot list t1 -q").succeed()?;
+        Ok((names.lines().any(|name| name == "snap0") && !names.contains("short")).then_some(()))
+    })?;
+    stage.lxctl("config unset t1 snapshots.schedule").succeed()?;
+    timer("inactive")?;
+    ensure!(stage.lxctl("snapshot list t1 -q").succeed()?.contains("long"));
+    stage.lxctl("config set t1 snapshots.schedule @startup").succeed()?;
+    let before = stage.lxctl("snapshot list t1 -q").succeed()?.lines().count();
+    stage.lxctl("restart --force t1").succeed()?;
+    ensure!(stage.lxctl("snapshot list t1 -q").succeed()?.lines().count() == before + 1);
+    stage.delete("t1")
 }

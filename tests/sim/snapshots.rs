@@ -87,3 +87,38 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() {
     refused(instance.update_config(&pattern, &[], &none()).await, Kind::InvalidConfig);
     assert_eq!(names(&snapshots).await, ["s1"]);
 }
+
+#[tokio::test]
+async fn a_snapshot_has_an_end_and_goes_when_it_is_over() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let path = launched(&client, false).await;
+    let (instance, snapshots) = both(&client, &path).await;
+    set(&instance, "snapshots.expiry", "1w").await;
+    let kept = |text: &'static str| options([("expiry", text.into())]);
+    client.done(&snapshots.create("week", &none()).await.unwrap()).await;
+    client.done(&snapshots.create("ever", &kept("")).await.unwrap()).await;
+    client.done(&snapshots.create("second", &kept("1S")).await.unwrap()).await;
+    let rows = snapshots.list("", 0).await.unwrap().0;
+    let lives: Vec<u64> = rows.iter().map(|row| row.expires.saturating_sub(row.created)).collect();
+    assert_eq!(lives, [7 * 86_400_000_000, 0, 1_000_000]);
+    let shown = snapshots.get("second", &none()).await.unwrap();
+    assert!(format!("{:?}", shown["expires"]).contains(&rows[2].expires.to_string()), "{shown:?}");
+    let (manager, wait) = (client.manager().await, options([("wait", true.into())]));
+    let gone = tokio::time::timeout(crate::client::PATIENCE, async {
+        while names(&snapshots).await.len() == 3 {
+            manager.tend(&wait).await.unwrap();
+        }
+    });
+    gone.await.unwrap();
+    assert_eq!(names(&snapshots).await, ["week", "ever"]);
+    for text in ["soon", "0d", "1d 1d", "-1d"] {
+        refused(snapshots.create("s2", &kept(text)).await, Kind::InvalidConfig);
+    }
+    for (key, value) in [("snapshots.schedule", "0 0 31 2 *"), ("snapshots.schedule", "@someday"), ("snapshots.expiry", "soon")] {
+        let keys = Config::from([(key.to_owned(), value.to_owned())]);
+        refused(instance.update_config(&keys, &[], &none()).await, Kind::InvalidConfig);
+    }
+    refused(manager.tend(&options([("wat", true.into())])).await, Kind::UnknownOption);
+    assert_eq!(names(&snapshots).await, ["week", "ever"]);
+}

@@ -7,7 +7,8 @@ use clap_complete::ArgValueCandidates;
 
 const EXAMPLES: &str = "\
 A running instance stands still for as long as its file system needs. Its configuration is kept, too.
-Without a verb a snapshot is taken, as LXD's snapshot does.
+Without a verb a snapshot is taken, as LXD's snapshot does. snapshots.schedule takes them by itself, snapshots.expiry
+says how long new ones are kept.
 
 Examples:
   lxctl snapshot create c1               called as snapshots.pattern says: snap0, snap1, …
@@ -35,7 +36,7 @@ pub(crate) struct Snapshot {
 pub(crate) enum SnapshotVerb {
     /// Take a snapshot of an instance
     #[command(
-        after_help = "Examples:\n  lxctl snapshot create c1\n  lxctl snapshot create c1 nightly --reuse    in place of yesterday's"
+        after_help = "Examples:\n  lxctl snapshot create c1\n  lxctl snapshot create c1 nightly --reuse    in place of yesterday's\n  lxctl snapshot create c1 --expiry 7d        gone in a week"
     )]
     Create(NewSnapshot),
     /// List the snapshots of an instance
@@ -111,6 +112,12 @@ pub(crate) struct NewSnapshot {
     /// Take the place of a snapshot of that name
     #[arg(long)]
     pub(crate) reuse: bool,
+    /// How long it is kept, such as 7d or 1m 12H; left out: as its snapshots.expiry says
+    #[arg(long, value_name = "TIME", conflicts_with = "no_expiry")]
+    pub(crate) expiry: Option<String>,
+    /// Keep it until it is deleted
+    #[arg(long)]
+    pub(crate) no_expiry: bool,
     /// Keep running processes, too; not in this version
     #[arg(long)]
     pub(crate) stateful: bool,

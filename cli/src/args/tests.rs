@@ -70,6 +70,8 @@ const LXC_LINES: &[&str] = &[
     "snapshot mon-conteneur backup-avec-etat --stateful",
     "restore mon-conteneur backup-avant-update",
     "config set mon-conteneur snapshots.pattern auto-%d",
+    "config set mon-conteneur snapshots.schedule @daily",
+    "config set mon-conteneur snapshots.expiry 7d",
     "copy source-container destination-container",
     "copy source-container destination-container --copy-snapshots",
     "copy mon-conteneur serveur2:mon-conteneur-copie",

@@ -94,6 +94,11 @@ async fn create(session: &Session, args: &NewSnapshot) -> Result<(), Failure> {
     if let Some(comment) = &args.comment {
         options.insert("description", comment.as_str().into());
     }
+    match &args.expiry {
+        Some(expiry) => drop(options.insert("expiry", expiry.as_str().into())),
+        None if args.no_expiry => drop(options.insert("expiry", "".into())),
+        None => {}
+    }
     for (key, on) in [("reuse", args.reuse), ("stateful", args.stateful)] {
         if on {
             options.insert(key, true.into());

@@ -32,3 +32,26 @@ fn snapshots_are_taken_shown_restored_and_deleted_in_both_grammars() {
     assert!(sim.fails(3, &["restore", "c1", "later"]).contains("no snapshot later"));
     assert_eq!(sim.ok(&["list", "--format", "csv", "-c", "n"]), "c1\n");
 }
+
+#[test]
+fn snapshots_are_scheduled_and_kept_as_long_as_is_said() {
+    let sim = Sim::start();
+    sim.ok(&["create", "sim:empty", "c1"]);
+    for (key, value) in [
+        ("snapshots.schedule", "0 6 * * *"),
+        ("snapshots.schedule.stopped", "true"),
+        ("snapshots.pattern", "auto-%d"),
+        ("snapshots.expiry", "7d"),
+    ] {
+        sim.ok(&["config", "set", "c1", key, value]);
+    }
+    assert!(sim.fails(2, &["config", "set", "c1", "snapshots.schedule", "6 o'clock"]).contains("schedule"));
+    sim.ok(&["snapshot", "c1"]);
+    sim.ok(&["snapshot", "create", "c1", "ever", "--no-expiry"]);
+    sim.ok(&["snapshot", "create", "c1", "soon", "--expiry", "1m 12H"]);
+    assert!(sim.fails(2, &["snapshot", "create", "c1", "x", "--expiry", "later"]).contains("lifetime"));
+    let list = sim.ok(&["snapshot", "list", "c1", "--format", "csv"]);
+    let ends: Vec<bool> = list.lines().map(|line| line.split(',').nth(2).is_some_and(|end| !end.is_empty())).collect();
+    assert_eq!(ends, [true, false, true], "{list}");
+    assert!(sim.ok(&["snapshot", "show", "c1", "auto-0"]).contains("expires_at: "));
+}

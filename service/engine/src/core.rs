@@ -51,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) events: broadcast::Sender<Event>,
     /// Held from a plan's look at the records to its commit.
     pub(crate) planning: tokio::sync::Mutex<()>,
+    /// Held while scheduled snapshots are looked after.
+    pub(crate) tending: tokio::sync::Mutex<()>,
     /// Whether somebody listens to the launcher.
     pub(crate) following: AtomicBool,
     pub(crate) faults: crate::faults::Faults,
@@ -81,6 +83,7 @@ impl Engine {
                 sessions,
                 events,
                 planning: tokio::sync::Mutex::default(),
+                tending: tokio::sync::Mutex::default(),
                 following,
                 faults: Default::default(),
             }),
@@ -95,6 +98,7 @@ impl Engine {
         tokio::spawn(crate::supervise::run(self.core.clone()));
         tokio::spawn(crate::watch::run(self.core.clone()));
         tokio::spawn(crate::leases::run(self.core.clone()));
+        tokio::spawn(crate::tend::run(self.core.clone(), self.subscribe()));
         tokio::spawn(crate::network::due::run(self.core.clone(), self.subscribe()));
     }
 

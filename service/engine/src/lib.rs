@@ -30,6 +30,7 @@ mod run;
 pub mod snapshot;
 pub mod step;
 mod supervise;
+mod tend;
 mod verb;
 mod watch;
 

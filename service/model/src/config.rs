@@ -34,6 +34,10 @@ pub enum Value {
     Word(&'static [&'static str]),
     /// What names of snapshots are made of.
     SnapshotPattern,
+    /// Times that come again and again; empty: none.
+    Schedule,
+    /// How long something is kept; empty: for ever.
+    Lifetime,
 }
 
 /// One key of the table.
@@ -64,7 +68,10 @@ pub const INSTANCE: &[Key] = &[
     key("limits.memory", Value::BytesOrPercent, "most memory it may use"),
     key("limits.processes", Value::Number(4_194_304), "most processes it may have"),
     key("security.nesting", Value::Bool, "prepare it to run containers itself"),
+    key("snapshots.expiry", Value::Lifetime, "how long new snapshots are kept, such as 7d or 1m 12H; empty: for ever"),
     key("snapshots.pattern", Value::SnapshotPattern, "what names of its snapshots are made of; %d counts"),
+    key("snapshots.schedule", Value::Schedule, "when snapshots are taken: a line of cron, or aliases such as @daily, @startup"),
+    key("snapshots.schedule.stopped", Value::Bool, "take them while it is stopped, too"),
     key("linux.init", Value::Text, "program started as its first process, with arguments"),
 ];
 
@@ -129,6 +136,9 @@ pub fn check_value(expected: Value, value: &str) -> Result<(), String> {
             Ok(_) => Ok(()),
             Err(_) => Err("expected a name of a snapshot with at most one %d in it".into()),
         },
+        Value::Lifetime if value.is_empty() => Ok(()),
+        Value::Lifetime => value.parse::<crate::lifetime::Lifetime>().map(drop).map_err(|e| e.message),
+        Value::Schedule => value.parse::<crate::schedule::Schedule>().map(drop).map_err(|e| e.message),
         Value::Word(words) if words.contains(&value) => Ok(()),
         Value::Word(words) => Err(format!("expected one of {}", words.join(", "))),
     }
@@ -195,6 +205,11 @@ mod tests {
             ("limits.processes", "100", "-1"),
             ("limits.cpu.allowance", "25ms/100ms", "half"),
             ("snapshots.pattern", "auto-%d", "../%d"),
+            ("snapshots.expiry", "1w 2d", "soon"),
+            ("snapshots.expiry", "", "0d"),
+            ("snapshots.schedule", "0 6 * * *", "0 6 * *"),
+            ("snapshots.schedule", "@daily, @startup", "@someday"),
+            ("snapshots.schedule", "", "0 0 31 2 *"),
             ("linux.init", "/bin/sh -c id", "a\nb"),
             ("user.x", "a\nb", "a\u{1b}[0m"),
             ("environment.A", "1", "1\n2"),

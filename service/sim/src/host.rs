@@ -1,11 +1,13 @@
-//! The machine under the simulation: time, chance and size are those of the real one.
+//! The machine under the simulation: time, chance and size are those of the real one, unless somebody lets time pass.
 
 use crate::locked;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Check, Host};
+use lxhost_model::schedule::Minute;
 use lxhost_model::{IdRange, ObjectId, Result, Timestamp};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A machine on which nobody else uses ids, unless told so.
@@ -14,11 +16,25 @@ pub struct SimHost {
     state_dir: PathBuf,
     boot: ObjectId,
     taken: Mutex<Vec<IdRange>>,
+    /// How far its clock is ahead, in microseconds.
+    ahead: AtomicU64,
+    called: AtomicBool,
 }
 
 impl SimHost {
     pub(crate) fn new(state_dir: &Path) -> SimHost {
-        SimHost { state_dir: state_dir.to_owned(), boot: ObjectId::from_random(chance()), taken: Mutex::default() }
+        let (boot, ahead, called) = (ObjectId::from_random(chance()), AtomicU64::new(0), AtomicBool::new(false));
+        SimHost { state_dir: state_dir.to_owned(), boot, taken: Mutex::default(), ahead, called }
+    }
+
+    /// Lets time go by.
+    pub fn pass(&self, seconds: u64) {
+        self.ahead.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
+
+    /// Whether a timer would call the daemon every minute.
+    pub fn is_called(&self) -> bool {
+        self.called.load(Ordering::Relaxed)
     }
 
     /// Sets which ids others use.
@@ -40,7 +56,18 @@ fn chance() -> [u8; 16] {
 #[async_trait]
 impl Host for SimHost {
     fn now(&self) -> Timestamp {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as Timestamp)
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as Timestamp);
+        now + self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// It lies where clocks show UTC.
+    fn minute(&self, at: Timestamp) -> Minute {
+        (at / 60_000_000) as Minute
+    }
+
+    async fn call_every_minute(&self, on: bool) -> Result<()> {
+        self.called.store(on, Ordering::Relaxed);
+        Ok(())
     }
 
     fn random(&self) -> [u8; 16] {

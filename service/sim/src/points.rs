@@ -156,10 +156,13 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Start::new(id)).await;
     let _ = sim.launcher.end(id, ExitReason::Poweroff, 0);
     rest(&engine).await;
-    let change = instance::Change { set: [("user.a".to_owned(), "1".to_owned())].into(), ..Default::default() };
+    let set = [("snapshots.schedule".to_owned(), "@startup".to_owned())].into();
+    let change = instance::Change { set, ..Default::default() };
     if let (Ok(change), Ok(name)) = (instance::Configure::new(id, change), "c3".parse()) {
         act(&engine, change).await;
         act(&engine, instance::Rename::new(id, name)).await;
+        act(&engine, instance::Start::new(id)).await;
+        act(&engine, instance::Stop::new(id, true, None)).await;
     }
     images(&engine, id).await;
     rooms(&engine).await;

@@ -3,6 +3,7 @@
 use super::{questions, ran};
 use crate::core::instance_of;
 use crate::ports::{State, Write};
+use crate::snapshot::Create;
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
@@ -55,12 +56,13 @@ impl Verb for Start {
         super::refuse_clashes(&view.state, self.id, &super::nics(&view.state, &instance)?)?;
         let proxies = super::proxies(&view.state, &instance)?;
         super::refuse_taken(&view.state, self.id, &proxies)?;
-        let mut steps = vec![Step::Launch(ran(&view.state, &instance))];
+        let (mut steps, snapshots) = Create::at_start(view, &instance)?;
+        steps.push(Step::Launch(ran(&view.state, &instance)));
         steps.extend(super::reproxy(&[], &proxies));
         Ok(Plan {
             writes: vec![Write::Transition(self.id, Trigger::Start)],
             steps,
-            finish: vec![Write::Transition(self.id, Trigger::Started)],
+            finish: [vec![Write::Transition(self.id, Trigger::Started)], snapshots].concat(),
             failed: vec![Write::Transition(self.id, Trigger::StartFailed)],
             recovery: Recovery::Undo,
         })

@@ -2,6 +2,7 @@
 //! and chance.
 
 use async_trait::async_trait;
+use lxhost_model::schedule::Minute;
 use lxhost_model::{IdRange, Result, Timestamp};
 use std::path::PathBuf;
 
@@ -40,6 +41,12 @@ impl Check {
 pub trait Host: Send + Sync {
     /// Microseconds since the epoch.
     fn now(&self) -> Timestamp;
+
+    /// The minute of the local calendar at that time.
+    fn minute(&self, at: Timestamp) -> Minute;
+
+    /// Has a timer of the host call `Manager.Tend` once a minute, or not any more.
+    async fn call_every_minute(&self, on: bool) -> Result<()>;
 
     /// Sixteen random bytes.
     fn random(&self) -> [u8; 16];

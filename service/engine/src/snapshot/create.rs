@@ -10,10 +10,24 @@ use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
+use lxhost_model::lifetime::Lifetime;
 use lxhost_model::name::SnapshotName;
+use lxhost_model::schedule::Schedule;
 use lxhost_model::snapshot::{MAX, PATTERN, next_name};
-use lxhost_model::{Instance, ObjectId, Snapshot, Status};
+use lxhost_model::{Instance, ObjectId, Snapshot, Status, Timestamp};
 use std::sync::{Arc, OnceLock};
+
+/// How long a snapshot is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// As `snapshots.expiry` says.
+    #[default]
+    AsConfigured,
+    /// That long.
+    For(Lifetime),
+    /// For ever.
+    Forever,
+}
 
 /// Takes a snapshot.
 pub struct Create {
@@ -22,6 +36,9 @@ pub struct Create {
     name: Option<SnapshotName>,
     description: String,
     reuse: bool,
+    kept: Kept,
+    /// What the record of the instance says thereafter, in a key that the daemon keeps for itself.
+    noted: Option<(&'static str, String)>,
     /// What the one is called now whose place it takes.
     replaced: OnceLock<SnapshotName>,
 }
@@ -41,7 +58,31 @@ impl Create {
     ) -> Result<Self> {
         lxhost_model::config::check_text("description", &description)?;
         let id = ObjectId::from_random(random);
-        Ok(Create { instance, id, name, description, reuse, replaced: OnceLock::new() })
+        let (kept, noted, replaced) = (Kept::default(), None, OnceLock::new());
+        Ok(Create { instance, id, name, description, reuse, kept, noted, replaced })
+    }
+
+    /// To be kept otherwise than configured.
+    #[must_use]
+    pub fn kept(self, kept: Kept) -> Self {
+        Create { kept, ..self }
+    }
+
+    /// Notes that in the record of the instance when it is done.
+    pub(crate) fn noting(self, key: &'static str, value: String) -> Self {
+        Create { noted: Some((key, value)), ..self }
+    }
+
+    fn expires(&self, state: &State, instance: &Instance, now: Timestamp) -> Result<Timestamp> {
+        let lifetime = match self.kept {
+            Kept::For(lifetime) => lifetime,
+            Kept::Forever => return Ok(0),
+            Kept::AsConfigured => match expand(state, instance).config.get("snapshots.expiry").filter(|text| !text.is_empty()) {
+                Some(text) => text.parse()?,
+                None => return Ok(0),
+            },
+        };
+        Ok(lifetime.end(now))
     }
 
     fn chosen_name(&self, state: &State, instance: &Instance) -> Result<SnapshotName> {
@@ -51,6 +92,38 @@ impl Create {
         let config = expand(state, instance).config;
         let pattern = config.get("snapshots.pattern").map_or(PATTERN, String::as_str);
         next_name(pattern, state.snapshots_of(self.instance).map(|snapshot| &snapshot.name))
+    }
+
+    /// The steps and the record of a snapshot that is taken before a start, where `snapshots.schedule` says so.
+    pub(crate) fn at_start(view: &View<'_>, instance: &Instance) -> Result<(Vec<Step>, Vec<Write>)> {
+        let state = &view.state;
+        let schedule = expand(state, instance).config.remove("snapshots.schedule").unwrap_or_default();
+        if !schedule.parse::<Schedule>().is_ok_and(|schedule| schedule.is_at_start()) {
+            return Ok(Default::default());
+        }
+        let create = Create::new(instance.id, None, String::new(), false, view.ports.host.random())?;
+        if state.snapshots_of(instance.id).count() >= MAX {
+            tracing::warn!(LXHOST_INSTANCE = %instance.name, "it has {MAX} snapshots; none is taken at its start");
+            return Ok(Default::default());
+        }
+        let (pool, id, snapshot) = (pool_of(state, instance)?, instance.id, create.id);
+        let steps = vec![
+            Step::TakeSnapshot { pool: pool.clone(), instance: id, snapshot, live: false },
+            Step::KeepSnapshot { pool, instance: id, snapshot },
+        ];
+        Ok((steps, vec![Write::Insert(Row::Snapshot(create.record(view, instance)?))]))
+    }
+
+    fn record(&self, view: &View<'_>, instance: &Instance) -> Result<Snapshot> {
+        Ok(Snapshot {
+            id: self.id,
+            name: self.chosen_name(&view.state, instance)?,
+            description: self.description.clone(),
+            created: view.now,
+            expires: self.expires(&view.state, instance, view.now)?,
+            instance: instance.clone(),
+            generation: 0,
+        })
     }
 
     fn of_that_name<'a>(&self, state: &'a State) -> Option<&'a Arc<Snapshot>> {
@@ -100,15 +173,7 @@ impl Verb for Create {
             let _ = self.replaced.set(name.clone());
             finish.push(Write::Update(Row::Snapshot(Snapshot { name, ..Snapshot::clone(taken) })));
         }
-        finish.push(Write::Insert(Row::Snapshot(Snapshot {
-            id: self.id,
-            name: self.chosen_name(state, &instance)?,
-            description: self.description.clone(),
-            created: view.now,
-            expires: 0,
-            instance: Instance::clone(&instance),
-            generation: 0,
-        })));
+        finish.push(Write::Insert(Row::Snapshot(self.record(view, &instance)?)));
         let (id, live) = (self.instance, instance.status.is_live());
         let still = instance.status == Status::Running && !at_once;
         let mut steps = vec![Step::TakeSnapshot { pool: pool.clone(), instance: id, snapshot: self.id, live }];
@@ -120,14 +185,20 @@ impl Verb for Create {
         Ok(Plan { writes: vec![], steps, finish, failed: vec![], recovery: Recovery::Undo })
     }
 
-    fn finish(&self, plan: &Plan, _outcome: &Outcome, _state: &State) -> Result<Finish> {
+    fn finish(&self, plan: &Plan, _outcome: &Outcome, state: &State) -> Result<Finish> {
+        let mut writes = plan.finish.clone();
+        if let Some((key, value)) = &self.noted {
+            let mut instance = Instance::clone(instance_of(state, self.instance)?.as_ref());
+            instance.volatile.insert((*key).to_owned(), value.clone());
+            writes.push(Write::Update(Row::Instance(instance)));
+        }
         let mut output = Output::object("instance", self.instance);
         for write in &plan.finish {
             if let Write::Insert(Row::Snapshot(snapshot)) = write {
                 output.texts.insert("snapshot", snapshot.name.to_string());
             }
         }
-        Ok(Finish { writes: plan.finish.clone(), output })
+        Ok(Finish { writes, output })
     }
 
     fn then(&self) -> Option<Box<dyn Verb>> {

@@ -1,6 +1,6 @@
-//! `snapshot.delete`: a snapshot and what it keeps are gone; the instance, and what was made of it, go on.
+//! `snapshot.delete`: a snapshot, or all whose time is over, and what they keep are gone; the instance, and what was made of it, go on.
 
-use super::{find, is_left, questions};
+use super::{find, is_left, is_over, questions};
 use crate::core::instance_of;
 use crate::instance::pool_of;
 use crate::ports::{RowKey, State, Write};
@@ -9,18 +9,30 @@ use crate::verb::{Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
 use lxhost_model::name::SnapshotName;
-use lxhost_model::{ObjectId, Status};
+use lxhost_model::{ObjectId, Snapshot, Status};
+use std::sync::Arc;
 
-/// Deletes a snapshot.
+/// Deletes snapshots.
 pub struct Delete {
     instance: ObjectId,
-    name: SnapshotName,
+    /// Which; `None`: those whose time is over.
+    name: Option<SnapshotName>,
 }
 
 impl Delete {
     /// Deletes the snapshot `name` of `instance`.
     pub fn new(instance: ObjectId, name: SnapshotName) -> Self {
-        Delete { instance, name }
+        Delete { instance, name: Some(name) }
+    }
+
+    /// Deletes those of `instance` whose time is over.
+    pub fn over(instance: ObjectId) -> Self {
+        Delete { instance, name: None }
+    }
+
+    /// The one that is named has to be there.
+    fn look(&self, state: &State) -> Result<()> {
+        self.name.as_ref().map_or(Ok(()), |name| find(state, self.instance, name).map(drop))
     }
 }
 
@@ -31,7 +43,8 @@ impl Verb for Delete {
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {
-        questions(state, self.instance, self.name.as_str(), self.name())
+        let name = self.name.as_ref().map(ToString::to_string).unwrap_or_default();
+        questions(state, self.instance, &name, self.name())
     }
 
     fn object(&self) -> Option<ObjectId> {
@@ -40,7 +53,7 @@ impl Verb for Delete {
 
     fn check(&self, state: &State) -> Result<()> {
         let instance = instance_of(state, self.instance)?;
-        find(state, self.instance, &self.name)?;
+        self.look(state)?;
         match instance.status {
             Status::Deleting | Status::Creating => {
                 Err(Error::new(Kind::InvalidState, format!("instance {} is {}", instance.name, instance.status)))
@@ -52,8 +65,12 @@ impl Verb for Delete {
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         self.check(&view.state)?;
         let pool = pool_of(&view.state, instance_of(&view.state, self.instance)?.as_ref())?;
-        find(&view.state, self.instance, &self.name)?;
-        let gone = view.state.snapshots_of(self.instance).filter(|one| one.name == self.name || is_left(one));
+        self.look(&view.state)?;
+        let chosen = |one: &&Arc<Snapshot>| match &self.name {
+            Some(name) => one.name == *name,
+            None => is_over(one, view.now),
+        };
+        let gone = view.state.snapshots_of(self.instance).filter(|one| chosen(one) || is_left(one));
         let gone: Vec<ObjectId> = gone.map(|one| one.id).collect();
         Ok(Plan {
             writes: vec![],

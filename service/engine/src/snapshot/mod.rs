@@ -5,7 +5,7 @@ mod delete;
 mod rename;
 mod restore;
 
-pub use create::Create;
+pub use create::{Create, Kept};
 pub use delete::Delete;
 pub use rename::Rename;
 pub use restore::Restore;
@@ -14,7 +14,7 @@ use crate::ports::State;
 use crate::verb::Question;
 use crate::{Error, Kind, Result};
 use lxhost_model::name::SnapshotName;
-use lxhost_model::{Action, Instance, ObjectId, Snapshot, Status};
+use lxhost_model::{Action, Instance, ObjectId, Snapshot, Status, Timestamp};
 use std::sync::Arc;
 
 /// The snapshot `name` of the instance `id`.
@@ -37,6 +37,11 @@ fn questions(state: &State, instance: ObjectId, name: &str, verb: &str) -> Vec<Q
 /// Whether it was replaced and could not be removed then: it has its id for a name.
 pub(crate) fn is_left(snapshot: &Snapshot) -> bool {
     snapshot.name.as_str() == snapshot.id.to_string()
+}
+
+/// Whether the time of a snapshot is over.
+pub(crate) fn is_over(snapshot: &Snapshot, now: Timestamp) -> bool {
+    (1..=now).contains(&snapshot.expires)
 }
 
 /// Refuses an instance that is not whole, or that something is being done to.

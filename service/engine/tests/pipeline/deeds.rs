@@ -414,6 +414,18 @@ fn on_snapshots() -> Vec<Deed> {
         ),
         deed!("copy", true, |w| stopped(&w, "c1").await, |w| w.perform(copy(&w, None)), |w| is(w, "c2", "stopped")),
         deed!(
+            "start with a snapshot",
+            true,
+            |w| {
+                stopped(&w, "c1").await;
+                let set = [("snapshots.schedule".to_owned(), "@startup".to_owned())].into();
+                let change = instance::Change { set, ..Default::default() };
+                w.perform(instance::Configure::new(id(&w), change).unwrap()).await.unwrap();
+            },
+            |w| w.perform(instance::Start::new(id(&w))),
+            |w| is(w, "c1", "running") && snapshots(w) == ["snap0"]
+        ),
+        deed!(
             "copy what runs and has a snapshot",
             true,
             |w| {

@@ -10,26 +10,37 @@ mod source;
 mod tools;
 
 use async_trait::async_trait;
-use lxhost_engine::ports::{Check, Host};
+use lxhost_engine::ports::{Check, Host, Units};
+use lxhost_model::schedule::Minute;
 use lxhost_model::{IdRange, Result, Timestamp};
 use source::Source;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zbus::Connection;
 
+/// What calls the daemon once a minute.
+const TIMER: &str = "lxhost-snapshots.timer";
+
 /// This machine.
-#[derive(Debug)]
 pub struct Facts {
     source: Source,
     state_dir: PathBuf,
     bus: Option<Connection>,
+    units: Option<Arc<dyn Units>>,
 }
 
 impl Facts {
     /// Facts of the machine whose files start at `/`, for a daemon that keeps its state in
     /// `state_dir`. Without `bus`, what only services can say is reported as unknown.
     pub fn new(state_dir: &Path, bus: Option<Connection>) -> Facts {
-        Facts { source: Source::new(Path::new("/")), state_dir: state_dir.to_owned(), bus }
+        Facts { source: Source::new(Path::new("/")), state_dir: state_dir.to_owned(), bus, units: None }
+    }
+
+    /// With PID 1, which has timers.
+    #[must_use]
+    pub fn with_units(self, units: Arc<dyn Units>) -> Facts {
+        Facts { units: Some(units), ..self }
     }
 }
 
@@ -37,6 +48,22 @@ impl Facts {
 impl Host for Facts {
     fn now(&self) -> Timestamp {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as Timestamp)
+    }
+
+    fn minute(&self, at: Timestamp) -> Minute {
+        let zone = jiff::tz::TimeZone::system();
+        let time = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_microsecond(at).ok()).unwrap_or_default();
+        (time.as_second() + i64::from(zone.to_offset(time).seconds())).div_euclid(60)
+    }
+
+    async fn call_every_minute(&self, on: bool) -> Result<()> {
+        let Some(units) = &self.units else { return Ok(()) };
+        match on {
+            true => units.start_service(TIMER).await,
+            // PID 1 does not hear of a timer that nobody wants.
+            false if units.is_active(TIMER).await? => units.stop_service(TIMER).await,
+            false => Ok(()),
+        }
     }
 
     /// From getrandom(2), which waits until the kernel has gathered enough at boot. Without chance
@@ -134,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_check_says_what_to_do() {
         let empty = tempfile::tempdir().unwrap();
-        let facts = Facts { source: Source::new(empty.path()), state_dir: empty.path().join("gone"), bus: None };
+        let facts = Facts { source: Source::new(empty.path()), state_dir: empty.path().join("gone"), bus: None, units: None };
         let checks = facts.checks().await;
         assert!(checks.iter().any(|c| c.state == "fail"));
         for check in checks {

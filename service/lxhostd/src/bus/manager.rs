@@ -468,6 +468,14 @@ impl Manager {
         Ok(self.bus.job(job).await?)
     }
 
+    async fn tend(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<(), Failure> {
+        let mut options = Options::new(options);
+        let wait = options.flag("wait")?;
+        options.done()?;
+        let caller = self.bus.caller(&header).await?;
+        Ok(self.bus.engine.tend(&caller, wait).await?)
+    }
+
     #[zbus(out_args("permissions"))]
     async fn get_permissions(&self, #[zbus(header)] header: Header<'_>) -> Result<HashMap<String, String>, Failure> {
         let caller = self.bus.caller(&header).await?;

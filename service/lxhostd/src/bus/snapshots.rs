@@ -7,7 +7,7 @@ use super::options::{self, Options};
 use super::rows::page;
 use lxhost_dbus::wire::{SnapshotRow, Values};
 use lxhost_engine::ports::State;
-use lxhost_engine::snapshot::{Create, Delete, Rename, Restore, find};
+use lxhost_engine::snapshot::{Create, Delete, Kept, Rename, Restore, find};
 use lxhost_engine::{Error, Kind, Question, Result};
 use lxhost_model::{Action, ObjectId, Snapshot};
 use zbus::message::Header;
@@ -78,6 +78,11 @@ impl Snapshots {
         let mut options = Options::new(options);
         let (description, reuse) = (options.text("description")?, options.flag("reuse")?);
         let stateful = options.flag("stateful")?;
+        let kept = match options.take::<String>("expiry")? {
+            None => Kept::AsConfigured,
+            Some(text) if text.is_empty() => Kept::Forever,
+            Some(text) => Kept::For(text.parse()?),
+        };
         options.done()?;
         if stateful {
             let what = "snapshots of running processes are not supported by this version; leave --stateful out";
@@ -85,7 +90,7 @@ impl Snapshots {
         }
         let name = if name.is_empty() { None } else { Some(name.parse()?) };
         let random = self.bus.engine.host().random();
-        self.bus.submit(&header, Create::new(self.id, name, description, reuse, random)?).await
+        self.bus.submit(&header, Create::new(self.id, name, description, reuse, random)?.kept(kept)).await
     }
 
     #[zbus(out_args("job"))]

@@ -34,7 +34,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
     let zones = Arc::new(Firewalld::new(&client).await.map_err(|e| Error::failed(format!("D-Bus: {e}")))?);
     let surroundings = Surroundings {
         links: links.clone(),
-        units: services,
+        units: services.clone(),
         resolver,
         zones,
         run_dir: runtime.to_owned(),
@@ -54,6 +54,6 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         backups: Arc::new(SandboxedBackups::new(libexec.join("lxhost-unpack"), sandbox.clone())),
         sources: sources(state, &sandbox),
         authority: Arc::new(Polkit::new(client.clone())),
-        host: Arc::new(Facts::new(state, Some(client))),
+        host: Arc::new(Facts::new(state, Some(client)).with_units(services)),
     })
 }
