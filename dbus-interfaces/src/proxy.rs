@@ -176,6 +176,10 @@ pub trait Instance {
     /// `none`), `instance-only` b.
     #[zbus(allow_interactive_auth)]
     fn export(&self, data: Fd<'_>, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Makes an image of it. Options: `snapshot` s (of that one), `aliases` as, `reuse` b (take them from images that have
+    /// them), `properties` a{ss} (over those of its image), `compression` s as in `Export`.
+    #[zbus(allow_interactive_auth)]
+    fn publish(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Renames it while stopped; the path stays.
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;

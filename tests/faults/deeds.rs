@@ -136,6 +136,13 @@ pub(crate) const DEEDS: &[Deed] = &[
         "is f2 stopped && lxctl start f2 && lxctl restore f2 s1 && lives f2",
     )
     .stores(),
+    deed(
+        "publish",
+        LAUNCH,
+        "lxctl publish f1 --alias fresh",
+        "lives f1 && lxctl create fresh f2 -s POOL && lxctl start f2 && lives f2",
+    )
+    .stores(),
     deed("rename", CREATE, "lxctl rename f1 f2", "gone f1 && is f2 stopped"),
     deed("config", CREATE, "lxctl config set f1 user.a=b", "test \"$(lxctl config get f1 user.a)\" = b"),
     deed("image import", "", IMPORT, "lxctl image info fresh >/dev/null"),

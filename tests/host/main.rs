@@ -30,6 +30,7 @@ mod parts;
 mod polkit;
 mod power;
 mod proxies;
+mod publish;
 mod refusal;
 mod road;
 mod seeds;
@@ -72,6 +73,7 @@ const SUITES: &[Suite] = &[
     package::SUITE,
     snapshots::SUITE,
     copies::SUITE,
+    publish::SUITE,
     full_disk::SUITE,
     harness::SUITE,
     misfortune::SUITE,

@@ -19,6 +19,7 @@ mod jobs;
 mod leases;
 mod load;
 mod options;
+mod publish;
 mod races;
 mod replace;
 mod road;

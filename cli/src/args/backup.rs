@@ -49,6 +49,18 @@ pub(crate) enum HowCompressed {
     None,
 }
 
+impl HowCompressed {
+    /// What the daemon calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            HowCompressed::Zstd => "zstd",
+            HowCompressed::Gzip => "gzip",
+            HowCompressed::Xz => "xz",
+            HowCompressed::None => "none",
+        }
+    }
+}
+
 /// `import`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\

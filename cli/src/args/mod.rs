@@ -19,6 +19,7 @@ mod network;
 mod operation;
 mod power;
 mod profile;
+mod publish;
 mod snapshot;
 mod storage;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub(crate) use network::*;
 pub(crate) use operation::*;
 pub(crate) use power::*;
 pub(crate) use profile::*;
+pub(crate) use publish::*;
 pub(crate) use snapshot::*;
 pub(crate) use storage::*;
 pub(crate) use unknown::explain;
@@ -144,6 +146,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Make an instance from a backup
     Import(Import),
+    /// Make an image of an instance or a snapshot
+    Publish(Publish),
     /// Check backups
     #[command(subcommand)]
     Backup(Backup),

@@ -28,6 +28,8 @@ fn the_command_tree_is_sound() {
 /// Every `lxc …` line of the tutorials people follow that belongs to a verb of this version.
 const LXC_LINES: &[&str] = &[
     "launch ubuntu2204 CGN-Server",
+    "publish mon-conteneur --alias mon-template-web",
+    "publish mon-conteneur --alias web-template --metadata web-template.yaml description=nginx",
     "profile assign CGN-Server bridgedprofile",
     "image copy images:ubuntu/focal local: --alias ubuntu",
     "image list",
@@ -176,12 +178,7 @@ fn a_wrong_verb_is_answered_with_the_right_line() {
 
 #[test]
 fn a_verb_of_a_later_version_is_not_called_a_typo() {
-    for line in [
-        "network load-balancer info lxbr0 192.0.2.1",
-        "publish c1 --alias x",
-        "config trust add c.crt",
-        "storage volume list default",
-    ] {
+    for line in ["network load-balancer info lxbr0 192.0.2.1", "config trust add c.crt", "storage volume list default"] {
         let failure = refusal(line);
         assert_eq!(failure.code, 8, "{line}: {}", failure.message);
         assert!(failure.message.contains("this version"), "{line}: {}", failure.message);

@@ -42,7 +42,6 @@ const NOT_YET: &[&str] = &[
     "cluster",
     "file",
     "project",
-    "publish",
     "query",
     "rebuild",
     "remote",

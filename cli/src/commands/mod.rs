@@ -24,6 +24,7 @@ mod network;
 mod operation;
 mod power;
 mod profile;
+mod publish;
 mod rename;
 mod resources;
 mod shell;
@@ -72,6 +73,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Restore(args) => snapshot::restore(s, &args.snapshot).await,
         Command::Export(args) => backup::export::run(s, &args).await,
         Command::Import(args) => backup::import::run(s, &args).await,
+        Command::Publish(args) => publish::run(s, &args).await,
         Command::Wait(args) => wait::run(s, &args).await,
         Command::Image(args) => image::run(s, &args).await,
         Command::Config(args) => config::run(s, &args).await,

@@ -55,7 +55,7 @@ pub(crate) async fn run(core: &Arc<Core>) {
 /// then it is the records that were lost.
 async fn sweep(core: &Arc<Core>, before: &State) -> Result<()> {
     core.ports.images.sweep().await?;
-    if !before.jobs.values().any(|job| matches!(job.verb.as_str(), "image.import" | "image.pull")) {
+    if !before.jobs.values().any(|job| matches!(job.verb.as_str(), "image.import" | "image.pull" | "instance.publish")) {
         return Ok(());
     }
     for fingerprint in core.ports.images.kept().await? {

@@ -1,5 +1,5 @@
-//! What a backup of an instance says about it: words of whoever made it, which nobody has checked yet. Spoken
-//! between the daemon and the program that reads and writes backups.
+//! What a backup of an instance says about it: words of whoever made it, which nobody has checked yet; and what an
+//! image made of one says. Spoken between the daemon and the program that reads and writes them.
 
 use crate::Timestamp;
 use std::collections::BTreeMap;
@@ -99,21 +99,45 @@ pub struct Tree {
     pub shifts: Vec<Shift>,
 }
 
+/// An image made of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Published {
+    /// Architecture, as `uname -m` says it.
+    pub architecture: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// What it says about itself.
+    pub properties: Words,
+}
+
+/// What an archive says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum About {
+    /// It is a backup.
+    Backup(Backup),
+    /// It is an image.
+    Image(Published),
+}
+
 /// What the program is asked to pack.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Request {
     /// How.
     pub compression: Compression,
-    /// Which instance.
-    pub backup: Backup,
+    /// What of.
+    pub about: About,
     /// Its trees.
     pub trees: Vec<Tree>,
 }
 
-/// Name of the instance's root in the archive.
+/// Name of the instance's root in a backup.
 pub const ROOT: &str = "backup/container/rootfs";
 
-/// Name of a snapshot's root in the archive.
+/// Name of the root in an image.
+pub const IMAGE_ROOT: &str = "rootfs";
+
+/// Name of a snapshot's root in a backup.
 pub fn snapshot_root(name: &str) -> String {
     format!("backup/snapshots/{name}/rootfs")
 }

@@ -3,7 +3,7 @@
 use crate::{Faults, locked};
 use async_trait::async_trait;
 use lxhost_engine::ports::{Backups, Progress};
-use lxhost_model::backup::{Backup, Request, Tree};
+use lxhost_model::backup::{About, Backup, Request, Tree};
 use lxhost_model::{Error, Kind, Result};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -16,7 +16,7 @@ const MOST: u64 = 16 << 20;
 /// Backups of the simulated machine.
 #[derive(Debug)]
 pub struct SimBackups {
-    packed: Mutex<Vec<Backup>>,
+    packed: Mutex<Vec<Request>>,
     unpacked: Mutex<Vec<Tree>>,
     faults: Arc<Faults>,
 }
@@ -26,8 +26,8 @@ impl SimBackups {
         SimBackups { packed: Mutex::default(), unpacked: Mutex::default(), faults }
     }
 
-    /// Backups that were written so far.
-    pub fn packed(&self) -> Vec<Backup> {
+    /// Backups and images that were written so far.
+    pub fn packed(&self) -> Vec<Request> {
         locked(&self.packed).clone()
     }
 
@@ -51,9 +51,13 @@ impl Backups for SimBackups {
     async fn pack(&self, request: &Request, to: OwnedFd, progress: &dyn Progress) -> Result<()> {
         self.faults.pass("backups.pack")?;
         progress.report("writing backup", -1.0);
-        let text = serde_json::to_vec(&request.backup).map_err(|e| Error::failed(e.to_string()))?;
+        let text = match &request.about {
+            About::Backup(backup) => serde_json::to_vec(backup),
+            About::Image(image) => serde_json::to_vec(image),
+        };
+        let text = text.map_err(|e| Error::failed(e.to_string()))?;
         File::from(to).write_all(&text).map_err(|e| Error::io("write the backup", &e))?;
-        locked(&self.packed).push(request.backup.clone());
+        locked(&self.packed).push(request.clone());
         Ok(())
     }
 

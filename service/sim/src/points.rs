@@ -198,11 +198,15 @@ async fn copies(engine: &Engine, id: ObjectId) {
     }
 }
 
-/// The instance goes into a backup while it runs, and comes out of it beside itself.
+/// The instance goes into a backup and an image while it runs, and comes out of the backup beside itself.
 async fn backups(engine: &Engine, id: ObjectId) {
     let (Ok(to), Ok(name)) = (images::memory_file("a backup", b""), "b1".parse()) else { return };
     let Ok(from) = to.try_clone() else { return };
     act(engine, instance::Export::new(id, to, Default::default(), false, engine.host().random())).await;
+    let edition = instance::Edition::default();
+    if let Ok(publish) = instance::Publish::new(engine.ports(), Default::default(), id, edition) {
+        act(engine, publish).await;
+    }
     let root = Caller { bus_name: ":1.1".into(), uid: 0, interactive: false };
     let wanted = instance::Wanted { name: Some(name), ..Default::default() };
     if let Ok(import) = engine.read_backup(&root, Default::default(), from, wanted).await {

@@ -1,9 +1,10 @@
-//! Reads `metadata.yaml` out of a metadata or unified tarball, and says in JSON what the daemon needs.
-//! Depends on the archive reader and serde-saphyr with a budget. Called by `check`.
+//! Reads `metadata.yaml` out of a metadata or unified tarball, and says in JSON what the daemon needs; writes that of
+//! an image made here. Depends on the archive reader and serde-saphyr with a budget. Called by `check` and `pack`.
 
 use crate::archive::{Archive, Entry, Kind};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use lxhost_model::backup::Published;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +31,27 @@ struct Document {
     creation_date: Option<Scalar>,
     #[serde(default)]
     properties: Option<BTreeMap<Scalar, Scalar>>,
+}
+
+/// Name of its entry.
+pub(crate) const NAME: &str = "metadata.yaml";
+
+/// What is written of an image.
+#[derive(serde::Serialize)]
+struct Written<'a> {
+    architecture: &'a str,
+    creation_date: u64,
+    properties: &'a BTreeMap<String, String>,
+}
+
+/// The text of an image made here.
+///
+/// # Errors
+/// `Metadata` for what cannot be written as YAML.
+pub(crate) fn render(image: &Published) -> Result<String> {
+    let written =
+        Written { architecture: &image.architecture, creation_date: image.created / 1_000_000, properties: &image.properties };
+    serde_saphyr::to_string(&written).map_err(|e| Error::Metadata(format!("{NAME}: {e}")))
 }
 
 /// Whether an entry of this name is the metadata.
@@ -150,6 +172,14 @@ mod tests {
         assert_eq!(metadata.properties["release"], "3.20");
         assert_eq!(metadata.properties["official"], "true");
         assert_eq!(metadata.properties["description"], "Debian: 13");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let properties = BTreeMap::from([("os".to_owned(), "a: [b\n".to_owned()), ("release".to_owned(), "true".to_owned())]);
+        let image = Published { architecture: "x86_64".into(), created: 1_700_000_000_000_001, properties: properties.clone() };
+        let read = parse(render(&image).unwrap().as_bytes()).unwrap();
+        assert_eq!(read, Metadata { architecture: "x86_64".into(), created: 1_700_000_000, properties });
     }
 
     #[test]

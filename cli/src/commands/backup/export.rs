@@ -38,18 +38,9 @@ async fn write(
     to: BorrowedFd<'_>,
     how: HowCompressed,
 ) -> Result<(), Failure> {
-    let options = Options::from([("compression", word(how).into()), ("instance-only", args.instance_only.into())]);
+    let options = Options::from([("compression", how.word().into()), ("instance-only", args.instance_only.into())]);
     let job = session.allowed(|| instance.export(Fd::from(to), &options)).await?;
     progress::wait(session, &job, &format!("Exporting {}", args.name), OnInterrupt::Cancel).await.map(drop)
-}
-
-fn word(how: HowCompressed) -> &'static str {
-    match how {
-        HowCompressed::Zstd => "zstd",
-        HowCompressed::Gzip => "gzip",
-        HowCompressed::Xz => "xz",
-        HowCompressed::None => "none",
-    }
 }
 
 /// The file to write, and how it is compressed: as is said, else as its name says.

@@ -95,7 +95,7 @@ async fn copy(session: &Session, args: &ImageCopy) -> Result<(), Failure> {
     said(session, &output, "copied")
 }
 
-fn aliases(aliases: &[String]) -> Options<'_> {
+pub(super) fn aliases(aliases: &[String]) -> Options<'_> {
     match aliases {
         [] => Options::new(),
         some => Options::from([("aliases", some.iter().map(String::as_str).collect::<Vec<_>>().into())]),

@@ -14,13 +14,15 @@ pub use import::Import;
 pub use pull::Pull;
 pub(crate) use unpack::Unpack;
 
+use crate::job::Output;
 use crate::ports::{ImageSource, ImportedImage, Row, State, Write};
-use crate::verb::Question;
+use crate::step::Outcome;
+use crate::verb::{Finish, Question};
 use crate::{Error, Kind, Ports, Result};
 use lxhost_model::config::{Config, nearest};
 use lxhost_model::name::{ImageAlias, ProjectName, quoted};
-use lxhost_model::{Action, Fingerprint, Image, ObjectId};
-use std::sync::Arc;
+use lxhost_model::{Action, Fingerprint, Image, ObjectId, Timestamp};
+use std::sync::{Arc, OnceLock};
 
 /// Shortest start of a fingerprint that is taken for one.
 const MIN_PREFIX: usize = 4;
@@ -94,7 +96,7 @@ pub(crate) fn is_recorded(state: &State, fingerprint: &Fingerprint) -> bool {
 }
 
 /// A question about `action` on an image called `image`.
-fn question(action: Action, image: &str, project: &ProjectName, verb: &str) -> Question {
+pub(crate) fn question(action: Action, image: &str, project: &ProjectName, verb: &str) -> Question {
     Question { action, details: vec![("image", image.to_owned()), ("project", project.to_string()), ("verb", verb.to_owned())] }
 }
 
@@ -116,13 +118,41 @@ fn questions(state: &State, id: ObjectId, action: Action, verb: &str) -> Vec<Que
 }
 
 /// What a record of a new image is made of beside its files.
-struct Arrival {
-    id: ObjectId,
-    project: ProjectName,
-    aliases: Vec<ImageAlias>,
-    properties: Config,
-    source: String,
-    cached: bool,
+pub(crate) struct Arrival {
+    pub(crate) id: ObjectId,
+    pub(crate) project: ProjectName,
+    pub(crate) aliases: Vec<ImageAlias>,
+    pub(crate) properties: Config,
+    pub(crate) source: String,
+    pub(crate) cached: bool,
+    /// When the verb was planned.
+    pub(crate) now: OnceLock<Timestamp>,
+}
+
+impl Arrival {
+    /// An image that a caller asked for.
+    pub(crate) fn asked(random: [u8; 16], project: ProjectName, aliases: Vec<ImageAlias>, properties: Config) -> Arrival {
+        let id = ObjectId::from_random(random);
+        Arrival { id, project, aliases, properties, source: String::new(), cached: false, now: OnceLock::new() }
+    }
+
+    /// Refuses to take the name of an image that is there.
+    pub(crate) fn check_free(&self, state: &State) -> Result<()> {
+        let taken = |alias: &&ImageAlias| state.images.values().any(|i| i.project == self.project && i.aliases.contains(alias));
+        match self.aliases.iter().find(taken) {
+            Some(alias) => Err(Error::new(Kind::AlreadyExists, format!("image alias {alias} exists already"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The end of a verb that took it in.
+    pub(crate) fn finish(&self, state: &State, outcome: &Outcome) -> Result<Finish> {
+        let imported = outcome.imported.as_ref().ok_or_else(|| Error::failed("the image was not taken in"))?;
+        let (id, writes) = record(state, self, imported, self.now.get().copied().unwrap_or(0));
+        let mut output = Output::object("image", id);
+        output.texts.insert("fingerprint", imported.fingerprint.to_string());
+        Ok(Finish { writes, output })
+    }
 }
 
 /// The transaction that records an image: a new record, or new names for the one there is. An alias moves

@@ -1,23 +1,20 @@
 //! `image.pull`: an image from a remote, kept under what the remote calls it.
 
-use super::{Arrival, normal, question, record, source, split_remote};
-use crate::job::Output;
+use super::{Arrival, normal, question, source, split_remote};
 use crate::ports::State;
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Error, Ports, Result};
+use crate::{Ports, Result};
 use async_trait::async_trait;
+use lxhost_model::Action;
 use lxhost_model::config::Config;
 use lxhost_model::name::{ImageAlias, ProjectName};
-use lxhost_model::{Action, ObjectId};
-use std::sync::OnceLock;
 
 /// Gets an image from a remote.
 pub struct Pull {
     arrival: Arrival,
     remote: String,
     name: String,
-    now: OnceLock<u64>,
 }
 
 impl Pull {
@@ -27,15 +24,9 @@ impl Pull {
     /// `NoSuchImage` when there is no such remote.
     pub fn new(ports: &Ports, project: ProjectName, remote: &str, name: &str, aliases: Vec<ImageAlias>) -> Result<Self> {
         source(ports, remote)?;
-        let arrival = Arrival {
-            id: ObjectId::from_random(ports.host.random()),
-            project,
-            aliases,
-            properties: Config::new(),
-            source: normal(&format!("{remote}:{name}")),
-            cached: false,
-        };
-        Ok(Pull { arrival, remote: remote.to_owned(), name: name.to_owned(), now: OnceLock::new() })
+        let mut arrival = Arrival::asked(ports.host.random(), project, aliases, Config::new());
+        arrival.source = normal(&format!("{remote}:{name}"));
+        Ok(Pull { arrival, remote: remote.to_owned(), name: name.to_owned() })
     }
 
     /// Gets `reference` for a launch: it may be dropped when nobody uses it.
@@ -64,16 +55,12 @@ impl Verb for Pull {
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
-        let _ = self.now.set(view.now);
+        let _ = self.arrival.now.set(view.now);
         let step = Step::TakeIn { from: Some((self.remote.clone(), self.name.clone())) };
         Ok(Plan { writes: vec![], steps: vec![step], finish: vec![], failed: vec![], recovery: Recovery::Undo })
     }
 
     fn finish(&self, _plan: &Plan, outcome: &Outcome, state: &State) -> Result<Finish> {
-        let imported = outcome.imported.as_ref().ok_or_else(|| Error::failed("the image was not taken in"))?;
-        let (id, writes) = record(state, &self.arrival, imported, self.now.get().copied().unwrap_or(0));
-        let mut output = Output::object("image", id);
-        output.texts.insert("fingerprint", imported.fingerprint.to_string());
-        Ok(Finish { writes, output })
+        self.arrival.finish(state, outcome)
     }
 }

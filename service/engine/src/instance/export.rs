@@ -2,15 +2,16 @@
 //! One that runs stands still for as long as its file system needs, and what it held then is written.
 
 use super::{expand, pool_of, questions};
+use crate::Result;
 use crate::backup::described;
 use crate::core::instance_of;
 use crate::job::Output;
 use crate::ports::{Held, State};
+use crate::snapshot::{is_left, settled};
 use crate::step::{Outcome, Packing, Placed, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result};
 use async_trait::async_trait;
-use lxhost_model::backup::{Backup, Compression, Past, ROOT, snapshot_root};
+use lxhost_model::backup::{About, Backup, Compression, Past, ROOT, snapshot_root};
 use lxhost_model::config::is_on;
 use lxhost_model::{Action, Instance, ObjectId, Snapshot, Status};
 use std::os::fd::OwnedFd;
@@ -36,8 +37,7 @@ impl Export {
     fn snapshots<'a>(&self, state: &'a State) -> Vec<&'a Arc<Snapshot>> {
         let mut all: Vec<&Arc<Snapshot>> = match self.alone {
             true => vec![],
-            // One that could not be removed has its id for a name.
-            false => state.snapshots_of(self.instance).filter(|one| one.name.as_str() != one.id.to_string()).collect(),
+            false => state.snapshots_of(self.instance).filter(|one| !is_left(one)).collect(),
         };
         all.sort_by_key(|snapshot| (snapshot.created, snapshot.name.clone()));
         all
@@ -59,20 +59,37 @@ impl Export {
     }
 
     fn roots(&self, state: &State, instance: &Instance) -> Vec<Placed> {
-        let placed = |held, of: &Instance, name| Placed {
-            held,
-            image: of.image.clone(),
-            nesting: is_on(&expand(state, of).config, "security.nesting"),
-            name,
-            shifts: vec![],
-        };
-        let held = if instance.status.is_live() { Held::Taken(self.taken) } else { Held::Instance(self.instance) };
         let past = |snapshot: &Arc<Snapshot>| {
-            placed(Held::Snapshot(snapshot.id), &snapshot.instance, snapshot_root(snapshot.name.as_str()))
+            placed(state, Held::Snapshot(snapshot.id), &snapshot.instance, snapshot_root(snapshot.name.as_str()))
         };
-        let first = std::iter::once(placed(held, instance, ROOT.to_owned()));
+        let first = std::iter::once(placed(state, held(instance, self.taken), instance, ROOT.to_owned()));
         first.chain(self.snapshots(state).into_iter().map(past)).collect()
     }
+}
+
+/// What of an instance is read: its root, or of one that runs what is `taken`.
+pub(super) fn held(instance: &Instance, taken: ObjectId) -> Held {
+    if instance.status.is_live() { Held::Taken(taken) } else { Held::Instance(instance.id) }
+}
+
+/// What is held of `of`, to be packed under `name`.
+pub(super) fn placed(state: &State, held: Held, of: &Instance, name: String) -> Placed {
+    let nesting = is_on(&expand(state, of).config, "security.nesting");
+    Placed { held, image: of.image.clone(), nesting, name, shifts: vec![] }
+}
+
+/// Steps around `pack`, which reads what `held` says: of one that runs, what its root holds now is `taken` meanwhile.
+pub(super) fn held_still(view: &View<'_>, instance: &Instance, taken: ObjectId, pack: Step) -> Result<Vec<Step>> {
+    let (id, live) = (instance.id, instance.status.is_live());
+    if !live {
+        return Ok(vec![pack]);
+    }
+    let pool = pool_of(&view.state, instance)?;
+    let take = Step::TakeSnapshot { pool: pool.clone(), instance: id, snapshot: taken, live };
+    let still = instance.status == Status::Running && !view.ports.pools.driver(&pool.driver)?.snapshots_at_once();
+    let mut steps = if still { vec![Step::Freeze(id), take, Step::Thaw(id)] } else { vec![take] };
+    steps.extend([pack, Step::DropTaken { pool, instance: id, snapshot: taken }]);
+    Ok(steps)
 }
 
 #[async_trait]
@@ -90,11 +107,7 @@ impl Verb for Export {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        let instance = instance_of(state, self.instance)?;
-        match instance.status {
-            Status::Stopped | Status::Running | Status::Frozen => Ok(()),
-            status => Err(Error::new(Kind::InvalidState, format!("instance {} is {status}", instance.name))),
-        }
+        settled(&*instance_of(state, self.instance)?)
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
@@ -102,25 +115,13 @@ impl Verb for Export {
         self.check(state)?;
         let instance = instance_of(state, self.instance)?;
         let pool = pool_of(state, &instance)?;
-        let (id, snapshot, live) = (self.instance, self.taken, instance.status.is_live());
-        let still = instance.status == Status::Running && !view.ports.pools.driver(&pool.driver)?.snapshots_at_once();
-        let mut steps = vec![];
-        if live {
-            steps.push(Step::TakeSnapshot { pool: pool.clone(), instance: id, snapshot, live });
-        }
-        if still {
-            steps.insert(0, Step::Freeze(id));
-            steps.push(Step::Thaw(id));
-        }
-        steps.push(Step::PackBackup(Box::new(Packing {
-            pool: pool.clone(),
+        let pack = Step::PackBackup(Box::new(Packing {
+            pool,
             roots: self.roots(state, &instance),
-            backup: self.backup(state, &instance),
+            about: About::Backup(self.backup(state, &instance)),
             compression: self.compression,
-        })));
-        if live {
-            steps.push(Step::DropTaken { pool, instance: id, snapshot });
-        }
+        }));
+        let steps = held_still(view, &instance, self.taken, pack)?;
         Ok(Plan { writes: vec![], steps, finish: vec![], failed: vec![], recovery: Recovery::Undo })
     }
 

@@ -1,8 +1,8 @@
-//! Steps on backups.
+//! Steps on backups, and on images that are made of instances.
 
 use super::instance::LAYERS;
 use super::{Context, Packing, Placed};
-use crate::ports::{Held, PoolDriver};
+use crate::ports::{Held, ImageFiles, PoolDriver, Progress};
 use crate::{Error, Kind, Result};
 use lxhost_model::Pool;
 use lxhost_model::backup::{Request, Tree};
@@ -10,6 +10,39 @@ use std::os::fd::OwnedFd;
 
 pub(super) async fn pack(context: &mut Context<'_>, packing: &Packing) -> Result<()> {
     let to = descriptor(context)?;
+    context.core.ports.backups.pack(&request(context, packing)?, to, context).await
+}
+
+/// What is packed is taken in while it comes: there is no file in between.
+pub(super) async fn publish(context: &mut Context<'_>, packing: &Packing) -> Result<()> {
+    let request = request(context, packing)?;
+    let (from, to) = std::io::pipe().map_err(|e| Error::io("make a pipe", &e))?;
+    let ports = &context.core.ports;
+    let files = ImageFiles { meta: from.into(), rootfs: None };
+    let (packed, taken) = tokio::join!(ports.backups.pack(&request, to.into(), context), ports.images.take_in(files, &Quiet));
+    // An image that breaks off is said to be none, and a pipe that nobody reads to be broken: neither is the cause.
+    match (packed, taken) {
+        (Ok(()), Ok(imported)) => {
+            context.outcome.imported = Some(imported);
+            Ok(())
+        }
+        (Err(error), Ok(imported)) => {
+            context.outcome.imported = Some(imported);
+            Err(error)
+        }
+        (Err(error), Err(taken)) if taken.kind == Kind::Untrusted => Err(error),
+        (_, Err(error)) => Err(error),
+    }
+}
+
+/// Says nothing: whoever packs tells how far it is.
+struct Quiet;
+
+impl Progress for Quiet {
+    fn report(&self, _phase: &str, _fraction: f64) {}
+}
+
+fn request(context: &Context<'_>, packing: &Packing) -> Result<Request> {
     let driver = context.core.ports.pools.driver(&packing.pool.driver)?;
     let mut trees = vec![];
     for root in &packing.roots {
@@ -23,8 +56,7 @@ pub(super) async fn pack(context: &mut Context<'_>, packing: &Packing) -> Result
             }));
         }
     }
-    let request = Request { compression: packing.compression, backup: packing.backup.clone(), trees };
-    context.core.ports.backups.pack(&request, to, context).await
+    Ok(Request { compression: packing.compression, about: packing.about.clone(), trees })
 }
 
 pub(super) async fn unpack(context: &mut Context<'_>, pool: &Pool, roots: &[Placed]) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::instance::Wired;
 use crate::job::JobHandle;
 use crate::ports::{Held, ImageFiles, ImportedImage, Origin, Progress, ProxyPlan, Running};
-use lxhost_model::backup::{Backup, Compression, Shift};
+use lxhost_model::backup::{About, Compression, Shift};
 use lxhost_model::instance::Exit;
 use lxhost_model::name::NetworkName;
 use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool};
@@ -155,6 +155,8 @@ pub enum Step {
     },
     /// Writes a backup into the descriptor that the verb carries. Not undone.
     PackBackup(Box<Packing>),
+    /// Makes an image of a root and takes it in.
+    PackImage(Box<Packing>),
     /// Fills roots from the backup that the verb carries. Undone with the roots.
     UnpackBackup {
         /// The pool.
@@ -212,7 +214,7 @@ pub enum Step {
     },
 }
 
-/// A root and its place in a backup.
+/// A root and its place in a backup or an image.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Placed {
     /// What has it.
@@ -228,7 +230,7 @@ pub struct Placed {
     pub shifts: Vec<Shift>,
 }
 
-/// What goes into a backup.
+/// What goes into a backup or an image.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Packing {
     /// The pool.
@@ -236,7 +238,7 @@ pub struct Packing {
     /// Which roots.
     pub roots: Vec<Placed>,
     /// What they are.
-    pub backup: Backup,
+    pub about: About,
     /// How it is compressed.
     pub compression: Compression,
 }
@@ -322,6 +324,7 @@ impl Step {
             Step::StageRestore { .. } | Step::Restore { .. } => "restoring root",
             Step::DropTaken { .. } => "cleaning up",
             Step::PackBackup(_) => "writing backup",
+            Step::PackImage(_) => "making image",
             Step::UnpackBackup { .. } | Step::AdoptSnapshot { .. } => "unpacking backup",
             Step::NetworkUp(_) => "setting up network",
             Step::NetworkDown(_) => "removing network",
@@ -359,6 +362,7 @@ impl Step {
             Step::Restore { .. } => "restore",
             Step::DropTaken { .. } => "drop-taken",
             Step::PackBackup(_) => "pack-backup",
+            Step::PackImage(_) => "pack-image",
             Step::UnpackBackup { .. } => "unpack-backup",
             Step::AdoptSnapshot { .. } => "adopt-snapshot",
             Step::NetworkUp(_) => "network-up",
@@ -399,6 +403,7 @@ impl Step {
             Step::Restore { pool, instance } => snapshot::restore(context, pool, *instance).await,
             Step::DropTaken { pool, instance, snapshot } => snapshot::undo(context, pool, *instance, *snapshot).await,
             Step::PackBackup(packing) => backup::pack(context, packing).await,
+            Step::PackImage(packing) => backup::publish(context, packing).await,
             Step::UnpackBackup { pool, roots } => backup::unpack(context, pool, roots).await,
             Step::AdoptSnapshot { pool, snapshot } => snapshot::adopt(context, pool, *snapshot).await,
             Step::NetworkUp(network) => network::up(context, network).await,
@@ -438,7 +443,7 @@ impl Step {
             Step::Freeze(id) => context.core.ports.launcher.thaw(*id).await,
             Step::Rewire { instance, from, to } => nic::rewire(context, *instance, to.as_deref(), from.as_deref()).await,
             Step::Proxy { from, to } => proxy::change(context, to.as_deref(), from.as_deref()).await,
-            Step::TakeIn { .. } => image::give_back(context).await,
+            Step::TakeIn { .. } | Step::PackImage(_) => image::give_back(context).await,
             Step::TearDownPool(_)
             | Step::RemoveImageTree { .. }
             | Step::RemoveImageFiles(_)

@@ -4,7 +4,7 @@ use crate::world::{Machine, World, root};
 use lxhost_engine::instance::{Configure, Export, Import, Wanted};
 use lxhost_engine::ports::Caller;
 use lxhost_engine::{Kind, Result, instance, snapshot};
-use lxhost_model::backup::{Backup, Described, Past};
+use lxhost_model::backup::{About, Backup, Described, Past};
 use lxhost_model::{Instance, ObjectId};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -35,7 +35,10 @@ fn record(world: &World, name: &str) -> Arc<Instance> {
 async fn exported(world: &World, id: ObjectId, alone: bool) -> Backup {
     let to = tempfile::tempfile().unwrap().into();
     world.perform(Export::new(id, to, Default::default(), alone, world.engine.host().random())).await.unwrap();
-    world.sim.backups.packed().pop().unwrap()
+    match world.sim.backups.packed().pop().unwrap().about {
+        About::Backup(backup) => backup,
+        About::Image(image) => panic!("{image:?}"),
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{Bus, invalid};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
 use lxhost_engine::instance::{
-    Change, Configure, Create, Delete, Export, Freeze, Rename, Restart, Source, Start, Stop, Thaw, expand,
+    Change, Configure, Create, Delete, Edition, Export, Freeze, Publish, Rename, Restart, Source, Start, Stop, Thaw, expand,
 };
 use lxhost_engine::ports::{State, Whom};
 use lxhost_engine::{Engine, Error, Kind, Live, Question, Result};
@@ -229,6 +229,21 @@ impl Instance {
         options.done()?;
         let random = self.bus.engine.host().random();
         self.bus.submit(&header, Export::new(self.id, data.into(), compression, alone, random)).await
+    }
+
+    #[zbus(out_args("job"))]
+    async fn publish(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let edition = Edition {
+            snapshot: options.parsed("snapshot")?,
+            aliases: options.parsed_list("aliases")?.unwrap_or_default(),
+            reuse: options.flag("reuse")?,
+            properties: options.config("properties")?,
+            compression: options.parsed("compression")?.unwrap_or_default(),
+        };
+        options.done()?;
+        let project = self.record()?.project.clone();
+        self.bus.submit(&header, Publish::new(self.bus.engine.ports(), project, self.id, edition)?).await
     }
 
     #[zbus(out_args("instance"))]

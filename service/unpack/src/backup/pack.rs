@@ -1,12 +1,13 @@
-//! Packs a backup: what it says about itself, then trees, into one compressed archive on standard output. A tree
-//! of several layers is put together by the kernel (overlayfs), so that whiteouts, opaque directories and redirects
+//! Packs a backup or an image: what it says about itself, then trees, into one compressed archive on standard output. A
+//! tree of several layers is put together by the kernel (overlayfs), so that whiteouts, opaque directories and redirects
 //! are its business. Depends on `write` and `tree`. Called by main.
 
 use super::tree::Trees;
 use super::write::Encoder;
 use super::{INDEX, index};
 use crate::error::{Error, Result};
-use lxhost_model::backup::Request;
+use crate::metadata;
+use lxhost_model::backup::{About, Request};
 use lxhost_safefs::Dir;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
@@ -32,9 +33,14 @@ pub(crate) fn run(input: impl Read, output: File, report: impl Fn(u64)) -> Resul
     let request: Request = serde_json::from_str(&text).map_err(|e| Error::Usage(format!("the request: {e}")))?;
     let encoder = Encoder::new(output, request.compression).map_err(|e| Error::io("start compressing", e))?;
     let mut trees = Trees::new(encoder, report);
-    let (index, config) = index::render(&request.backup)?;
-    trees.text(INDEX, &index)?;
-    trees.text(CONFIG, &config)?;
+    match &request.about {
+        About::Backup(backup) => {
+            let (index, config) = index::render(backup)?;
+            trees.text(INDEX, &index)?;
+            trees.text(CONFIG, &config)?;
+        }
+        About::Image(image) => trees.text(metadata::NAME, &metadata::render(image)?)?,
+    }
     for tree in &request.trees {
         let root = open(&tree.layers).map_err(|e| Error::io(format!("open the tree {}", tree.name), e))?;
         trees.tree(root, &tree.name)?;

@@ -6,7 +6,7 @@ use super::*;
 use crate::codec;
 use crate::error::Error;
 use crate::limits::Limits;
-use lxhost_model::backup::{Backup, Compression, Past, ROOT, Request, Tree, snapshot_root};
+use lxhost_model::backup::{About, Backup, Compression, Past, ROOT, Request, Tree, snapshot_root};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ fn guest(at: &Path) {
 fn pack(place: &Path, compression: Compression, trees: Vec<Tree>, snapshots: &[&str]) -> PathBuf {
     let past = |name: &&str| Past { name: (*name).to_owned(), ..Past::default() };
     let backup = Backup { name: "c1".into(), snapshots: snapshots.iter().map(past).collect(), ..Backup::default() };
-    let request = serde_json::to_vec(&Request { compression, backup, trees }).unwrap();
+    let request = serde_json::to_vec(&Request { compression, about: About::Backup(backup), trees }).unwrap();
     let file = place.join("backup");
     pack::run(request.as_slice(), File::create(&file).unwrap(), |_| ()).unwrap();
     file

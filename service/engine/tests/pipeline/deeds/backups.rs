@@ -3,7 +3,7 @@
 use super::{Deed, id, is, snapshots, stopped, take};
 use crate::world::{World, root};
 use lxhost_engine::{Result, instance};
-use lxhost_model::backup::{Backup, Described, Past};
+use lxhost_model::backup::{About, Backup, Described, Past, Request};
 use std::os::fd::OwnedFd;
 
 pub(super) fn all() -> Vec<Deed> {
@@ -17,12 +17,31 @@ pub(super) fn all() -> Vec<Deed> {
                 w.perform(take(&w)).await.unwrap();
             },
             |w| w.perform(export(&w)),
-            |w| is(w, "c1", "running") && w.sim.backups.packed().iter().any(|backup| backup.snapshots.len() == 1)
+            |w| is(w, "c1", "running") && w.sim.backups.packed().iter().any(holds_a_snapshot)
+        ),
+        deed!(
+            "publish",
+            false,
+            |w| {
+                w.launch("c1").await;
+                w.perform(take(&w)).await.unwrap();
+            },
+            |w| w.perform(publish(&w)),
+            |w| is(w, "c1", "running") && w.state().images.values().any(|image| !image.aliases.is_empty())
         ),
         deed!("import", true, |w| w.launch("c1").await, |w| imported(&w), |w| is(w, "b1", "stopped")
             && snapshots(w) == ["s1"]
             && is(w, "c1", "running")),
     ]
+}
+
+fn holds_a_snapshot(request: &Request) -> bool {
+    matches!(&request.about, About::Backup(backup) if backup.snapshots.len() == 1)
+}
+
+fn publish(world: &World) -> instance::Publish {
+    let edition = instance::Edition { aliases: vec!["mine".parse().unwrap()], ..Default::default() };
+    instance::Publish::new(world.engine.ports(), Default::default(), id(world), edition).unwrap()
 }
 
 fn export(world: &World) -> instance::Export {
