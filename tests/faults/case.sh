@@ -63,6 +63,7 @@ if test -n "$RECORD"; then
     sleep 0.3
     cat $faults/passed
     rm $faults/passed
+    (eval "$DONE") >>$log 2>&1 || wrong "it is not done, without a fault"
 else
     printf '%s' "$ARMED" >$faults/armed
     test -z "$INJECT" || interfere

@@ -1,4 +1,4 @@
-//! Everything that can be done to a host, as lines of shell: what has to be there first, the deed, how one
+//! What can be done to a host, as lines of shell (more is in `rare`): what has to be there first, the deed, how one
 //! sees that it has been done, and how it is done again when a fault kept it from its end. Pure data.
 //! Called by the matrix.
 
@@ -28,6 +28,7 @@ gone() { ! lxctl list -q | grep -qx \"$1\"; }
 pub(crate) const TIDY: &[(&str, &str)] = &[
     ("f1", "for name in $(lxctl list -q); do lxctl delete --force $name; done"),
     ("fresh", "! lxctl image info fresh >/dev/null 2>&1 || lxctl image delete fresh"),
+    ("fprofile", "for name in $(lxctl profile list -q | grep '^fprofile'); do lxctl profile delete $name; done"),
     (
         "fnet",
         "for name in $(lxctl network list -q | grep '^fnet'); do lxctl network rollback $name 2>/dev/null || true; lxctl network delete $name; done",
@@ -37,7 +38,7 @@ pub(crate) const TIDY: &[(&str, &str)] = &[
 ];
 
 const CREATE: &str = "lxctl create busybox f1 -s POOL";
-const LAUNCH: &str = "lxctl launch busybox f1 -s POOL";
+pub(crate) const LAUNCH: &str = "lxctl launch busybox f1 -s POOL";
 const SNAPSHOT: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl config set f1 user.a=b";
 /// Something is in its root, and it is stopped.
 const WRITTEN: &str = "lxctl launch busybox f1 -s POOL && lxctl exec f1 -- touch /root/kept && lxctl stop --force f1";
@@ -46,14 +47,14 @@ const WRITTEN_AND_SNAPSHOT: &str = "lxctl launch busybox f1 -s POOL && lxctl exe
 const COPIED: &str = "is f2 stopped && lxctl start f2 && lives f2 && lxctl exec f2 -- test -e /root/kept \
     && { lives f1 || lxctl start f1; } && lxctl exec f1 -- test -e /root/kept";
 const BACKUP: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl export f1 /tmp/f1.tar";
-const IMPORT: &str = "lxctl image import /lab/fresh.tar --alias fresh";
+pub(crate) const IMPORT: &str = "lxctl image import /lab/fresh.tar --alias fresh";
 
-const fn deed(name: &'static str, before: &'static str, act: &'static str, done: &'static str) -> Deed {
+pub(crate) const fn deed(name: &'static str, before: &'static str, act: &'static str, done: &'static str) -> Deed {
     Deed { name, before, act, done, again: None, stores: false }
 }
 
 impl Deed {
-    const fn again(mut self, again: &'static str) -> Self {
+    pub(crate) const fn again(mut self, again: &'static str) -> Self {
         self.again = Some(again);
         self
     }

@@ -9,6 +9,7 @@ mod deeds;
 mod fetch;
 mod liar;
 mod matrix;
+mod rare;
 mod world;
 
 use std::collections::BTreeMap;

@@ -64,18 +64,20 @@ impl World {
         Ok(Self { stage, driver, pool, points, empty })
     }
 
-    /// The points that a deed passes when nothing goes wrong, each once.
-    pub(crate) fn road(&self, deed: &Deed) -> Result<Vec<String>> {
+    /// The points that a deed passes without a fault, each once, and what is wrong all the same.
+    pub(crate) fn road(&self, deed: &Deed) -> Result<(Vec<String>, Vec<String>)> {
         let said = self.case(deed, &[("RECORD", "yes")])?;
-        let mut points: Vec<String> = Vec::new();
+        let (mut points, mut wrong): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for line in said.lines() {
-            ensure!(!line.starts_with("wrong: "), "{}: {line}", deed.name);
-            if !points.iter().any(|point| point == line) {
-                points.push(line.to_owned());
+            let list = if line.starts_with("wrong: ") || !wrong.is_empty() { &mut wrong } else { &mut points };
+            if !list.iter().any(|known| known == line) {
+                list.push(line.to_owned());
             }
         }
-        ensure!(!points.is_empty(), "{} passes no point", deed.name);
-        Ok(points)
+        if points.is_empty() && wrong.is_empty() {
+            wrong.push(format!("wrong: {} passes no point", deed.name));
+        }
+        Ok((points, wrong))
     }
 
     /// Tries a deed with these faults armed; what is wrong after.

@@ -52,10 +52,12 @@ pub fn all() -> Result<BTreeSet<String>> {
             let points: Vec<String> = locked(&passed).iter().filter(|point| is_onward(point)).cloned().collect();
             points.into_iter().try_for_each(|point| lead(&place, Some(Coming { point, fault, since: None }), &passed))?;
         }
-        // A start that ends a restart is recovered in the restart's name.
+        // The first start of this life ends a launch, and is recovered in its name; one that ends a restart, in that one's.
         let starts: Vec<String> = locked(&passed).iter().filter(|point| is_way_of(point, "instance.start")).cloned().collect();
-        let since = Some("instance.restart/committed");
-        starts.into_iter().try_for_each(|point| lead(&place, Some(Coming { point, fault: Fault::Death, since }), &passed))?;
+        for since in ["instance.create/finished", "instance.restart/committed"] {
+            let at = |point: &String| Coming { point: point.clone(), fault: Fault::Death, since: Some(since) };
+            starts.iter().try_for_each(|point| lead(&place, Some(at(point)), &passed))?;
+        }
         Ok(locked(&passed).clone())
     })();
     let _ = fs::remove_dir_all(&place);
@@ -136,6 +138,11 @@ async fn life(sim: Sim, engine: Engine) {
         instance::Create::new(Default::default(), name, source, spec, engine.host().random()).ok()
     };
     let image = instance::Source::Image("sim:empty".into());
+    let started = instance::Spec { start: true, ..Default::default() };
+    let Some(launch) = create("c0", instance::Source::Image("sim:empty".into()), started) else { return };
+    let id = launch.id();
+    act(&engine, launch).await;
+    act(&engine, instance::Delete::new(id, true)).await;
     let Some(create_one) = create("c1", image, instance::Spec::default()) else { return };
     let id = create_one.id();
     act(&engine, create_one).await;
@@ -156,6 +163,9 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Start::new(id)).await;
     let _ = sim.launcher.end(id, ExitReason::Poweroff, 0);
     rest(&engine).await;
+    if let Ok(kept) = "s2".parse() {
+        act(&engine, snapshot::Restore::new(id, kept)).await;
+    }
     let set = [("snapshots.schedule".to_owned(), "@startup".to_owned())].into();
     let change = instance::Change { set, ..Default::default() };
     if let (Ok(change), Ok(name)) = (instance::Configure::new(id, change), "c3".parse()) {

@@ -1,0 +1,167 @@
+//! What is done less often, or is no more than a record: with the other deeds these pass every failpoint that there
+//! is. A short run only does them, a whole one tries faults at their points too. Pure data. Called by the matrix.
+
+use crate::deeds::{Deed, IMPORT, LAUNCH, deed};
+
+/// Points of these no deed passes: a pull is what `fetch` is about.
+pub(crate) const ELSEWHERE: &[&str] = &["image.pull"];
+
+const NETWORK: &str = "lxctl network create fnet ipv4.address=10.98.7.1/24";
+const FORWARD: &str = "lxctl network create fnet ipv4.address=10.98.7.1/24 && lxctl network forward create fnet 192.0.2.77";
+const BALANCER: &str =
+    "lxctl network create fnet ipv4.address=10.98.7.1/24 && lxctl network load-balancer create fnet 192.0.2.78";
+const WIRED: &str = "lxctl network create fnet && lxctl launch busybox f1 -s POOL";
+const PLUGGED: &str = "lxctl network create fnet && lxctl launch busybox f1 -s POOL && lxctl network attach fnet f1 plug eth7";
+const PROXIED: &str = "lxctl launch busybox f1 -s POOL && \
+     lxctl config device add f1 web proxy listen=tcp:127.0.0.1:8181 connect=tcp:127.0.0.1:80";
+const LISTENS: &str = "ss -Hltn sport = :8181 | grep -q .";
+const SILENT: &str = "! ss -Hltn sport = :8181 | grep -q .";
+/// The init of the guest ends by itself, and the daemon has seen it.
+const END: &str = "lxctl exec f1 -- poweroff && lxctl wait f1 --for stopped --timeout 20";
+
+pub(crate) const RARE: &[Deed] = &[
+    deed("ACL create", "", "lxctl network acl create facl", "lxctl network acl list -q | grep -qx facl"),
+    deed(
+        "ACL rename",
+        "lxctl network acl create facl",
+        "lxctl network acl rename facl facl2",
+        "lxctl network acl list -q | grep -qx facl2 && ! lxctl network acl list -q | grep -qx facl",
+    ),
+    deed(
+        "ACL delete",
+        "lxctl network acl create facl",
+        "lxctl network acl delete facl",
+        "! lxctl network acl list -q | grep -qx facl",
+    ),
+    deed("alias create", IMPORT, "lxctl image alias create fresh2 fresh", "lxctl image info fresh2 >/dev/null"),
+    deed(
+        "alias delete",
+        "lxctl image import /lab/fresh.tar --alias fresh --alias fresh2",
+        "lxctl image alias delete fresh2",
+        "! lxctl image info fresh2 >/dev/null 2>&1",
+    ),
+    deed("profile create", "", "lxctl profile create fprofile", "lxctl profile list -q | grep -qx fprofile"),
+    deed(
+        "profile change that plugs",
+        "lxctl network create fnet && lxctl launch busybox f1 -s POOL && lxctl profile create fprofile && lxctl profile add f1 fprofile",
+        "lxctl network attach-profile fnet fprofile plug eth7",
+        "lxctl exec f1 -- ip link show dev eth7 >/dev/null",
+    ),
+    deed(
+        "profile change that unplugs",
+        "lxctl network create fnet && lxctl launch busybox f1 -s POOL && lxctl profile create fprofile && \
+         lxctl network attach-profile fnet fprofile plug eth7 && lxctl profile add f1 fprofile",
+        "lxctl network detach-profile fnet fprofile plug",
+        "lives f1 && ! lxctl exec f1 -- ip link show dev eth7 2>/dev/null",
+    ),
+    deed(
+        "profile delete",
+        "lxctl profile create fprofile",
+        "lxctl profile delete fprofile",
+        "! lxctl profile list -q | grep -qx fprofile",
+    ),
+    deed(
+        "storage set",
+        "lxctl storage create fpool dir",
+        "lxctl storage set fpool user.a=b",
+        "test \"$(lxctl storage get fpool user.a)\" = b",
+    ),
+    deed(
+        "storage delete with a tree",
+        "lxctl storage create fpool dir && lxctl create busybox f1 -s fpool && lxctl delete f1",
+        "lxctl storage delete fpool",
+        "! lxctl storage list -q | grep -qx fpool",
+    ),
+    deed(
+        "delete of the last with its image",
+        "lxctl image import /lab/fresh.tar --alias fresh && lxctl create fresh f1 -s POOL && lxctl image delete fresh",
+        "lxctl delete f1",
+        "gone f1",
+    ),
+    deed(
+        "network forward create",
+        NETWORK,
+        "lxctl network forward create fnet 192.0.2.77 target_address=10.98.7.5",
+        "lxctl network forward show fnet 192.0.2.77 >/dev/null && nft list table inet lxhost | grep -q 192.0.2.77",
+    ),
+    deed(
+        "network forward delete",
+        FORWARD,
+        "lxctl network forward delete fnet 192.0.2.77",
+        "! lxctl network forward show fnet 192.0.2.77 2>/dev/null",
+    ),
+    deed(
+        "network load balancer create",
+        NETWORK,
+        "lxctl network load-balancer create fnet 192.0.2.78",
+        "lxctl network load-balancer show fnet 192.0.2.78 >/dev/null",
+    ),
+    deed(
+        "network load balancer delete",
+        BALANCER,
+        "lxctl network load-balancer delete fnet 192.0.2.78",
+        "! lxctl network load-balancer show fnet 192.0.2.78 2>/dev/null",
+    ),
+    deed(
+        "snapshot rename",
+        "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1",
+        "lxctl snapshot rename f1 s1 s2",
+        "test \"$(lxctl snapshot list f1 -q)\" = s2",
+    ),
+    deed(
+        "snapshot restore of what runs",
+        "lxctl launch busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl config set f1 user.a=b",
+        "lxctl restore f1 s1",
+        "test \"$(lxctl config get f1 user.a)\" = '' && lives f1",
+    )
+    .again("lxctl restore f1 s1 && { is f1 running || lxctl start f1; }"),
+    deed(
+        "interface plugged",
+        WIRED,
+        "lxctl network attach fnet f1 plug eth7",
+        "lxctl exec f1 -- ip link show dev eth7 >/dev/null",
+    ),
+    deed(
+        "interface unplugged",
+        PLUGGED,
+        "lxctl network detach fnet f1 plug",
+        "lives f1 && ! lxctl exec f1 -- ip link show dev eth7 2>/dev/null",
+    ),
+    deed(
+        "proxy opened",
+        LAUNCH,
+        "lxctl config device add f1 web proxy listen=tcp:127.0.0.1:8181 connect=tcp:127.0.0.1:80",
+        LISTENS,
+    ),
+    deed("proxy closed", PROXIED, "lxctl config device remove f1 web", SILENT),
+    deed(
+        "start with a proxy",
+        "lxctl launch busybox f1 -s POOL && \
+         lxctl config device add f1 web proxy listen=tcp:127.0.0.1:8181 connect=tcp:127.0.0.1:80 && lxctl stop --force f1",
+        "lxctl start f1",
+        "lives f1 && ss -Hltn sport = :8181 | grep -q .",
+    ),
+    deed("restart in order", LAUNCH, "lxctl restart f1 --timeout 10", "lives f1")
+        .again("if is f1 stopped; then lxctl start f1; else lxctl restart f1 --timeout 10; fi"),
+    deed(
+        "stop of what is paused",
+        "lxctl launch busybox f1 -s POOL && lxctl pause f1",
+        "lxctl stop f1 --timeout 10",
+        "is f1 stopped",
+    ),
+    deed(
+        "restart of what is paused",
+        "lxctl launch busybox f1 -s POOL && lxctl pause f1",
+        "lxctl restart f1 --timeout 10",
+        "lives f1",
+    )
+    .again("if is f1 stopped; then lxctl start f1; else lxctl restart f1 --timeout 10; fi"),
+    deed("end of the guest", LAUNCH, END, "is f1 stopped").again("is f1 stopped || lxctl wait f1 --for stopped --timeout 20"),
+    deed(
+        "daemon's start",
+        "lxctl network create fnet",
+        "systemctl stop lxhostd.service && ip link del dev fnet && systemctl start lxhostd.service && lxctl list",
+        "ip link show dev fnet >/dev/null",
+    )
+    .again("lxctl list"),
+];
