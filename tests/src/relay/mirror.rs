@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -39,7 +39,7 @@ impl Mirror {
     /// The archive that apt of this machine uses, or `$LXHOST_MIRROR`.
     pub(super) fn of_this_machine(cache: &Cache) -> Result<Self> {
         let given = std::env::var("LXHOST_MIRROR").ok().map(|mirror| mirror.trim_end_matches('/').to_owned());
-        let configured = if given.is_some() { Vec::new() } else { configured() };
+        let configured = if given.is_some() { &[] } else { configured() };
         let ending = |end: &str| configured.iter().find(|uri| uri.ends_with(end)).cloned();
         let debian = given.or_else(|| ending("/debian")).unwrap_or_else(|| "http://deb.debian.org/debian".into());
         let security = ending("/debian-security").unwrap_or_else(|| format!("{debian}-security"));
@@ -128,12 +128,16 @@ fn download(address: &str, file: &Path) -> Result<bool> {
     anyhow::bail!("{address}: {said}")
 }
 
-/// The addresses of Debian's archives in the machine's own apt, without a slash at the end.
-fn configured() -> Vec<String> {
-    let format = ["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"];
-    let said = Command::new("apt-get").args(format).output().map(|output| output.stdout).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    said.lines().filter_map(|line| line.strip_prefix("Debian ")).map(|uri| uri.trim_end_matches('/').to_owned()).collect()
+/// The addresses of Debian's archives in the machine's own apt, without a slash at the end. Asked for once: apt takes
+/// longer for them than all else that comes before a boot.
+fn configured() -> &'static [String] {
+    static KNOWN: OnceLock<Vec<String>> = OnceLock::new();
+    KNOWN.get_or_init(|| {
+        let format = ["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"];
+        let said = Command::new("apt-get").args(format).output().map(|output| output.stdout).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        said.lines().filter_map(|line| line.strip_prefix("Debian ")).map(|uri| uri.trim_end_matches('/').to_owned()).collect()
+    })
 }
 
 #[cfg(test)]

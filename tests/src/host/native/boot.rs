@@ -86,7 +86,9 @@ impl Native {
             if let Some(report) = self.keeper().said()? {
                 bail!("the host ended while it booted ({report}){}", self.console());
             }
-            let Some(found) = leader::find(unshare).filter(|found| Some(*found) != before) else { continue };
+            // Whoever asks before PID 1 listens is refused at once, and asking again and again takes what the boot needs.
+            let listens = |leader: &i32| Path::new(&format!("/proc/{leader}/root/run/systemd/private")).exists();
+            let Some(found) = leader::find(unshare).filter(|found| Some(*found) != before).filter(listens) else { continue };
             self.keeper().leader = Some(found);
             let left = deadline.saturating_duration_since(Instant::now());
             let state = say(self, &["systemctl", "is-system-running", "--wait"], left)?;
