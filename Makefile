@@ -75,7 +75,7 @@ check: setup check-quick deb faults lab
 	target/debug/lxhost-host-tests
 	target/debug/lxhost-fault-tests
 
-check-full: setup deb faults lab
+check-full: setup check-quick deb faults lab
 	target/debug/lxhost-host-tests --in full
 	LXHOST_LOAD=1000 target/debug/lxhost-host-tests --in native load:
 	LXHOST_RECORDS=10000 $(CARGO) test -p lxhost-tests --test sim scale::

@@ -151,7 +151,7 @@ impl Emulator {
     pub(super) fn wait_until_up(&self, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
         let left = || deadline.saturating_duration_since(Instant::now());
-        let asked = self.greeted(deadline).and_then(|()| self.say("systemctl is-system-running --wait; true", left()));
+        let asked = self.greeted(deadline).and_then(|()| self.say("systemctl is-system-running --wait || true", left()));
         match asked {
             Ok(state) if ["running\n", "degraded\n"].contains(&state.as_str()) => Ok(()),
             Ok(state) => bail!("the host came up {state:?}{}", said(&self.directory)),
