@@ -57,7 +57,7 @@ fn input_reaches_a_command_and_a_late_one_is_killed(stage: &Stage) -> Result<()>
     cat.until("hello")?;
     let start = Instant::now();
     let late = stage.host.command(["sleep", "1234"]).timeout(Duration::from_millis(300)).output();
-    ensure!(late.is_err() && start.elapsed() < stage.host.patience(Duration::from_secs(3)), "{late:?}");
+    ensure!(late.is_err() && start.elapsed() < stage.host.patience(Duration::from_secs(60)), "{late:?}");
     let left = stage.host.command(["pgrep", "-f", "sleep 1234"]).output()?;
     ensure!(left.code == Some(1), "the late command still runs: {}", left.describe());
     Ok(())
@@ -195,7 +195,7 @@ fn three_hosts_on_a_wire_reach_each_other_and_nobody_else(stage: &Stage) -> Resu
     println!("    three hosts on a wire: {:.1?}", began.elapsed());
     for (number, host) in (1..).zip(&hosts) {
         for other in 1..=3 {
-            host.succeed(["ping", "-c", "1", "-W", "5", &format!("10.77.0.{other}")])?;
+            host.succeed(["ping", "-c", "1", "-W", "30", &format!("10.77.0.{other}")])?;
         }
         ensure!(host.succeed(["hostname"])? == format!("lab{number}\n"));
         host.command(["ping", "-c", "1", "-W", "1", "192.0.2.7"]).fail()?;

@@ -138,7 +138,7 @@ fn a_machine_without_room_says_how_much_is_wanted(stage: &Stage) -> Result<()> {
     let start = Instant::now();
     let said = fails(&mut alone)?;
     ensure!(said.contains(" needs ") && said.contains(" MiB are free"), "{said}");
-    ensure!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    ensure!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
     Ok(())
 }
 

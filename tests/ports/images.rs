@@ -207,7 +207,7 @@ pub(crate) async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
     let dropped = tokio::time::timeout(std::time::Duration::from_millis(500), run(&["/bin/sleep", "50"], vec![])).await;
     assert!(dropped.is_err());
     let mut left = String::new();
-    for _ in 0..50 {
+    for _ in 0..300 {
         let units =
             Command::new("systemctl").args(["list-units", "--all", "--plain", "--no-legend", "lxhost-test-*"]).output().unwrap();
         let processes = Command::new("pgrep").args(["-fx", "/bin/sleep 50"]).output().unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 /// How long output may stay open after a program's end before that is an error of its own.
-const HELD_LIMIT: Duration = Duration::from_secs(3);
+const HELD_LIMIT: Duration = Duration::from_secs(15);
 
 /// The output of a program, as far as it is known, and whether that is all.
 #[derive(Debug, Clone, Default)]
