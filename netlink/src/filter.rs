@@ -11,7 +11,7 @@ use tokio::net::UnixDatagram;
 
 /// The group of nftables (`NFNLGRP_NFTABLES`) as a bit, and the subsystem that its messages name.
 const NFTABLES: u32 = 1 << 6;
-const SUBSYSTEM: u8 = 10;
+pub(crate) const SUBSYSTEM: u8 = 10;
 /// Room for what is not read at once: a flush says every rule. The kernel takes it when it needs it.
 const ROOM: usize = 8 << 20;
 /// Messages come in datagrams of a page or two.
@@ -26,7 +26,7 @@ const NEW_GENERATION: u8 = 15;
 const GONE: [u8; 7] = [2, DEL_CHAIN, DEL_RULE, 11, 14, 20, 24];
 /// Bytes of the headers before attributes: the message's and netfilter's.
 const HEADER: usize = 16;
-const HEADERS: usize = HEADER + 4;
+pub(crate) const HEADERS: usize = HEADER + 4;
 
 /// A transaction that was committed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -135,23 +135,23 @@ impl Heard {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
 /// The first thing of many, each of which says its length; they are aligned to four bytes.
-fn split(bytes: &[u8], length: impl Fn(&[u8]) -> Option<u32>) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split(bytes: &[u8], length: impl Fn(&[u8]) -> Option<u32>) -> Option<(&[u8], &[u8])> {
     let length = usize::try_from(length(bytes)?).ok().filter(|length| *length >= 4)?;
     let rest = bytes.get(length.checked_next_multiple_of(4)?..).unwrap_or_default();
     Some((bytes.get(..length)?, rest))
 }
 
 /// The attribute of that number as text.
-fn text(mut attributes: &[u8], wanted: u16) -> Option<String> {
+pub(crate) fn text(mut attributes: &[u8], wanted: u16) -> Option<String> {
     while let Some((attribute, rest)) = split(attributes, |head| half(head, 0).map(u32::from)) {
         attributes = rest;
         if half(attribute, 2) == Some(wanted) {

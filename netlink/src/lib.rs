@@ -1,5 +1,5 @@
 //! Links, addresses, routes, rules and neighbours of this host by rtnetlink: a file for each kind, one that says what
-//! changes, and one that says it of the packet filter. Asynchronous; what is called `ensure_` may find its work done.
+//! changes, and two about the packet filter: what changes there, and which tables there are. Asynchronous; what is called `ensure_` may find its work done.
 //! Usable without the rest of lxhost. Depends on `rtnetlink` (whose types stay inside) and tokio; called by
 //! `drivers/network` and `host`.
 
@@ -18,6 +18,7 @@ mod neighbour;
 mod port;
 mod route;
 mod rule;
+mod tables;
 mod veth;
 mod vlan;
 mod vxlan;
@@ -37,6 +38,7 @@ pub use neighbour::Neighbour;
 pub use port::PortVlans;
 pub use route::{Route, StaticRoute};
 pub use rule::Rule;
+pub use tables::{FilterTable, filter_tables};
 pub use veth::Veth;
 pub use vlan::{Tag, Vlan, VlanId};
 pub use vxlan::{MAX_SEGMENT, Vxlan};

@@ -6,7 +6,7 @@
 
 use lxhost_netlink::{
     Bridge, Change, Done, Dummy, Error, FilterPart, FilterWatch, Handle, Neighbour, PortVlans, Rule, Shared, Sharing,
-    StaticRoute, Tag, Vlan, Vxlan, Watch,
+    StaticRoute, Tag, Vlan, Vxlan, Watch, filter_tables,
 };
 use std::process::{Child, Command, Stdio};
 
@@ -464,4 +464,21 @@ async fn a_watch_of_the_filter_hears_who_flushes_a_table() {
     let change = watch.next().await.unwrap();
     assert_eq!(change.by, flusher);
     assert!(change.parts.contains(&part(None, true)) && change.parts.contains(&part(Some("one"), true)), "{change:?}");
+}
+
+#[tokio::test]
+async fn tables_of_the_filter_are_listed_by_family_and_name() {
+    let Some(_) = own_namespace() else { return };
+    let nft = |words: &str| Command::new("nft").arg(words).status().unwrap().success();
+    if !nft("add table inet ours; add table bridge ours; add table ip filter") {
+        println!("skipped: there is no nft here");
+        return;
+    }
+    let listed = || async {
+        let tables = filter_tables().await.unwrap();
+        tables.into_iter().map(|table| format!("{} {}", table.family, table.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, ["bridge ours", "inet ours", "ip filter"]);
+    assert!(nft("flush ruleset"));
+    assert!(listed().await.is_empty());
 }

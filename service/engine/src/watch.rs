@@ -137,16 +137,16 @@ async fn proxies(core: &Arc<Core>) {
     }
 }
 
-/// Says what is new of what is not as it has to be.
+/// Says which subnets somebody else has come to use.
 async fn warn(core: &Arc<Core>, memory: &mut Memory) {
     let all = NetworkRecords::of(&core.state()).networks;
+    let Ok(overlaps) = core.ports.networks.overlaps(&all).await else { return };
+    memory.warnings.retain(|id, _| overlaps.contains_key(id));
     // A job says itself what is wrong, and what is not done yet is no news.
     for network in all.iter().filter(|network| !core.jobs.holds(network.id)) {
-        let others: Vec<_> = all.iter().filter(|other| other.id != network.id).cloned().collect();
-        let Ok(driver) = core.ports.networks.driver(&network.kind) else { continue };
-        let Ok(state) = driver.state(network, &others).await else { continue };
-        let known = memory.warnings.insert(network.id, state.warnings.clone()).unwrap_or_default();
-        for warning in state.warnings.iter().filter(|warning| !known.contains(warning)) {
+        let Some(warnings) = overlaps.get(&network.id) else { continue };
+        let known = memory.warnings.insert(network.id, warnings.clone()).unwrap_or_default();
+        for warning in warnings.iter().filter(|warning| !known.contains(warning)) {
             tracing::warn!(network = %network.name, "{warning}");
         }
     }

@@ -106,6 +106,9 @@ pub(super) async fn treatment(bridge: &Settings) -> Result<Vec<(&'static str, bo
 }
 
 async fn look(family: &str) -> Result<Option<Present>> {
+    if !firewall::has_table(family, TABLE).await? {
+        return Ok(None);
+    }
     firewall::list(&["list", "table", family, TABLE]).await?.map(|listing| read(&listing)).transpose()
 }
 

@@ -20,10 +20,10 @@ pub(crate) use made::Made;
 use async_trait::async_trait;
 use lxhost_engine::ports::{NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState, Resolver, Units, Zones};
 use lxhost_model::checkpoint::Footing;
-use lxhost_model::{Error, Kind, Result};
+use lxhost_model::{Error, Kind, Network, ObjectId, Result};
 use lxhost_netlink::{Address, Handle, Link, Mac};
 use rustix::io::Errno;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -149,6 +149,10 @@ impl NetworkKinds for Networks {
 
     async fn regain(&self, links: &[Footing]) -> Result<()> {
         footing::regain(&self.links, links).await
+    }
+
+    async fn overlaps(&self, networks: &[Arc<Network>]) -> Result<BTreeMap<ObjectId, Vec<String>>> {
+        self.bridge.all_overlaps(networks).await
     }
 
     async fn restore_firewall(&self, all: &NetworkRecords) -> Result<()> {

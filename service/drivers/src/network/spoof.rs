@@ -245,7 +245,7 @@ impl Guards {
     /// `Failed`, with what nft said.
     pub(crate) async fn restore(&self) -> Result<()> {
         let mut guards = self.kept()?;
-        if guards.is_empty() && firewall::list(&["list", "table", "bridge", firewall::TABLE]).await?.is_none() {
+        if guards.is_empty() && !firewall::has_table("bridge", firewall::TABLE).await? {
             return Ok(());
         }
         loop {

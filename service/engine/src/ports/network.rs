@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use lxhost_model::checkpoint::Footing;
 use lxhost_model::config::Config;
 use lxhost_model::{Acl, Network, ObjectId, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -208,6 +208,12 @@ pub trait NetworkKinds: Send + Sync {
     /// What the host has on these of its interfaces, as far as they are there. Changes nothing.
     async fn footing(&self, _interfaces: &BTreeSet<String>) -> Result<Vec<Footing>> {
         Ok(vec![])
+    }
+
+    /// Subnets of these networks that somebody else uses by now, such as a VPN that came later: a line each, by network.
+    /// Changes nothing.
+    async fn overlaps(&self, _networks: &[Arc<Network>]) -> Result<BTreeMap<ObjectId, Vec<String>>> {
+        Ok(BTreeMap::new())
     }
 
     /// Gives interfaces of the host what they lack of that. What cannot be had is logged, and keeps nobody from the rest.

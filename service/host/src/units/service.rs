@@ -37,9 +37,10 @@ impl Units {
     where
         F: Future<Output = zbus::Result<OwnedObjectPath>> + 'a,
     {
-        // Fails for a unit that is not loaded, which has nothing to forget.
-        let _ = self.manager.reset_failed_unit(unit).await;
-        let job = call(&self.manager).await.map_err(|error| for_port(&named(unit, error)))?;
+        // Both are asked at once, and PID 1 answers in turn. The first fails for a unit that is not loaded, which has
+        // nothing to forget.
+        let (_, job) = tokio::join!(self.manager.reset_failed_unit(unit), call(&self.manager));
+        let job = job.map_err(|error| for_port(&named(unit, error)))?;
         self.wait_for(unit, &job).await.map_err(|error| for_port(&error))
     }
 }

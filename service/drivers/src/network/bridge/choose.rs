@@ -7,52 +7,66 @@ use super::subnet::{self, Taken};
 use crate::network::from_netlink;
 use ipnet::IpNet;
 use lxhost_model::config::Config;
-use lxhost_model::{Network, Result};
+use lxhost_model::{Network, ObjectId, Result};
 use std::io::Read;
 use std::sync::Arc;
+
+/// A part of the address space that is in use, and by what of ours: nobody is in his own way.
+pub(super) struct Use {
+    taken: Taken,
+    network: Option<ObjectId>,
+    link: Option<u32>,
+}
+
+impl Use {
+    /// What of `uses` is in the way of a network, whose own link has the number `link`, if it is there.
+    pub(super) fn in_the_way(uses: &[Use], network: ObjectId, link: Option<u32>) -> impl Iterator<Item = &Taken> {
+        let own = move |by: &&Use| by.network == Some(network) || (by.link.is_some() && by.link == link);
+        uses.iter().filter(move |by| !own(by)).map(|by| &by.taken)
+    }
+}
 
 impl BridgeNetworks {
     /// What of the address space others use: networks of ours, links, routes and name servers.
     pub(super) async fn taken(&self, network: &Network, others: &[Arc<Network>]) -> Result<Vec<Taken>> {
         let own = self.our_link(network).await?.map(|link| link.index);
-        let mut taken = Vec::new();
-        for other in others.iter().filter(|other| other.id != network.id) {
-            if let Ok(Wanted::Given(net)) = settings::wanted_ipv4(&other.config) {
-                taken.push(Taken { net: IpNet::V4(net).trunc(), by: format!("network {}", other.name), firm: true });
-            }
-            if let Ok(Wanted::Given(net)) = settings::wanted_ipv6(&other.config) {
-                taken.push(Taken { net: IpNet::V6(net).trunc(), by: format!("network {}", other.name), firm: true });
+        Ok(Use::in_the_way(&self.uses(others).await?, network.id, own).cloned().collect())
+    }
+
+    /// What of the address space is used by those networks and by this host.
+    pub(super) async fn uses(&self, networks: &[Arc<Network>]) -> Result<Vec<Use>> {
+        let mut uses = Vec::new();
+        for network in networks {
+            let ipv4 = settings::wanted_ipv4(&network.config).map(|wanted| wanted.given().map(IpNet::V4));
+            let ipv6 = settings::wanted_ipv6(&network.config).map(|wanted| wanted.given().map(IpNet::V6));
+            for net in [ipv4, ipv6].into_iter().flatten().flatten() {
+                let taken = Taken { net: net.trunc(), by: format!("network {}", network.name), firm: true };
+                uses.push(Use { taken, network: Some(network.id), link: None });
             }
         }
+        let mut found = |net: IpNet, by: String, firm: bool, link: Option<u32>| {
+            uses.push(Use { taken: Taken { net, by, firm }, network: None, link });
+        };
         let links = self.on.links.links().await.map_err(from_netlink)?;
         let name = |index| {
             links.iter().find(|l| l.index == index).map_or_else(|| "a link".to_owned(), |l| format!("interface {}", l.name))
         };
-        for address in self.on.links.addresses().await.map_err(from_netlink)? {
-            if Some(address.link) != own && !address.link_local {
-                taken.push(Taken { net: address.net.trunc(), by: name(address.link), firm: true });
-            }
+        for address in self.on.links.addresses().await.map_err(from_netlink)?.into_iter().filter(|address| !address.link_local) {
+            found(address.net.trunc(), name(address.link), true, Some(address.link));
         }
         for route in self.on.links.routes().await.map_err(from_netlink)? {
-            if route.link.is_none() || route.link != own {
-                let by = route.link.map_or_else(|| "a route".to_owned(), |link| format!("a route through {}", name(link)));
-                taken.push(Taken { net: route.destination, by, firm: false });
-            }
+            let by = route.link.map_or_else(|| "a route".to_owned(), |link| format!("a route through {}", name(link)));
+            found(route.destination, by, false, route.link);
         }
+        let hosts = || "a name server of this host".to_owned();
         // A VPN's is reached through it, and resolv.conf names only who asks it.
-        for (link, server) in self.on.resolver.servers().await.into_iter().filter(|(link, _)| link.is_none() || *link != own) {
-            let by =
-                link.map_or_else(|| "a name server of this host".to_owned(), |link| format!("the name server of {}", name(link)));
-            taken.push(Taken { net: server.into(), by, firm: false });
+        for (link, server) in self.on.resolver.servers().await {
+            let by = link.map_or_else(hosts, |link| format!("the name server of {}", name(link)));
+            found(server.into(), by, false, link);
         }
         let resolv_conf = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
-        let servers = subnet::name_servers(&resolv_conf).into_iter();
-        taken.extend(servers.map(|server| Taken {
-            net: server.into(),
-            by: "a name server of this host".to_owned(),
-            firm: false,
-        }));
-        Ok(taken)
+        subnet::name_servers(&resolv_conf).into_iter().for_each(|server| found(server.into(), hosts(), false, None));
+        Ok(uses)
     }
 
     /// Addresses for a record that leaves them to the host, or a check of those it gives.

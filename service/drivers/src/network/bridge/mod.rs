@@ -155,9 +155,10 @@ impl NetworkDriver for BridgeNetworks {
             self.link_up(network, &settings, &mut note).await?;
             self.join_outside(&settings, &mut note).await?;
             self.route(&settings, &mut note).await?;
-            self.write_firewall(all).await?;
-            self.guards.restore().await?;
-            self.serve(&settings).await?;
+            // Neither needs the other, and both wait for other programs.
+            let rules = async { self.write_firewall(all).await.and(self.guards.restore().await) };
+            let (rules, served) = tokio::join!(rules, self.serve(&settings));
+            rules.and(served)?;
             self.be_asked(&settings).await;
             Ok(())
         };
@@ -168,8 +169,8 @@ impl NetworkDriver for BridgeNetworks {
         let _alone = self.changes.lock().await;
         let interface = settings::interface(network)?;
         let down = async {
-            self.stop_serving(interface.as_str()).await?;
-            self.write_firewall(rest).await?;
+            let (stopped, rules) = tokio::join!(self.stop_serving(interface.as_str()), self.write_firewall(rest));
+            stopped.and(rules)?;
             self.kept.lock().await.remove(interface.as_str());
             self.guards.restore().await?;
             let mut note = Note::read(&self.on.run_dir, interface.as_str())?;

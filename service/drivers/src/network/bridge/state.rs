@@ -1,13 +1,14 @@
 //! How a bridge stands on the host, and what of it is not as it has to be. Changes nothing.
 
+use super::choose::Use;
 use super::settings::Settings;
 use super::{BridgeNetworks, outside, subnet};
 use crate::network::{described, footing, from_netlink};
 use ipnet::IpNet;
 use lxhost_engine::ports::NetworkState;
-use lxhost_model::{Network, Result};
+use lxhost_model::{Network, ObjectId, Result};
 use lxhost_netlink::Link;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl BridgeNetworks {
@@ -57,9 +58,28 @@ impl BridgeNetworks {
         settings: &Settings,
         others: &[Arc<Network>],
     ) -> Result<Vec<String>> {
-        let taken = self.taken(network, others).await?;
-        let own = settings.ipv4.iter().map(|v| IpNet::V4(v.address));
-        let own = own.chain(settings.ipv6.iter().map(|v| IpNet::V6(v.address))).chain(settings.routes());
-        Ok(own.filter_map(|net| subnet::check_given(net, &taken).err()).map(|error| error.message).collect())
+        let own = self.our_link(network).await?.map(|link| link.index);
+        Ok(overlapping(network, settings, own, &self.uses(others).await?))
     }
+
+    /// The same of all bridges among the networks; the host is looked at once.
+    pub(in crate::network) async fn all_overlaps(&self, networks: &[Arc<Network>]) -> Result<BTreeMap<ObjectId, Vec<String>>> {
+        let uses = self.uses(networks).await?;
+        let mut found = BTreeMap::new();
+        for network in networks.iter().filter(|network| super::KINDS.contains(&network.kind.as_str())) {
+            // What is wrong with one that cannot be read, or has no link of its own, is said elsewhere.
+            if let (Ok(settings), Ok(link)) = (Settings::read(network), self.our_link(network).await) {
+                found.insert(network.id, overlapping(network, &settings, link.map(|link| link.index), &uses));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Sentences about those subnets of a network that others use.
+fn overlapping(network: &Network, settings: &Settings, own: Option<u32>, uses: &[Use]) -> Vec<String> {
+    let given = settings.ipv4.iter().map(|v| IpNet::V4(v.address));
+    let nets = given.chain(settings.ipv6.iter().map(|v| IpNet::V6(v.address))).chain(settings.routes());
+    let clash = |net| subnet::check_given(net, Use::in_the_way(uses, network.id, own)).err();
+    nets.filter_map(clash).map(|error| error.message).collect()
 }

@@ -73,10 +73,9 @@ pub(super) fn free_ipv6(taken: &[Taken], chance: &mut dyn FnMut() -> u64) -> Res
 ///
 /// # Errors
 /// `Conflict`, naming who uses it.
-pub(super) fn check_given(net: IpNet, taken: &[Taken]) -> Result<()> {
-    let clash =
-        taken.iter().filter(|t| t.net.prefix_len() >= WORLD).find(|t| net.contains(&t.net) || (t.firm && overlap(&t.net, &net)));
-    match clash {
+pub(super) fn check_given<'a>(net: IpNet, taken: impl IntoIterator<Item = &'a Taken>) -> Result<()> {
+    let mut taken = taken.into_iter().filter(|t| t.net.prefix_len() >= WORLD);
+    match taken.find(|t| net.contains(&t.net) || (t.firm && overlap(&t.net, &net))) {
         None => Ok(()),
         Some(t) => Err(Error::new(Kind::Conflict, format!("{} overlaps {}, which {} uses", net.trunc(), t.net, t.by))),
     }

@@ -63,6 +63,20 @@ pub(crate) async fn list(what: &[&str]) -> Result<Option<String>> {
     Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
+/// Whether there is a table of that family and name. The kernel says so itself; nft takes a hundred times as long.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) async fn has_table(family: &str, name: &str) -> Result<bool> {
+    match lxhost_netlink::filter_tables().await {
+        Ok(tables) => Ok(tables.iter().any(|table| table.family == family && table.name == name)),
+        Err(error) => {
+            tracing::debug!(%error, "nft is asked for tables");
+            Ok(list(&["list", "table", family, name]).await?.is_some())
+        }
+    }
+}
+
 async fn nft(argv: &[&str], input: &str) -> Result<Output> {
     let run = async {
         let mut nft = Command::new("nft")

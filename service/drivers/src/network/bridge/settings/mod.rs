@@ -83,6 +83,16 @@ pub(super) enum Wanted<N> {
     Given(N),
 }
 
+impl<N> Wanted<N> {
+    /// The address, if the key gives one.
+    pub(in super::super) fn given(self) -> Option<N> {
+        match self {
+            Wanted::Given(net) => Some(net),
+            Wanted::Auto | Wanted::None => None,
+        }
+    }
+}
+
 pub(in super::super) fn bad(key: &str, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::InvalidConfig, format!("network key {}: {why}", quoted(key)))
 }
@@ -255,4 +265,4 @@ fn nat<A: std::str::FromStr>(config: &Config, address: &str, order: &str, fits: 
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(in super::super) mod tests;
