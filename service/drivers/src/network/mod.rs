@@ -159,3 +159,6 @@ impl NetworkKinds for Networks {
         self.bridge.restore_firewall(all).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use lxhost_netlink::{Handle, Link, LinkName, Vlan, VlanId};
 /// Keys there are beside `user.*`.
 const KEYS: &[&str] = &["gvrp", "mtu", "parent", "vlan"];
 /// Beginnings of keys that other systems have for the networks behind such a network.
-const UNSUPPORTED: &[&str] = &["bgp.", "dns.nameservers", "ipv4.", "ipv6.", "ovn.", "vlan.tagged"];
+const UNSUPPORTED: &[&str] = &["bgp.", "dns.nameservers", "ipv4.", "ipv6.", "maas.", "ovn.", "vlan.tagged"];
 
 /// The interface as a record describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Which keys an interface of each kind has.
 
 use super::NicType;
-use crate::config::nearest;
+use crate::config::{nearest, parse_bool};
 use crate::name::quoted;
 use crate::{Error, Kind};
 use std::collections::BTreeMap;
@@ -52,6 +52,8 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("ipv6.neighbor_probe", "addresses are not probed"),
     ("ipv6.routes.external", "routes are not published by BGP; use ipv6.routes"),
     ("limits.priority", "packets have no priorities here"),
+    ("maas.subnet.ipv4", "lxhost does not register with MAAS"),
+    ("maas.subnet.ipv6", "lxhost does not register with MAAS"),
     ("nested", "it is for OVN"),
     ("pci", "it is for SR-IOV"),
     ("productid", "it is for SR-IOV"),
@@ -66,6 +68,15 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("vendorid", "it is for SR-IOV"),
     ("vrf", "interfaces are in the host's main routing table"),
 ];
+
+/// The same of one kind.
+const NOT_OF: &[(NicType, &str, &str)] = &[
+    (NicType::Ipvlan, "hwaddr", "an ipvlan nic has the hardware address of its parent"),
+    (NicType::Physical, "vlan.tagged", "a physical nic carries what tags the guest gives its frames"),
+];
+
+/// Keys of [`WITHOUT_EFFECT`] that may say no.
+const OFF: &[&str] = &["gvrp", "ipv4.neighbor_probe", "ipv6.neighbor_probe"];
 
 /// The kind that the keys name; `None` for an interface in a managed network.
 pub(super) fn kind(keys: &Keys) -> Result<Option<NicType>, Error> {
@@ -111,8 +122,14 @@ fn of(kind: Option<NicType>) -> Vec<&'static str> {
 pub(super) fn check(keys: &Keys, kind: Option<NicType>) -> Result<(), Error> {
     let known = of(kind);
     for (key, value) in keys {
+        if let Some((.., why)) = NOT_OF.iter().find(|(other, name, _)| kind == Some(*other) && name == key) {
+            return Err(Error::new(Kind::Unsupported, format!("key {key} is not supported: {why}")));
+        }
         // An unset key is not a key of another kind.
         if known.contains(&key.as_str()) || (value.is_empty() && matches!(key.as_str(), "network" | "nictype" | "parent")) {
+            continue;
+        }
+        if OFF.contains(&key.as_str()) && parse_bool(value) == Some(false) {
             continue;
         }
         if let Some((_, why)) = WITHOUT_EFFECT.iter().find(|(name, _)| name == key) {

@@ -98,3 +98,66 @@ fn a_routed_interface_has_addresses_of_both_families() {
     assert_eq!((nic.ipv4.gateway, nic.ipv6.gateway), (Gateway::None, Gateway::Auto));
     assert_eq!(nic.ipv4.host_tables, [254, 100]);
 }
+
+/// Every key that LXD or Incus has for each kind (LXD 5.0, Incus 6.0 and later); those with `!` are refused by name.
+const THEIRS: &[(&str, &str)] = &[
+    (
+        "nictype=bridged parent=br0",
+        "attached=true !boot.priority=1 !connected=true host_name=veth1 hwaddr=00:16:3e:00:00:01 !io.bus=virtio \
+         ipv4.address=10.0.0.9 ipv4.routes=10.9.0.0/16 !ipv4.routes.external=10.9.0.0/16 ipv6.address=fd42::9 \
+         ipv6.routes=fd43::/48 !ipv6.routes.external=fd43::/48 limits.egress=1Mbit limits.ingress=1Mbit limits.max=1Mbit \
+         !limits.priority=1 !maas.subnet.ipv4=lab !maas.subnet.ipv6=lab mtu=1400 name=eth1 !queue.tx.length=1000 \
+         !security.acls=front !security.acls.default.egress.action=drop !security.acls.default.egress.logged=true \
+         !security.acls.default.ingress.action=drop !security.acls.default.ingress.logged=true \
+         security.ipv4_filtering=true security.ipv6_filtering=true security.mac_filtering=true \
+         security.port_isolation=true vlan=5 vlan.tagged=6-7",
+    ),
+    (
+        "nictype=macvlan parent=eth0",
+        "attached=true !boot.priority=1 !connected=true gvrp=false !gvrp=true hwaddr=00:16:3e:00:00:01 !io.bus=virtio \
+         !maas.subnet.ipv4=lab !maas.subnet.ipv6=lab mode=vepa mtu=1400 name=eth1 vlan=5",
+    ),
+    (
+        "nictype=ipvlan parent=eth0 ipv4.address=10.0.0.9 ipv6.address=fd42::9",
+        "attached=true gvrp=false !gvrp=true !hwaddr=00:16:3e:00:00:01 ipv4.gateway=none ipv4.host_table=100 ipv6.gateway=none ipv6.host_table=100 \
+         mode=l3s mtu=1400 name=eth1 vlan=5",
+    ),
+    (
+        "nictype=p2p",
+        "attached=true !boot.priority=1 !connected=true host_name=veth1 hwaddr=00:16:3e:00:00:01 !io.bus=virtio \
+         ipv4.routes=10.9.0.0/16 ipv6.routes=fd43::/48 limits.egress=1Mbit limits.ingress=1Mbit limits.max=1Mbit \
+         !limits.priority=1 mtu=1400 name=eth1 !queue.tx.length=1000",
+    ),
+    (
+        "nictype=routed parent=eth0 ipv4.address=10.0.0.9 ipv6.address=fd42::9",
+        "attached=true !connected=true gvrp=false !gvrp=true host_name=veth1 hwaddr=00:16:3e:00:00:01 !io.bus=virtio \
+         ipv4.gateway=none ipv4.host_address=169.254.0.2 ipv4.host_table=100 ipv4.host_tables=100,254 \
+         ipv4.neighbor_probe=false !ipv4.neighbor_probe=true ipv4.routes=10.9.0.0/16 ipv6.gateway=none \
+         ipv6.host_address=fe80::2 ipv6.host_table=100 ipv6.host_tables=100,254 ipv6.neighbor_probe=false \
+         !ipv6.neighbor_probe=true ipv6.routes=fd43::/48 limits.egress=1Mbit limits.ingress=1Mbit limits.max=1Mbit \
+         !limits.priority=1 mtu=1400 name=eth1 !queue.tx.length=1000 vlan=5 !vrf=blue",
+    ),
+    (
+        "nictype=physical parent=eth0",
+        "attached=true !boot.priority=1 gvrp=false !gvrp=true hwaddr=00:16:3e:00:00:01 !maas.subnet.ipv4=lab \
+         !maas.subnet.ipv6=lab mtu=1400 name=eth1 vlan=5 !vlan.tagged=6",
+    ),
+];
+
+#[test]
+fn every_key_of_theirs_is_read_or_refused_by_its_name() {
+    for (base, words) in THEIRS {
+        let pairs = |words: &'static str| words.split_whitespace().map(|word| word.split_once('=').unwrap());
+        for (key, value) in pairs(words) {
+            let (refused, key) = key.strip_prefix('!').map_or((false, key), |key| (true, key));
+            let keys: Vec<(&str, &str)> = pairs(base).chain([(key, value)]).collect();
+            match read(&keys) {
+                Ok(_) => assert!(!refused, "{base} {key}={value}"),
+                Err(error) => {
+                    assert!(refused && error.kind == Kind::Unsupported, "{base} {key}={value}: {error}");
+                    assert!(error.message.contains(key), "{base} {key}={value}: {error}");
+                }
+            }
+        }
+    }
+}
