@@ -49,13 +49,21 @@ fn run(target: &Target, input: &[u8]) {
     assert!(took < HANG, "target {}: {took:?} for {}", target.name, keep(target, input).display());
 }
 
+/// `LXHOST_MUTATIONS=NUMBER` asks for so many of each target, others than those of every run: a search where there is no
+/// libFuzzer.
+fn more() -> Option<(u32, u64)> {
+    let number: u32 = std::env::var("LXHOST_MUTATIONS").ok()?.parse().ok()?;
+    Some((number, number.into()))
+}
+
 /// Runs a target in a thread and gives up when one input never ends.
 fn replay(target: &'static Target) {
     let (send, inputs) = channel::<Vec<u8>>();
     let work = std::thread::spawn(move || {
         let corpus = corpus(target);
-        let mut mutator = Mutator::new(target.name.bytes().map(u64::from).sum());
-        let mutations = (0..target.mutations).map(|_| mutator.input(&corpus, INPUT));
+        let (mutations, seed) = more().unwrap_or((target.mutations, 0));
+        let mut mutator = Mutator::new(target.name.bytes().map(u64::from).sum::<u64>() + seed);
+        let mutations = (0..mutations).map(|_| mutator.input(&corpus, INPUT));
         for input in corpus.iter().cloned().chain(mutations) {
             send.send(input.clone()).unwrap();
             run(target, &input);
