@@ -1,6 +1,8 @@
 //! A disk that is full: every verb that makes something is refused as such, with nothing half-made, what runs
 //! goes on, and what makes room works. The state directory is an ext4 of its own, filled to the last block.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use lxhost_tests::host::State;
 use lxhost_tests::image::{self, Form};
@@ -104,7 +106,8 @@ fn a_disk_without_inodes_is_full_too(stage: &Stage) -> Result<()> {
     let fill = "mkdir /var/lib/lxhost/filler.log; cd /var/lib/lxhost/filler.log; \
         i=0; while seq -f $i.%.0f 20000 | xargs touch 2>/dev/null; do i=$((i+1)); done; \
         while [ $(stat -f -c %d .) -gt 0 ]; do mktemp last.XXXXXX >/dev/null; done";
-    stage.host.succeed(["sh", "-ec", fill])?;
+    // Half a million files take a busy machine more than a minute.
+    stage.host.command(["sh", "-ec", fill]).timeout(stage.host.patience(Duration::from_secs(180))).succeed()?;
     nothing_is_made(&stage)?;
     stage.exec("r1", ["true"]).succeed()?;
     stage.lxctl("delete goes").succeed()?;
