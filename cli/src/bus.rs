@@ -6,7 +6,7 @@
 use crate::agent;
 use crate::args::Global;
 use crate::failure::Failure;
-use lxhost_dbus::proxy::{AclProxy, ManagerProxy, NetworkProxy, PoolProxy, ProfileProxy};
+use lxhost_dbus::proxy::{AclProxy, ManagerProxy, NetworkProxy, PoolProxy, ProfileProxy, VolumeProxy};
 use lxhost_dbus::wire::Values;
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -93,6 +93,13 @@ impl Session {
     pub(crate) async fn pool(&self, name: &str) -> Result<PoolProxy<'static>, Failure> {
         let name = crate::reference::local(name)?;
         let path = self.manager().await?.get_pool(name).await?;
+        self.object(&path).await
+    }
+
+    /// A volume of a pool by name; `custom/` before the name is allowed.
+    pub(crate) async fn volume(&self, pool: &str, name: &str) -> Result<VolumeProxy<'static>, Failure> {
+        let pool = self.pool(pool).await?;
+        let path = pool.get_volume(&self.project, name.strip_prefix("custom/").unwrap_or(name)).await?;
         self.object(&path).await
     }
 

@@ -94,6 +94,14 @@ pub(crate) fn pools() -> Vec<CompletionCandidate> {
     ask(async |session| Ok(session.manager().await?.list_pools().await?.into_iter().map(|row| row.name).collect()))
 }
 
+/// Names of volumes, of whatever pool.
+pub(crate) fn volumes() -> Vec<CompletionCandidate> {
+    ask(async |session| {
+        let (rows, _) = session.manager().await?.list_volumes(&Options::new(), "", PAGE).await?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
+    })
+}
+
 /// Numbers of jobs.
 pub(crate) fn operations() -> Vec<CompletionCandidate> {
     ask(async |session| {

@@ -8,7 +8,7 @@ pub const MANAGER: &str = "/org/lxhost1";
 /// Path that stands for "no object" in replies: work that was finished at once has no job.
 pub const NONE: &str = "/";
 /// Collections below the Manager; each has an ObjectManager.
-pub const COLLECTIONS: &[&str] = &["instance", "image", "network", "acl", "profile", "pool", "job", "exec"];
+pub const COLLECTIONS: &[&str] = &["instance", "image", "network", "acl", "profile", "pool", "volume", "job", "exec"];
 
 /// Path of an instance.
 pub fn instance(id: ObjectId) -> String {
@@ -38,6 +38,11 @@ pub fn profile(id: ObjectId) -> String {
 /// Path of a pool.
 pub fn pool(id: ObjectId) -> String {
     format!("{MANAGER}/pool/{id}")
+}
+
+/// Path of a volume.
+pub fn volume(id: ObjectId) -> String {
+    format!("{MANAGER}/volume/{id}")
 }
 
 /// Path of a job.

@@ -38,6 +38,8 @@ pub trait Manager {
     fn list_profiles(&self, filter: &Options<'_>, cursor: &str, limit: u32) -> zbus::Result<(Vec<ProfileRow>, String)>;
     /// All pools.
     fn list_pools(&self) -> zbus::Result<Vec<PoolRow>>;
+    /// Page of volumes. Filter: `project` s, `pool` s.
+    fn list_volumes(&self, filter: &Options<'_>, cursor: &str, limit: u32) -> zbus::Result<(Vec<VolumeRow>, String)>;
     /// Page of jobs, newest last; those that ended up to a minute ago are there.
     fn list_jobs(&self, filter: &Options<'_>, cursor: &str, limit: u32) -> zbus::Result<(Vec<JobRow>, String)>;
     /// Live counters of many instances in one round trip; fields as in `Instance.GetState`.
@@ -487,9 +489,46 @@ pub trait Pool {
     fn description(&self) -> zbus::Result<String>;
     /// Total and free bytes.
     fn get_usage(&self) -> zbus::Result<(u64, u64)>;
+    /// Object of a volume by name.
+    fn get_volume(&self, project: &str, name: &str) -> zbus::Result<OwnedObjectPath>;
+    /// Makes a volume. Options: `description` s, `content-type` s (`filesystem`).
+    #[zbus(allow_interactive_auth)]
+    fn create_volume(
+        &self,
+        project: &str,
+        name: &str,
+        config: &Config,
+        options: &Options<'_>,
+    ) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
     /// Deletes it.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+}
+
+/// A custom storage volume. `/org/lxhost1/volume/<id>`.
+#[proxy(interface = "org.lxhost1.Volume", default_service = "org.lxhost1")]
+pub trait Volume {
+    /// Configuration and generation.
+    #[zbus(allow_interactive_auth)]
+    fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, u64)>;
+    /// Replaces its keys. Option: `description` s.
+    #[zbus(allow_interactive_auth)]
+    fn replace_config(&self, config: &Config, expected_generation: u64, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// What it takes: `used` t, bytes. Counts its files.
+    #[zbus(allow_interactive_auth)]
+    fn get_usage(&self, options: &Options<'_>) -> zbus::Result<Values>;
+    /// Renames it, while nobody uses it.
+    #[zbus(allow_interactive_auth)]
+    fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Deletes it; one that is used is refused.
+    #[zbus(allow_interactive_auth)]
+    fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Description.
+    #[zbus(property)]
+    fn description(&self) -> zbus::Result<String>;
+    /// When it was made, microseconds since the epoch.
+    #[zbus(property)]
+    fn created_timestamp(&self) -> zbus::Result<u64>;
 }
 
 /// A job. `/org/lxhost1/job/<n>`; stays for a minute after its end.

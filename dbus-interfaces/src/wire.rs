@@ -119,6 +119,25 @@ pub struct PoolRow {
     pub used_by: u32,
 }
 
+/// Row of `ListVolumes`: `(ossssssa(os))`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct VolumeRow {
+    /// Object.
+    pub path: OwnedObjectPath,
+    /// Project.
+    pub project: String,
+    /// Pool.
+    pub pool: String,
+    /// Name.
+    pub name: String,
+    /// `filesystem`.
+    pub content_type: String,
+    /// Description.
+    pub description: String,
+    /// Instances and profiles that have it among their devices: object and name.
+    pub used_by: Vec<(OwnedObjectPath, String)>,
+}
+
 /// Row of `ListJobs`: `(uossstd)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
 pub struct JobRow {

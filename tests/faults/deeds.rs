@@ -34,6 +34,7 @@ pub(crate) const TIDY: &[(&str, &str)] = &[
         "for name in $(lxctl network list -q | grep '^fnet'); do lxctl network rollback $name 2>/dev/null || true; lxctl network delete $name; done",
     ),
     ("facl", "for name in $(lxctl network acl list -q); do lxctl network acl delete $name; done"),
+    ("fvol", "for name in $(lxctl storage volume list -q | grep '^fvol'); do lxctl storage volume delete fpool $name; done"),
     ("fpool", "! lxctl storage list -q | grep -qx fpool || lxctl storage delete fpool"),
 ];
 
@@ -214,5 +215,23 @@ pub(crate) const DEEDS: &[Deed] = &[
         "lxctl storage create fpool dir",
         "lxctl storage delete fpool",
         "! lxctl storage list -q | grep -qx fpool",
+    ),
+    deed(
+        "volume create",
+        "lxctl storage create fpool dir",
+        "lxctl storage volume create fpool fvol",
+        "lxctl storage volume info fpool fvol >/dev/null",
+    ),
+    deed(
+        "volume rename",
+        "lxctl storage create fpool dir && lxctl storage volume create fpool fvol",
+        "lxctl storage volume rename fpool fvol fvol2",
+        "lxctl storage volume info fpool fvol2 >/dev/null",
+    ),
+    deed(
+        "volume delete",
+        "lxctl storage create fpool dir && lxctl storage volume create fpool fvol",
+        "lxctl storage volume delete fpool fvol",
+        "! lxctl storage volume list -q | grep -q fvol",
     ),
 ];

@@ -18,6 +18,9 @@ pub(crate) async fn every_object(client: &Client) -> Vec<(&'static str, String)>
     let guest = client.guest(&path).await;
     let wanted = options([("null", Variant::from(vec!["stdin", "stdout", "stderr"]))]);
     let (exec, _) = guest.exec(&["sleep", "1000"], &Default::default(), &wanted).await.unwrap();
+    let (volume, made) =
+        crate::volumes::pool(client).await.create_volume("", "data", &Default::default(), &none()).await.unwrap();
+    client.done(&made).await;
     let text = |path: OwnedObjectPath| path.as_str().to_owned();
     vec![
         ("Manager", "/org/lxhost1".to_owned()),
@@ -29,6 +32,7 @@ pub(crate) async fn every_object(client: &Client) -> Vec<(&'static str, String)>
         ("ACL", text(manager.create_acl("default", "web", &Default::default(), &[], &[], &none()).await.unwrap())),
         ("Profile", text(manager.get_profile("default", "default").await.unwrap())),
         ("Pool", text(manager.get_pool("default").await.unwrap())),
+        ("Volume", text(volume)),
         ("Job", text(job)),
         ("Exec", text(exec)),
     ]

@@ -26,4 +26,5 @@ mod road;
 mod scale;
 mod snapshots;
 mod trials;
+mod volumes;
 mod world;

@@ -25,6 +25,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod volume;
 
 pub(crate) use acl::*;
 pub(crate) use backup::*;
@@ -46,6 +47,7 @@ pub(crate) use publish::*;
 pub(crate) use snapshot::*;
 pub(crate) use storage::*;
 pub(crate) use unknown::explain;
+pub(crate) use volume::*;
 
 use clap::{Args, Parser, Subcommand};
 

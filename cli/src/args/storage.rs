@@ -1,6 +1,6 @@
 //! Arguments of `storage`.
 
-use super::{DocumentArg, FormatArg};
+use super::{DocumentArg, FormatArg, Volume};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -89,6 +89,9 @@ pub(crate) enum Storage {
         #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::pools))]
         names: Vec<String>,
     },
+    /// Manage custom volumes of pools
+    #[command(subcommand)]
+    Volume(Volume),
 }
 
 /// One pool.

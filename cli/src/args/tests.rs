@@ -59,6 +59,8 @@ const LXC_LINES: &[&str] = &[
     "storage create ssd-pool dir source=/mnt/ssd/lxd",
     "storage list",
     "storage show default",
+    "storage volume create default shared-data",
+    "storage volume list default",
     "config device add mon-conteneur shared disk pool=default source=shared-data path=/shared",
     "image list images:",
     "image copy images:debian/12 local: --alias debian-12",
@@ -178,7 +180,7 @@ fn a_wrong_verb_is_answered_with_the_right_line() {
 
 #[test]
 fn a_verb_of_a_later_version_is_not_called_a_typo() {
-    for line in ["network load-balancer info lxbr0 192.0.2.1", "config trust add c.crt", "storage volume list default"] {
+    for line in ["network load-balancer info lxbr0 192.0.2.1", "config trust add c.crt", "storage volume import default v.tar"] {
         let failure = refusal(line);
         assert_eq!(failure.code, 8, "{line}: {}", failure.message);
         assert!(failure.message.contains("this version"), "{line}: {}", failure.message);

@@ -31,6 +31,7 @@ mod shell;
 mod snapshot;
 mod storage;
 mod version;
+mod volume;
 mod wait;
 
 use crate::args::{Backup, Cli, Command};

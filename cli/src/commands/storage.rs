@@ -40,6 +40,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             names.iter().for_each(|name| session.say(format!("Storage pool {name} deleted")));
             Ok(())
         }
+        Args::Volume(args) => super::volume::run(session, args).await,
     }
 }
 

@@ -32,6 +32,7 @@ pub mod step;
 mod supervise;
 mod tend;
 mod verb;
+pub mod volume;
 mod watch;
 
 pub use crate::core::{Engine, Ports};

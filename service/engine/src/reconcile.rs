@@ -43,7 +43,12 @@ pub(crate) async fn run(core: &Arc<Core>) {
         crate::step::repair(core, &core.state(), instance).await;
     }
     for pool in core.state().pools.values() {
-        let swept = async { core.ports.pools.driver(&pool.driver)?.sweep(pool).await };
+        let swept = async {
+            let driver = core.ports.pools.driver(&pool.driver)?;
+            driver.sweep(pool).await?;
+            let volumes = driver.volumes(pool);
+            core.ports.pools.driver(&volumes.driver)?.sweep(&volumes).await
+        };
         if let Err(error) = swept.await {
             tracing::warn!(pool = %pool.name, "leftovers of deletions: {error}");
         }

@@ -26,6 +26,7 @@ pub mod schedule;
 pub mod size;
 pub mod snapshot;
 pub mod status;
+pub mod volume;
 
 pub use acl::Acl;
 pub use action::Action;
@@ -41,6 +42,7 @@ pub use pool::Pool;
 pub use profile::Profile;
 pub use snapshot::Snapshot;
 pub use status::{Status, Trigger};
+pub use volume::Volume;
 
 /// Result of everything that may refuse a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

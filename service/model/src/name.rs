@@ -63,6 +63,8 @@ name!(/// Name of a network ACL. It starts with a letter, so that no address is 
     AclName, "ACL name", word);
 name!(/// Name of a pool.
     PoolName, "pool name", plain);
+name!(/// Name of a volume among those of its pool.
+    VolumeName, "volume name", plain);
 name!(/// Name of a profile.
     ProfileName, "profile name", plain);
 name!(/// Name of a project.

@@ -4,11 +4,11 @@
 use crate::{Sim, images, locked};
 use lxhost_engine::network::listener::{Create, Delete, Listener, Replace};
 use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
-use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile, snapshot};
+use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile, snapshot, volume};
 use lxhost_model::checkpoint::Trial;
 use lxhost_model::device::{Device, Devices};
 use lxhost_model::instance::ExitReason;
-use lxhost_model::{Acl, Error, Forward, LoadBalancer, ObjectId, Profile, Result};
+use lxhost_model::{Acl, Error, Forward, LoadBalancer, ObjectId, Profile, Result, Volume};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
@@ -310,6 +310,7 @@ async fn rooms(engine: &Engine) {
     if let Ok(create) = pool::Create::new(engine.ports(), name, "dir", Default::default()).await {
         let id = create.id();
         act(engine, create).await;
+        volumes(engine, id).await;
         let config = engine.state().pools.get(&id).map(|pool| pool.config.clone()).unwrap_or_default();
         act(engine, pool::Replace { id, config, description: None, expected: None }).await;
         act(engine, pool::Delete::new(id)).await;
@@ -328,6 +329,20 @@ async fn rooms(engine: &Engine) {
         }
         act(engine, network::Delete::new(id)).await;
     }
+}
+
+/// A volume of a pool comes, gets another name, changes and goes.
+async fn volumes(engine: &Engine, pool: ObjectId) {
+    let Some(pool) = engine.state().pools.get(&pool).map(|pool| pool.name.clone()) else { return };
+    let (Ok(name), Ok(other)) = ("v1".parse(), "v2".parse()) else { return };
+    let (id, project) = (ObjectId::from_random(engine.host().random()), Default::default());
+    let (description, config) = (String::new(), Default::default());
+    let volume = Volume { id, project, pool, name, description, config, created: 0, generation: 0 };
+    let Ok(create) = volume::Create::new(volume) else { return };
+    act(engine, create).await;
+    act(engine, volume::Rename { id, name: other }).await;
+    act(engine, volume::Replace { id, config: Default::default(), description: None, expected: None }).await;
+    act(engine, volume::Delete::new(id)).await;
 }
 
 /// A change of a network is undone, and done again and confirmed.

@@ -3,6 +3,7 @@
 use crate::{Faults, SimImages, locked};
 use async_trait::async_trait;
 use lxhost_engine::ports::{Held, Origin, PoolDriver, PoolKinds, RootSpec, Usage};
+use lxhost_model::volume::Top;
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ struct Contents {
     taken: BTreeMap<ObjectId, Option<String>>,
     snapshots: BTreeMap<ObjectId, Option<String>>,
     restoring: BTreeMap<ObjectId, Option<String>>,
+    volumes: BTreeSet<ObjectId>,
 }
 
 /// The pools of the simulated machine, and their one driver.
@@ -46,6 +48,11 @@ impl SimPools {
     /// Snapshots in any pool.
     pub fn snapshots(&self) -> BTreeSet<ObjectId> {
         locked(&self.pools).values().flat_map(|contents| contents.snapshots.keys().copied()).collect()
+    }
+
+    /// Volumes in any pool.
+    pub fn volumes(&self) -> BTreeSet<ObjectId> {
+        locked(&self.pools).values().flat_map(|contents| contents.volumes.iter().copied()).collect()
     }
 
     /// Snapshots and roots that are half made.
@@ -91,6 +98,10 @@ impl SimPools {
 }
 
 impl Contents {
+    fn is_empty(&self) -> bool {
+        self.roots.is_empty() && self.images.is_empty() && self.volumes.is_empty()
+    }
+
     /// What a snapshot holds.
     fn snapshot(&self, pool: &Pool, snapshot: ObjectId) -> Result<Option<String>> {
         let found = self.snapshots.get(&snapshot).cloned();
@@ -116,7 +127,7 @@ impl PoolDriver for SimPools {
     async fn tear_down(&self, pool: &Pool) -> Result<()> {
         self.faults.pass("pool.tear_down")?;
         let mut pools = locked(&self.pools);
-        if pools.get(&pool.id).is_some_and(|contents| !contents.roots.is_empty() || !contents.images.is_empty()) {
+        if pools.get(&pool.id).is_some_and(|contents| !contents.is_empty()) {
             return Err(Error::new(Kind::InUse, format!("pool {} is not empty", pool.name)));
         }
         pools.remove(&pool.id);
@@ -198,6 +209,7 @@ impl PoolDriver for SimPools {
             contents.roots.remove(&instance);
             contents.hostnames.remove(&instance);
             contents.definitions.remove(&instance);
+            contents.volumes.remove(&instance);
         }
         Ok(())
     }
@@ -306,6 +318,24 @@ impl PoolDriver for SimPools {
             contents.root(pool, instance)?;
             contents.definitions.insert(instance, yaml.to_owned());
             Ok(())
+        })
+    }
+
+    fn volumes(&self, pool: &Pool) -> Pool {
+        pool.clone()
+    }
+
+    async fn create_volume(&self, volumes: &Pool, volume: ObjectId, _top: Top) -> Result<()> {
+        self.change("pool.create_volume", volumes, |contents| {
+            contents.volumes.insert(volume);
+            Ok(())
+        })
+    }
+
+    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64> {
+        self.change("pool.used", volumes, |contents| match contents.volumes.contains(&volume) {
+            true => Ok(0),
+            false => Err(Error::failed(format!("there is no volume {volume}"))),
         })
     }
 

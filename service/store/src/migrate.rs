@@ -15,6 +15,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_nouns.sql"),
     include_str!("../migrations/0002_acl.sql"),
     include_str!("../migrations/0003_snapshot.sql"),
+    include_str!("../migrations/0004_volume.sql"),
 ];
 
 /// Brings the database at `path` to the newest version of `migrations`. Before an existing one

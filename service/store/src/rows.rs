@@ -27,6 +27,9 @@ pub(crate) fn put(db: &Connection, path: &Path, row: &Row) -> Result<(), StoreEr
         Row::Acl(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.name.as_str(), body]),
         Row::Profile(r) => statement.execute(params![r.id.to_string(), r.project.as_str(), r.name.as_str(), body]),
         Row::Pool(r) => statement.execute(params![r.id.to_string(), r.name.as_str(), body]),
+        Row::Volume(r) => {
+            statement.execute(params![r.id.to_string(), r.pool.as_str(), r.project.as_str(), r.name.as_str(), body])
+        }
         Row::Job(r) => statement.execute(params![r.id, r.verb, body]),
     };
     written.map(drop).map_err(sql)
@@ -46,6 +49,7 @@ pub(crate) fn remove(db: &Connection, path: &Path, key: RowKey) -> Result<(), St
         RowKey::Acl(id) => ("DELETE FROM acl WHERE id = ?1", id.to_string()),
         RowKey::Profile(id) => ("DELETE FROM profile WHERE id = ?1", id.to_string()),
         RowKey::Pool(id) => ("DELETE FROM pool WHERE id = ?1", id.to_string()),
+        RowKey::Volume(id) => ("DELETE FROM volume WHERE id = ?1", id.to_string()),
         RowKey::Job(id) => {
             let mut statement = db.prepare_cached("DELETE FROM job WHERE id = ?1").map_err(sql)?;
             return statement.execute([id]).map(drop).map_err(sql);
@@ -84,6 +88,10 @@ fn put_sql(row: &Row) -> &'static str {
             "INSERT INTO pool (id, name, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE \
              SET name = excluded.name, body = excluded.body"
         }
+        Row::Volume(_) => {
+            "INSERT INTO volume (id, pool, project, name, body) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE \
+             SET pool = excluded.pool, project = excluded.project, name = excluded.name, body = excluded.body"
+        }
         Row::Job(_) => {
             "INSERT INTO job (id, verb, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE \
              SET verb = excluded.verb, body = excluded.body"
@@ -100,6 +108,7 @@ fn body(row: &Row) -> serde_json::Result<String> {
         Row::Acl(r) => serde_json::to_string(r),
         Row::Profile(r) => serde_json::to_string(r),
         Row::Pool(r) => serde_json::to_string(r),
+        Row::Volume(r) => serde_json::to_string(r),
         Row::Job(r) => serde_json::to_string(r),
     }
 }
@@ -117,6 +126,7 @@ pub(crate) fn load(db: &Connection, path: &Path) -> Result<State, StoreError> {
     read(db, path, &mut state, "acl", Row::Acl)?;
     read(db, path, &mut state, "profile", Row::Profile)?;
     read(db, path, &mut state, "pool", Row::Pool)?;
+    read(db, path, &mut state, "volume", Row::Volume)?;
     read(db, path, &mut state, "job", Row::Job)?;
     Ok(state)
 }

@@ -80,6 +80,16 @@ fn one_of_each() -> Vec<Row> {
         instance: c1.clone(),
         generation: 0,
     };
+    let volume = lxhost_model::Volume {
+        id: id(8),
+        project: Default::default(),
+        pool: "default".parse().unwrap(),
+        name: "data".parse().unwrap(),
+        description: "shared".into(),
+        config: [("user.a".to_owned(), "b".to_owned())].into(),
+        created: 6,
+        generation: 0,
+    };
     vec![
         Row::Instance(c1),
         Row::Snapshot(snapshot),
@@ -88,6 +98,7 @@ fn one_of_each() -> Vec<Row> {
         Row::Acl(acl),
         Row::Profile(profile),
         Row::Pool(pool("default")),
+        Row::Volume(volume),
         Row::Job(job),
     ]
 }
@@ -101,6 +112,7 @@ fn rows(state: &State) -> Vec<Row> {
     all.extend(state.acls.values().map(|r| Row::Acl((**r).clone())));
     all.extend(state.profiles.values().map(|r| Row::Profile((**r).clone())));
     all.extend(state.pools.values().map(|r| Row::Pool((**r).clone())));
+    all.extend(state.volumes.values().map(|r| Row::Volume((**r).clone())));
     all.extend(state.jobs.values().map(|r| Row::Job((**r).clone())));
     all
 }

@@ -7,6 +7,7 @@ use super::{place, prepare, snapshot};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Held, Origin, PoolDriver, RootSpec, Usage};
+use lxhost_model::volume::Top;
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -204,6 +205,21 @@ impl PoolDriver for Btrfs {
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
         let (layout, yaml) = (self.layout(pool), yaml.to_owned());
         blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
+    }
+
+    fn volumes(&self, pool: &Pool) -> Pool {
+        self.layout(pool).volumes(pool, BTRFS)
+    }
+
+    async fn create_volume(&self, volumes: &Pool, volume: ObjectId, top: Top) -> Result<()> {
+        let layout = self.layout(volumes);
+        place::set_up_volumes(&layout)?;
+        self.create_root(volumes, volume, None).await?;
+        blocking("make the volume", move || place::finish_volume(&layout, volume, top)).await
+    }
+
+    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64> {
+        place::used(&self.layout(volumes), volume).await
     }
 
     async fn usage(&self, pool: &Pool) -> Result<Usage> {

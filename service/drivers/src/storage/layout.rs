@@ -15,6 +15,7 @@
 //! <source>/snapshots/.new-<id>             one being taken
 //! <source>/snapshots/.retired-<id>         removed, but layers still lie over it (overlay)
 //! <source>/snapshots/.restore-<instance>   what is going to be an instance's directory
+//! <source>/volumes/…                       the same once more, for volumes: `instances/<id>/root` is one
 //! <source>/.trash/…                        on its way out
 //! ```
 
@@ -32,6 +33,9 @@ pub(super) const IMAGE: &str = "image";
 pub(super) const PREPARED: &str = "prepared";
 /// Root of an instance that has a tree of its own.
 pub(super) const ROOT: &str = "root";
+
+/// Where volumes are.
+pub(super) const VOLUMES: &str = "volumes";
 
 /// Paths of one pool.
 #[derive(Debug, Clone)]
@@ -111,6 +115,13 @@ impl Layout {
             Held::Taken(id) => self.taking(id),
             Held::Snapshot(id) => self.snapshot(id),
         }
+    }
+
+    /// The pool within the pool in which `driver` keeps volumes.
+    pub(super) fn volumes(&self, pool: &Pool, driver: &str) -> Pool {
+        let mut volumes = Pool { driver: driver.to_owned(), ..pool.clone() };
+        volumes.config.insert("source".to_owned(), self.source.join(VOLUMES).to_string_lossy().into_owned());
+        volumes
     }
 
     /// What is on its way out.

@@ -2,11 +2,13 @@
 //! root costs four system calls. Trees hold unshifted ids; the monitor maps and mounts them.
 
 use super::below::{self, UPPER};
+use super::dir::Directory;
 use super::layout::{IMAGE, Layout, RETIRED};
 use super::{copy, place, prepare, snapshot, upper};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Held, MountSpec, Origin, PoolDriver, RootSpec, Usage};
+use lxhost_model::volume::Top;
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::Dir;
 use std::fs;
@@ -242,6 +244,19 @@ impl PoolDriver for Overlay {
     async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
         let (layout, yaml) = (self.layout(pool), yaml.to_owned());
         blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
+    }
+
+    /// Layers are for roots that begin alike; a volume begins empty, and may be where containers keep layers.
+    fn volumes(&self, pool: &Pool) -> Pool {
+        self.layout(pool).volumes(pool, "dir")
+    }
+
+    async fn create_volume(&self, volumes: &Pool, volume: ObjectId, top: Top) -> Result<()> {
+        Directory::new(&self.state).create_volume(volumes, volume, top).await
+    }
+
+    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64> {
+        place::used(&self.layout(volumes), volume).await
     }
 
     async fn usage(&self, pool: &Pool) -> Result<Usage> {

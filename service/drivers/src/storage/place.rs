@@ -1,16 +1,18 @@
 //! What every driver does alike with a pool's directories: make them, refuse bad places, throw things
 //! away at once and delete them after. Blocking code. Called by the drivers.
 
-use super::layout::{DEFINITION, Layout, MARK};
+use super::layout::{DEFINITION, Layout, MARK, ROOT, VOLUMES};
 use lxhost_engine::ports::Usage;
+use lxhost_model::volume::Top;
 use lxhost_model::{Error, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::{Dir, Durability};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Configuration keys of pools.
@@ -89,6 +91,53 @@ pub(super) fn set_up(layout: &Layout) -> Result<()> {
     layout.source.ancestors().skip(1).take(2).try_for_each(sync).map_err(failed)
 }
 
+/// Makes the directories in which volumes lie, where they are missing: most pools have none.
+///
+/// # Errors
+/// `NoSpace`, `Failed`.
+pub(super) fn set_up_volumes(volumes: &Layout) -> Result<()> {
+    let failed = |e: io::Error| Error::io(volumes.source.display(), &e);
+    if volumes.instances().is_dir() {
+        return Ok(());
+    }
+    make_dir(&volumes.source, 0o700).map_err(failed)?;
+    // Looked for above, so it is the last.
+    for below in [volumes.trash(), volumes.snapshots(), volumes.instances()] {
+        make_dir(&below, 0o700).map_err(failed)?;
+    }
+    let above = volumes.source.parent().unwrap_or(Path::new("/"));
+    sync(&volumes.source).and_then(|()| sync(above)).map_err(failed)
+}
+
+/// Gives a new volume its top directory's owner and mode, durably.
+///
+/// # Errors
+/// `Failed`.
+pub(super) fn finish_volume(volumes: &Layout, volume: ObjectId, top: Top) -> Result<()> {
+    let failed = |e: io::Error| Error::io("make its top directory", &e);
+    let root = volumes.instance(volume).join(ROOT);
+    let dir = Dir::open(&root).and_then(|dir| dir.readable()).map(fs::File::from).map_err(failed)?;
+    std::os::unix::fs::fchown(&dir, Some(top.uid), Some(top.gid)).map_err(failed)?;
+    dir.set_permissions(fs::Permissions::from_mode(top.mode)).and_then(|()| dir.sync_all()).map_err(failed)?;
+    sync_instance(volumes, volume)
+}
+
+/// Bytes that the files of a volume take. What a guest does to it meanwhile leads nowhere else: the tool walks by
+/// descriptors.
+///
+/// # Errors
+/// `Failed`.
+pub(super) async fn used(volumes: &Layout, volume: ObjectId) -> Result<u64> {
+    let mut command = tokio::process::Command::new("du");
+    command.args(["--summarize", "--block-size=1", "--"]).arg(volumes.instance(volume).join(ROOT)).env("LC_ALL", "C");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.map_err(|e| Error::io("run du", &e))?;
+    // Files that go while it looks make it fail, and count for nothing.
+    let said = String::from_utf8_lossy(&output.stdout);
+    let bytes = said.split_whitespace().next().and_then(|word| word.parse().ok());
+    bytes.ok_or_else(|| Error::failed("its files could not be counted"))
+}
+
 /// Removes the directories of an empty pool.
 ///
 /// # Errors
@@ -100,13 +149,20 @@ pub(super) fn tear_down(layout: &Layout) -> Result<()> {
         Some(mark) if mark == layout.id.to_string().as_bytes() => {}
         _ => return Ok(()),
     }
-    for (place, what) in [(layout.instances(), "instances"), (layout.images(), "images"), (layout.snapshots(), "snapshots")] {
+    let volumes = layout.source.join(VOLUMES);
+    for (place, what) in [
+        (layout.instances(), "instances"),
+        (layout.images(), "images"),
+        (layout.snapshots(), "snapshots"),
+        (volumes.join("instances"), "volumes"),
+        (volumes.join("snapshots"), "snapshots of volumes"),
+    ] {
         let mut entries = fs::read_dir(&place).into_iter().flatten().flatten();
         if entries.any(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")) {
             return Err(Error::new(Kind::InUse, format!("the pool at {} still holds {what}", layout.source.display())));
         }
     }
-    for name in ["images", "instances", "snapshots", ".trash", MARK] {
+    for name in ["images", "instances", "snapshots", VOLUMES, ".trash", MARK] {
         dir.remove_tree(OsStr::new(name)).map_err(failed)?;
     }
     // A directory that was there before the pool may stay, as may a mount point.

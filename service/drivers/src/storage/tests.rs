@@ -2,6 +2,7 @@
 
 mod copies;
 mod snapshots;
+mod volumes;
 
 use super::*;
 use lxhost_engine::ports::{Origin, RootSpec};

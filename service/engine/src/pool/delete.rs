@@ -1,4 +1,4 @@
-//! `pool.delete`: a pool without instances is gone, with the images unpacked in it.
+//! `pool.delete`: a pool without instances and volumes is gone, with the images unpacked in it.
 
 use super::{by_id, question};
 use crate::ports::{RowKey, State, Write};
@@ -40,6 +40,9 @@ impl Verb for Delete {
         let pool = by_id(state, self.id)?;
         if let Some(instance) = state.instances.values().find(|instance| instance.pool == pool.name) {
             return Err(Error::new(Kind::InUse, format!("pool {} holds instance {}", pool.name, instance.name)));
+        }
+        if let Some(volume) = state.volumes.values().find(|volume| volume.pool == pool.name) {
+            return Err(Error::new(Kind::InUse, format!("pool {} holds volume {}", pool.name, volume.name)));
         }
         let named =
             |profile: &&Arc<lxhost_model::Profile>| profile.devices.values().any(|d| d.get("pool") == Some(pool.name.as_str()));

@@ -4,7 +4,7 @@
 
 use super::store::{Row, State, gone, same, taken};
 use super::table::Table;
-use lxhost_model::{Acl, Image, Kind, Network, ObjectId, Pool, Profile, Result};
+use lxhost_model::{Acl, Image, Kind, Network, ObjectId, Pool, Profile, Result, Volume};
 use std::sync::Arc;
 
 /// A kind of record.
@@ -16,11 +16,11 @@ pub(super) trait Record: Clone {
 
     fn id(&self) -> ObjectId;
     fn generation(&mut self) -> &mut u64;
-    /// What no two of them share: the project, if they have one, and the name in it.
-    fn key(&self) -> (Option<&str>, &str);
+    /// What no two of them share: the name, in the pool and the project, if they have one.
+    fn key(&self) -> [&str; 3];
     /// The name, as errors show it.
     fn title(&self) -> &str {
-        self.key().1
+        self.key()[2]
     }
     fn table(state: &mut State) -> &mut Table<ObjectId, Arc<Self>>;
     fn row(self) -> Row;
@@ -71,7 +71,7 @@ macro_rules! record {
                 &mut self.generation
             }
 
-            fn key(&self) -> (Option<&str>, &str) {
+            fn key(&self) -> [&str; 3] {
                 let $it = self;
                 $key
             }
@@ -89,12 +89,16 @@ macro_rules! record {
     };
 }
 
-record!(Network in networks, "network", NoSuchNetwork, |it| (Some(it.project.as_str()), it.name.as_str()));
-record!(Acl in acls, "ACL", NoSuchAcl, |it| (Some(it.project.as_str()), it.name.as_str()));
-record!(Profile in profiles, "profile", NoSuchProfile, |it| (Some(it.project.as_str()), it.name.as_str()));
-record!(Pool in pools, "pool", NoSuchPool, |it| (None, it.name.as_str()));
+record!(Network in networks, "network", NoSuchNetwork, |it| ["", it.project.as_str(), it.name.as_str()]);
+record!(Acl in acls, "ACL", NoSuchAcl, |it| ["", it.project.as_str(), it.name.as_str()]);
+record!(Profile in profiles, "profile", NoSuchProfile, |it| ["", it.project.as_str(), it.name.as_str()]);
 record!(
-    Image in images, "image", NoSuchImage, |it| (Some(it.project.as_str()), it.fingerprint.as_str()),
+    Volume in volumes, "volume", NoSuchVolume,
+    |it| [it.pool.as_str(), it.project.as_str(), it.name.as_str()]
+);
+record!(Pool in pools, "pool", NoSuchPool, |it| ["", "", it.name.as_str()]);
+record!(
+    Image in images, "image", NoSuchImage, |it| ["", it.project.as_str(), it.fingerprint.as_str()],
     fn title(&self) -> &str {
         self.fingerprint.short()
     }

@@ -3,6 +3,7 @@
 
 use crate::ports::{MountSpec, RootSpec};
 use async_trait::async_trait;
+use lxhost_model::volume::Top;
 use lxhost_model::{Fingerprint, ObjectId, Pool, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -144,6 +145,17 @@ pub trait PoolDriver: Send + Sync {
 
     /// Begins to remove what a crash left in the pool half made or half removed.
     async fn sweep(&self, pool: &Pool) -> Result<()>;
+
+    /// The pool within the pool in which volumes lie. There, each is a root of its own: a plain tree, which snapshots
+    /// and copies are made of as of any root.
+    fn volumes(&self, pool: &Pool) -> Pool;
+
+    /// Makes a root for a volume: an empty tree with that top directory, durably. Its pool is one of `volumes`, which is
+    /// made when it is missing.
+    async fn create_volume(&self, volumes: &Pool, volume: ObjectId, top: Top) -> Result<()>;
+
+    /// Bytes that a volume takes.
+    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64>;
 
     /// Room.
     async fn usage(&self, pool: &Pool) -> Result<Usage>;

@@ -6,9 +6,10 @@ use super::record;
 use super::table::Table;
 use async_trait::async_trait;
 use lxhost_model::job::JobRow;
-use lxhost_model::name::{AclName, InstanceName, NetworkName, PoolName, ProfileName, ProjectName, SnapshotName};
+use lxhost_model::name::{AclName, InstanceName, NetworkName, PoolName, ProfileName, ProjectName, SnapshotName, VolumeName};
 use lxhost_model::{
     Acl, Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Snapshot, Timestamp, Trigger,
+    Volume,
 };
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub struct State {
     pub profiles: Table<ObjectId, Arc<Profile>>,
     /// Pools by id.
     pub pools: Table<ObjectId, Arc<Pool>>,
+    /// Volumes by id.
+    pub volumes: Table<ObjectId, Arc<Volume>>,
     /// Unfinished jobs by number.
     pub jobs: Table<u32, Arc<JobRow>>,
 }
@@ -52,6 +55,8 @@ pub enum Row {
     Profile(Profile),
     /// Of a pool.
     Pool(Pool),
+    /// Of a volume.
+    Volume(Volume),
     /// Of an unfinished job.
     Job(JobRow),
 }
@@ -73,6 +78,8 @@ pub enum RowKey {
     Profile(ObjectId),
     /// Of a pool.
     Pool(ObjectId),
+    /// Of a volume.
+    Volume(ObjectId),
     /// Of an unfinished job.
     Job(u32),
 }
@@ -132,6 +139,7 @@ impl Row {
             Row::Acl(row) => RowKey::Acl(row.id),
             Row::Profile(row) => RowKey::Profile(row.id),
             Row::Pool(row) => RowKey::Pool(row.id),
+            Row::Volume(row) => RowKey::Volume(row.id),
             Row::Job(row) => RowKey::Job(row.id),
         }
     }
@@ -186,6 +194,7 @@ impl State {
             Row::Acl(new) => record::insert(self, new),
             Row::Profile(new) => record::insert(self, new),
             Row::Pool(new) => record::insert(self, new),
+            Row::Volume(new) => record::insert(self, new),
         }
     }
 
@@ -221,6 +230,7 @@ impl State {
             Row::Acl(new) => record::update(self, new),
             Row::Profile(new) => record::update(self, new),
             Row::Pool(new) => record::update(self, new),
+            Row::Volume(new) => record::update(self, new),
         }
     }
 
@@ -237,6 +247,7 @@ impl State {
             RowKey::Acl(id) => drop(self.acls.remove(&id)),
             RowKey::Profile(id) => drop(self.profiles.remove(&id)),
             RowKey::Pool(id) => drop(self.pools.remove(&id)),
+            RowKey::Volume(id) => drop(self.volumes.remove(&id)),
             RowKey::Job(id) => drop(self.jobs.remove(&id)),
         }
     }
@@ -319,6 +330,11 @@ impl State {
     /// The pool of that name.
     pub fn pool(&self, name: &PoolName) -> Option<&Arc<Pool>> {
         self.pools.values().find(|p| p.name == *name)
+    }
+
+    /// The volume of that name.
+    pub fn volume(&self, pool: &PoolName, project: &ProjectName, name: &VolumeName) -> Option<&Arc<Volume>> {
+        self.volumes.values().find(|v| v.pool == *pool && v.project == *project && v.name == *name)
     }
 }
 

@@ -9,6 +9,7 @@ mod nic;
 mod proxy;
 mod snapshot;
 mod storage;
+mod volume;
 
 use crate::Result;
 use crate::core::Core;
@@ -18,7 +19,7 @@ use crate::ports::{Held, ImageFiles, ImportedImage, Origin, Progress, ProxyPlan,
 use lxhost_model::backup::{About, Compression, Shift};
 use lxhost_model::instance::Exit;
 use lxhost_model::name::NetworkName;
-use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool};
+use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool, Volume};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -152,6 +153,20 @@ pub enum Step {
         instance: ObjectId,
         /// For which snapshot.
         snapshot: ObjectId,
+    },
+    /// Makes a volume.
+    CreateVolume {
+        /// The pool.
+        pool: Pool,
+        /// The volume as it is going to be.
+        volume: Box<Volume>,
+    },
+    /// Removes a volume. Not undone.
+    RemoveVolume {
+        /// The pool.
+        pool: Pool,
+        /// Which.
+        volume: ObjectId,
     },
     /// Writes a backup into the descriptor that the verb carries. Not undone.
     PackBackup(Box<Packing>),
@@ -323,6 +338,8 @@ impl Step {
             Step::RemoveSnapshot { .. } => "removing snapshot",
             Step::StageRestore { .. } | Step::Restore { .. } => "restoring root",
             Step::DropTaken { .. } => "cleaning up",
+            Step::CreateVolume { .. } => "making volume",
+            Step::RemoveVolume { .. } => "removing volume",
             Step::PackBackup(_) => "writing backup",
             Step::PackImage(_) => "making image",
             Step::UnpackBackup { .. } | Step::AdoptSnapshot { .. } => "unpacking backup",
@@ -361,6 +378,8 @@ impl Step {
             Step::StageRestore { .. } => "stage-restore",
             Step::Restore { .. } => "restore",
             Step::DropTaken { .. } => "drop-taken",
+            Step::CreateVolume { .. } => "create-volume",
+            Step::RemoveVolume { .. } => "remove-volume",
             Step::PackBackup(_) => "pack-backup",
             Step::PackImage(_) => "pack-image",
             Step::UnpackBackup { .. } => "unpack-backup",
@@ -402,6 +421,8 @@ impl Step {
             Step::StageRestore { pool, instance, snapshot } => snapshot::stage(context, pool, *instance, *snapshot).await,
             Step::Restore { pool, instance } => snapshot::restore(context, pool, *instance).await,
             Step::DropTaken { pool, instance, snapshot } => snapshot::undo(context, pool, *instance, *snapshot).await,
+            Step::CreateVolume { pool, volume } => volume::create(context, pool, volume).await,
+            Step::RemoveVolume { pool, volume } => volume::remove(context, pool, *volume).await,
             Step::PackBackup(packing) => backup::pack(context, packing).await,
             Step::PackImage(packing) => backup::publish(context, packing).await,
             Step::UnpackBackup { pool, roots } => backup::unpack(context, pool, roots).await,
@@ -433,6 +454,7 @@ impl Step {
             }
             Step::StageRestore { pool, instance, .. } => snapshot::unstage(context, pool, *instance).await,
             Step::AdoptSnapshot { pool, snapshot } => snapshot::remove(context, pool, *snapshot).await,
+            Step::CreateVolume { pool, volume } => volume::remove(context, pool, volume.id).await,
             Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
             Step::NetworkDown(network) => network::up_again(context, network).await,
             Step::Filter(_) => network::filter_as_recorded(context).await,
@@ -451,6 +473,7 @@ impl Step {
             | Step::KeepCopy { .. }
             | Step::KeepSnapshot { .. }
             | Step::DropTaken { .. }
+            | Step::RemoveVolume { .. }
             | Step::PackBackup(_)
             | Step::UnpackBackup { .. }
             | Step::RemoveSnapshot { .. }

@@ -43,6 +43,7 @@ macro_rules! deed {
 }
 
 mod backups;
+mod volumes;
 
 fn is(world: &World, name: &str, status: &str) -> bool {
     world.status(name).is_some_and(|now| now.as_str() == status)
@@ -279,6 +280,7 @@ pub(crate) fn all() -> Vec<Deed> {
     let mut deeds = on_instances();
     deeds.extend(on_snapshots());
     deeds.extend(backups::all());
+    deeds.extend(volumes::all());
     deeds.extend(on_the_rest());
     deeds.extend(on_trial());
     deeds

@@ -188,6 +188,7 @@ impl World {
         );
         same("roots", sim.pools.roots().into_iter().collect(), of(|_| true));
         same("snapshots", sim.pools.snapshots(), state.snapshots.keys().map(|(_, id)| *id).collect());
+        same("volumes", sim.pools.volumes(), state.volumes.keys().copied().collect());
         same("guests", sim.launcher.running().into_iter().collect(), of(runs));
         same("interfaces", sim.networks.joined(), of(runs));
         same("live facts", state.instances.keys().copied().filter(|id| self.engine.live(*id).is_some()).collect(), of(runs));
@@ -287,6 +288,7 @@ impl World {
         seen.extend(state.snapshots.values().map(|snapshot| format!("{snapshot:?}")));
         seen.extend(state.images.values().map(|image| format!("{} {:?}", image.fingerprint, image.aliases)));
         seen.extend(state.pools.values().map(|pool| format!("{pool:?}")));
+        seen.extend(state.volumes.values().map(|volume| format!("{volume:?}")));
         seen.extend(state.networks.values().map(|network| format!("{network:?}")));
         seen.push(format!("{:?}", self.sim.networks.routes()));
         seen.extend(state.acls.values().map(|acl| format!("{:?}", Acl { generation: 0, ..Acl::clone(acl) })));

@@ -3,11 +3,11 @@
 use super::error::Failure;
 use super::network::tried;
 use super::options::{self, Options};
-use super::rows::{self, InstanceFilter, object};
+use super::rows::{self, InstanceFilter, VolumeFilter, object};
 use super::{Bus, invalid};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{
-    AclRow, Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
+    AclRow, Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values, VolumeRow,
 };
 use lxhost_engine::instance::{Bulk, BulkVerb, Create, Original, Source, Spec, Wanted};
 use lxhost_engine::ports::ImageFiles;
@@ -34,7 +34,7 @@ fn lookup<T: std::str::FromStr<Err = Error>>(name: &str, kind: Kind, noun: &str)
 }
 
 /// A project from the wire; nothing is the default one.
-fn project_of(name: &str) -> Result<ProjectName> {
+pub(super) fn project_of(name: &str) -> Result<ProjectName> {
     if name.is_empty() { Ok(ProjectName::default()) } else { name.parse() }
 }
 
@@ -239,6 +239,12 @@ impl Manager {
         let mut rows = state.pools.values().map(|pool| rows::pool(&state, pool)).collect::<Result<Vec<_>>>()?;
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(rows)
+    }
+
+    #[zbus(out_args("volumes", "next"))]
+    async fn list_volumes(&self, filter: Values, cursor: &str, limit: u32) -> Result<(Vec<VolumeRow>, String), Failure> {
+        let rows = rows::volumes(&self.bus.engine.state(), &VolumeFilter::new(filter)?)?;
+        Ok(rows::page(rows, rows::volume_key, cursor, limit))
     }
 
     #[zbus(out_args("jobs", "next"))]

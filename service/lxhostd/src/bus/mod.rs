@@ -23,6 +23,7 @@ mod rows;
 mod server;
 mod sieve;
 mod snapshots;
+mod volume;
 
 use caller::{Call, Callers};
 use lxhost_dbus::path;

@@ -3,12 +3,16 @@
 use super::Bus;
 use super::error::Failure;
 use super::job::described;
+use super::manager::project_of;
 use super::options::{self, Options};
+use super::rows::object;
+use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Values};
 use lxhost_engine::pool::{Delete, Replace, by_id};
 use lxhost_engine::ports::State;
-use lxhost_engine::{Question, Result};
-use lxhost_model::{Action, ObjectId, Pool as Record};
+use lxhost_engine::{Error, Kind, Question, Result, volume};
+use lxhost_model::volume::FILESYSTEM;
+use lxhost_model::{Action, ObjectId, Pool as Record, Volume};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -65,6 +69,40 @@ impl Pool {
         let record = self.record()?;
         let usage = self.bus.engine.ports().pools.driver(&record.driver)?.usage(&record).await?;
         Ok((usage.total, usage.free))
+    }
+
+    #[zbus(out_args("volume"))]
+    async fn get_volume(&self, project: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
+        let (state, pool, project) = (self.bus.engine.state(), self.record()?, project_of(project)?);
+        let what = || format!("volume {} of pool {} does not exist", lxhost_model::name::quoted(name), pool.name);
+        let found = name.parse().ok().and_then(|name| state.volume(&pool.name, &project, &name));
+        let volume = found.ok_or_else(|| Error::new(Kind::NoSuchVolume, what()))?;
+        Ok(object(path::volume(volume.id))?)
+    }
+
+    #[zbus(out_args("volume", "job"))]
+    async fn create_volume(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        name: &str,
+        config: Config,
+        options: Values,
+    ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
+        let mut options = Options::new(options);
+        let description = options.text("description")?;
+        let content = options.text("content-type")?;
+        options.done()?;
+        if !matches!(content.as_str(), "" | FILESYSTEM) {
+            let what = format!("volumes of type {} are not supported by this version", lxhost_model::name::quoted(&content));
+            return Err(Error::new(Kind::Unsupported, what).into());
+        }
+        let host = self.bus.engine.host();
+        let (id, created) = (ObjectId::from_random(host.random()), host.now());
+        let (project, pool) = (project_of(project)?, self.record()?.name.clone());
+        let volume = Volume { id, project, pool, name: name.parse()?, description, config, created, generation: 0 };
+        let verb = volume::Create::new(volume)?;
+        Ok((object(path::volume(id))?, self.bus.submit(&header, verb).await?))
     }
 
     #[zbus(out_args("job"))]

@@ -7,7 +7,7 @@ use super::log_control::LogControl;
 use super::manager::{Manager, ManagerSignals};
 use super::network::NetworkSignals;
 use super::snapshots::SnapshotsSignals;
-use super::{Bus, LogLevel, acl, exec, guest, image, instance, job, network, pool, profile, snapshots};
+use super::{Bus, LogLevel, acl, exec, guest, image, instance, job, network, pool, profile, snapshots, volume};
 use lxhost_dbus::path;
 use lxhost_engine::ports::{RowKey, State};
 use lxhost_engine::{Engine, Event, Result};
@@ -46,7 +46,8 @@ pub(super) fn object_path(state: &State, id: ObjectId) -> Option<String> {
     let acl = state.acls.contains_key(&id).then(|| path::acl(id));
     let profile = state.profiles.contains_key(&id).then(|| path::profile(id));
     let pool = state.pools.contains_key(&id).then(|| path::pool(id));
-    instance.or_else(image).or(network).or(acl).or(profile).or(pool)
+    let volume = state.volumes.contains_key(&id).then(|| path::volume(id));
+    instance.or_else(image).or(network).or(acl).or(profile).or(pool).or(volume)
 }
 
 impl Publisher {
@@ -160,6 +161,7 @@ impl Publisher {
             RowKey::Acl(id) => drop(server.at(at.as_str(), acl::Acl { bus, id }).await?),
             RowKey::Profile(id) => drop(server.at(at.as_str(), profile::Profile { bus, id }).await?),
             RowKey::Pool(id) => drop(server.at(at.as_str(), pool::Pool { bus, id }).await?),
+            RowKey::Volume(id) => drop(server.at(at.as_str(), volume::Volume { bus, id }).await?),
             RowKey::Snapshot(..) | RowKey::Job(_) => return Ok(()),
         }
         self.remember(collection, name);
@@ -181,6 +183,7 @@ impl Publisher {
             RowKey::Acl(_) => drop(server.remove::<acl::Acl, _>(at.as_str()).await?),
             RowKey::Profile(_) => drop(server.remove::<profile::Profile, _>(at.as_str()).await?),
             RowKey::Pool(_) => drop(server.remove::<pool::Pool, _>(at.as_str()).await?),
+            RowKey::Volume(_) => drop(server.remove::<volume::Volume, _>(at.as_str()).await?),
             RowKey::Snapshot(..) | RowKey::Job(_) => return Ok(()),
         }
         self.forget(collection, &name);
@@ -270,6 +273,10 @@ impl Publisher {
             RowKey::Pool(id) => {
                 let changed = pool::changes(before, after, id).map_err(failed)?;
                 self.changed(at, "org.lxhost1.Pool", changed).await
+            }
+            RowKey::Volume(id) => {
+                let changed = volume::changes(before, after, id).map_err(failed)?;
+                self.changed(at, "org.lxhost1.Volume", changed).await
             }
             RowKey::Snapshot(..) | RowKey::Job(_) => Ok(()),
         }
@@ -395,6 +402,7 @@ fn interfaces(collection: &str) -> &'static [&'static str] {
         "acl" => &["org.lxhost1.ACL"],
         "profile" => &["org.lxhost1.Profile"],
         "pool" => &["org.lxhost1.Pool"],
+        "volume" => &["org.lxhost1.Volume"],
         "job" => &["org.lxhost1.Job"],
         "exec" => &["org.lxhost1.Exec"],
         _ => &[],
@@ -408,7 +416,8 @@ fn keys(state: &State) -> Vec<RowKey> {
     let acls = state.acls.keys().map(|id| RowKey::Acl(*id));
     let profiles = state.profiles.keys().map(|id| RowKey::Profile(*id));
     let pools = state.pools.keys().map(|id| RowKey::Pool(*id));
-    instances.chain(images).chain(networks).chain(acls).chain(profiles).chain(pools).collect()
+    let volumes = state.volumes.keys().map(|id| RowKey::Volume(*id));
+    instances.chain(images).chain(networks).chain(acls).chain(profiles).chain(pools).chain(volumes).collect()
 }
 
 /// Collection and last element of the path of a record's object, if the record is there.
@@ -420,6 +429,7 @@ fn place(state: &State, key: RowKey) -> Option<(&'static str, String)> {
         RowKey::Acl(id) => state.acls.get(&id).map(|_| ("acl", id.to_string())),
         RowKey::Profile(id) => state.profiles.get(&id).map(|_| ("profile", id.to_string())),
         RowKey::Pool(id) => state.pools.get(&id).map(|_| ("pool", id.to_string())),
+        RowKey::Volume(id) => state.volumes.get(&id).map(|_| ("volume", id.to_string())),
         RowKey::Snapshot(..) | RowKey::Job(_) => None,
     }
 }

@@ -3,11 +3,12 @@
 use super::invalid;
 use super::options::Options;
 use lxhost_dbus::path;
-use lxhost_dbus::wire::{AclRow, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, Values};
+use lxhost_dbus::wire::{AclRow, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, Values, VolumeRow};
 use lxhost_engine::ports::State;
+use lxhost_engine::volume::User;
 use lxhost_engine::{Engine, JobView, Live, Result};
-use lxhost_model::name::ProjectName;
-use lxhost_model::{Acl, Image, Instance, Network, Pool, Profile, Status};
+use lxhost_model::name::{PoolName, ProjectName};
+use lxhost_model::{Acl, Image, Instance, Network, Pool, Profile, Status, Volume};
 use std::net::IpAddr;
 use zbus::wire::OwnedObjectPath;
 
@@ -180,6 +181,58 @@ pub(super) fn pool(state: &State, pool: &Pool) -> Result<PoolRow> {
         driver: pool.driver.clone(),
         source: pool.config.get("source").cloned().unwrap_or_default(),
         used_by: state.instances.values().filter(|instance| instance.pool == pool.name).count() as u32,
+    })
+}
+
+/// What `ListVolumes` selects by.
+pub(super) struct VolumeFilter {
+    project: Option<ProjectName>,
+    pool: Option<PoolName>,
+}
+
+impl VolumeFilter {
+    pub(super) fn new(values: Values) -> Result<Self> {
+        let mut options = Options::new(values);
+        let filter = VolumeFilter { project: options.parsed("project")?, pool: options.parsed("pool")? };
+        options.done()?;
+        Ok(filter)
+    }
+
+    fn takes(&self, volume: &Volume) -> bool {
+        self.project.as_ref().is_none_or(|project| *project == volume.project)
+            && self.pool.as_ref().is_none_or(|pool| *pool == volume.pool)
+    }
+}
+
+/// The volumes that `filter` takes, in the order of their keys.
+pub(super) fn volumes(state: &State, filter: &VolumeFilter) -> Result<Vec<VolumeRow>> {
+    let taken = state.volumes.values().filter(|volume| filter.takes(volume));
+    let mut rows = taken.map(|volume| self::volume(state, volume)).collect::<Result<Vec<_>>>()?;
+    rows.sort_by_key(volume_key);
+    Ok(rows)
+}
+
+/// What a page of volumes goes on behind.
+pub(super) fn volume_key(row: &VolumeRow) -> String {
+    format!("{}/{}/{}", row.pool, row.project, row.name)
+}
+
+fn volume(state: &State, volume: &Volume) -> Result<VolumeRow> {
+    let user = |user: User| {
+        let (path, name) = match &user {
+            User::Instance(instance) => (path::instance(instance.id), instance.name.to_string()),
+            User::Profile(profile) => (path::profile(profile.id), profile.name.to_string()),
+        };
+        Ok((object(path)?, name))
+    };
+    Ok(VolumeRow {
+        path: object(path::volume(volume.id))?,
+        project: volume.project.to_string(),
+        pool: volume.pool.to_string(),
+        name: volume.name.to_string(),
+        content_type: lxhost_model::volume::FILESYSTEM.to_owned(),
+        description: volume.description.clone(),
+        used_by: lxhost_engine::volume::users(state, volume).map(user).collect::<Result<_>>()?,
     })
 }
 

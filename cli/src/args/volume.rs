@@ -1,0 +1,123 @@
+//! Arguments of `storage volume`.
+
+use super::{DocumentArg, FormatArg};
+use crate::complete;
+use crate::pairs::Pair;
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCandidates;
+
+/// `storage volume`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Volume {
+    /// List volumes, of a pool or of all
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  lxctl storage volume list\n  lxctl storage volume list default --format csv"
+    )]
+    List {
+        /// Pool
+        #[arg(add = ArgValueCandidates::new(complete::pools))]
+        pool: Option<String>,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Make an empty volume
+    #[command(
+        after_help = "Examples:\n  lxctl storage volume create default data\n  lxctl storage volume create default web initial.uid=33 initial.mode=0750"
+    )]
+    Create {
+        /// Pool
+        #[arg(add = ArgValueCandidates::new(complete::pools))]
+        pool: String,
+        /// Name
+        name: String,
+        /// Keys
+        #[arg(value_name = "KEY=VALUE")]
+        keys: Vec<Pair>,
+        /// What it holds
+        #[arg(long = "type", value_name = "TYPE", default_value = "filesystem")]
+        content: String,
+        /// One line about it
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// Show a volume as YAML
+    #[command(after_help = "Examples:\n  lxctl storage volume show default data")]
+    Show {
+        #[command(flatten)]
+        volume: VolumeName,
+        #[command(flatten)]
+        format: DocumentArg,
+    },
+    /// Show how much a volume takes
+    #[command(after_help = "Examples:\n  lxctl storage volume info default data")]
+    Info {
+        #[command(flatten)]
+        volume: VolumeName,
+        /// In bytes
+        #[arg(long)]
+        bytes: bool,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Print one key
+    #[command(after_help = "Examples:\n  lxctl storage volume get default data user.owner")]
+    Get {
+        #[command(flatten)]
+        volume: VolumeName,
+        /// Key
+        key: String,
+    },
+    /// Set keys
+    #[command(after_help = "Examples:\n  lxctl storage volume set default data user.owner=web")]
+    Set {
+        #[command(flatten)]
+        volume: VolumeName,
+        /// KEY=VALUE…, or KEY VALUE
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        keys: Vec<String>,
+    },
+    /// Unset keys
+    #[command(after_help = "Examples:\n  lxctl storage volume unset default data user.owner")]
+    Unset {
+        #[command(flatten)]
+        volume: VolumeName,
+        /// Keys
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+    },
+    /// Change a volume in an editor, or from standard input
+    #[command(
+        after_help = "Examples:\n  lxctl storage volume edit default data\n  lxctl storage volume edit default data < data.yaml"
+    )]
+    Edit(VolumeName),
+    /// Rename a volume that nobody uses
+    #[command(after_help = "Examples:\n  lxctl storage volume rename default data old-data")]
+    Rename {
+        #[command(flatten)]
+        volume: VolumeName,
+        /// Its name from now on
+        new: String,
+    },
+    /// Delete volumes that nobody uses, with what is in them
+    #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl storage volume delete default data")]
+    Delete {
+        /// Pool
+        #[arg(add = ArgValueCandidates::new(complete::pools))]
+        pool: String,
+        /// Volumes
+        #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::volumes))]
+        names: Vec<String>,
+    },
+}
+
+/// One volume.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VolumeName {
+    /// Pool
+    #[arg(add = ArgValueCandidates::new(complete::pools))]
+    pub(crate) pool: String,
+    /// Volume
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::volumes))]
+    pub(crate) name: String,
+}

@@ -1,0 +1,26 @@
+//! Steps on volumes. Each lies in the pool within its pool, as a root does in that.
+
+use super::Context;
+use crate::ports::PoolDriver;
+use crate::{Error, Result};
+use lxhost_model::{ObjectId, Pool, Volume};
+use std::sync::Arc;
+
+/// Where the volumes of a pool lie, and who keeps them there.
+fn place(context: &Context<'_>, pool: &Pool) -> Result<(Pool, Arc<dyn PoolDriver>)> {
+    let pools = &context.core.ports.pools;
+    let volumes = pools.driver(&pool.driver)?.volumes(pool);
+    let driver = pools.driver(&volumes.driver)?;
+    Ok((volumes, driver))
+}
+
+pub(super) async fn create(context: &Context<'_>, pool: &Pool, volume: &Volume) -> Result<()> {
+    let (volumes, driver) = place(context, pool)?;
+    let made = driver.create_volume(&volumes, volume.id, volume.top()).await;
+    made.map_err(|error: Error| error.context(format!("volume {}", volume.title())))
+}
+
+pub(super) async fn remove(context: &Context<'_>, pool: &Pool, volume: ObjectId) -> Result<()> {
+    let (volumes, driver) = place(context, pool)?;
+    driver.remove_root(&volumes, volume).await
+}

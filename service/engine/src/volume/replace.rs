@@ -1,0 +1,62 @@
+//! `volume.replace`: other keys and description for a volume. How it was made stays as it is.
+
+use super::{by_id, question_of};
+use crate::ports::{Row, State, Write, same};
+use crate::verb::{Plan, Question, Verb, View};
+use crate::{Error, Kind, Result};
+use async_trait::async_trait;
+use lxhost_model::config::Config;
+use lxhost_model::{ObjectId, Volume};
+
+/// Changes a volume.
+pub struct Replace {
+    /// The volume.
+    pub id: ObjectId,
+    /// Its keys from now on.
+    pub config: Config,
+    /// Its description from now on; `None` stays.
+    pub description: Option<String>,
+    /// Generation the caller has read; `None`: whatever it is now.
+    pub expected: Option<u64>,
+}
+
+impl Replace {
+    fn changed(&self, state: &State) -> Result<Volume> {
+        let mut volume = Volume::clone(by_id(state, self.id)?.as_ref());
+        let title = volume.title();
+        same(volume.generation, self.expected.unwrap_or(volume.generation), format_args!("volume {title}"))?;
+        if let Some(key) = volume.moved(&self.config) {
+            let what = format!("volume {title}: {key} says how it is made, and it is made already");
+            return Err(Error::new(Kind::InvalidConfig, what));
+        }
+        volume.config.clone_from(&self.config);
+        if let Some(description) = &self.description {
+            volume.description.clone_from(description);
+        }
+        volume.check().map_err(|e| e.context(format!("volume {title}")))?;
+        Ok(volume)
+    }
+}
+
+#[async_trait]
+impl Verb for Replace {
+    fn name(&self) -> &'static str {
+        "volume.replace"
+    }
+
+    fn questions(&self, state: &State) -> Vec<Question> {
+        vec![question_of(state, self.id, self.name())]
+    }
+
+    fn object(&self) -> Option<ObjectId> {
+        Some(self.id)
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        self.changed(state).map(drop)
+    }
+
+    async fn plan(&self, view: &View<'_>) -> Result<Plan> {
+        Ok(Plan::writes(vec![Write::Update(Row::Volume(self.changed(&view.state)?))]))
+    }
+}

@@ -1,0 +1,132 @@
+//! `org.lxhost1.Volume`.
+
+use super::Bus;
+use super::error::Failure;
+use super::job::{described, value};
+use super::options::{self, Options};
+use lxhost_dbus::path;
+use lxhost_dbus::wire::{Config, Values};
+use lxhost_engine::ports::State;
+use lxhost_engine::volume::{Delete, Rename, Replace, by_id, question, used};
+use lxhost_engine::{Question, Result};
+use lxhost_model::{Action, ObjectId, Volume as Record};
+use std::collections::HashMap;
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::wire::{OwnedObjectPath, OwnedVariant};
+
+pub(super) struct Volume {
+    pub(super) bus: Bus,
+    pub(super) id: ObjectId,
+}
+
+/// Properties that changed with a commit.
+pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<HashMap<&'static str, OwnedVariant>> {
+    let (Some(old), Some(new)) = (before.volumes.get(&id), after.volumes.get(&id)) else { return Ok(HashMap::new()) };
+    let mut changed = described((&old.description, old.generation), (&new.description, new.generation))?;
+    if old.name != new.name {
+        changed.insert("Name", value(new.name.as_str())?);
+    }
+    Ok(changed)
+}
+
+impl Volume {
+    fn record(&self) -> Result<Arc<Record>> {
+        by_id(&self.bus.engine.state(), self.id)
+    }
+
+    /// Asks whether the caller may read it.
+    async fn inspected(&self, header: &Header<'_>, verb: &str) -> Result<Arc<Record>, Failure> {
+        let caller = self.bus.caller(header).await?;
+        let record = self.record()?;
+        let asked = question(&record.pool, &record.project, record.name.as_str(), verb);
+        self.bus.engine.allow(&caller, Question { action: Action::Info, ..asked }).await?;
+        Ok(record)
+    }
+}
+
+#[zbus::interface(name = "org.lxhost1.Volume")]
+impl Volume {
+    #[zbus(out_args("config", "generation"))]
+    async fn get_config(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<(Config, u64), Failure> {
+        options::none(options)?;
+        let record = self.inspected(&header, "volume.get-config").await?;
+        Ok((record.config.clone(), record.generation))
+    }
+
+    #[zbus(out_args("job"))]
+    async fn replace_config(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        config: Config,
+        expected_generation: u64,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let description = options.take("description")?;
+        options.done()?;
+        self.bus.submit(&header, Replace { id: self.id, config, description, expected: Some(expected_generation) }).await
+    }
+
+    #[zbus(out_args("usage"))]
+    async fn get_usage(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<Values, Failure> {
+        options::none(options)?;
+        let record = self.inspected(&header, "volume.get-usage").await?;
+        let bytes = used(&self.bus.engine.state(), self.bus.engine.ports(), record.id).await?;
+        Ok(Values::from([("used".to_owned(), value(bytes)?)]))
+    }
+
+    #[zbus(out_args("job"))]
+    async fn rename(&self, #[zbus(header)] header: Header<'_>, name: &str, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        self.bus.submit(&header, Rename { id: self.id, name: name.parse()? }).await
+    }
+
+    #[zbus(out_args("job"))]
+    async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        self.bus.submit(&header, Delete::new(self.id)).await
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn project(&self) -> Result<String, Failure> {
+        Ok(self.record()?.project.to_string())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn pool(&self) -> Result<OwnedObjectPath, Failure> {
+        let state = self.bus.engine.state();
+        let pool = lxhost_engine::volume::pool_of(&state, self.record()?.as_ref())?;
+        Ok(super::rows::object(path::pool(pool.id))?)
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn content_type(&self) -> String {
+        lxhost_model::volume::FILESYSTEM.to_owned()
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn created_timestamp(&self) -> Result<u64, Failure> {
+        Ok(self.record()?.created)
+    }
+
+    #[zbus(property)]
+    fn name(&self) -> Result<String, Failure> {
+        Ok(self.record()?.name.to_string())
+    }
+
+    #[zbus(property)]
+    fn description(&self) -> Result<String, Failure> {
+        Ok(self.record()?.description.clone())
+    }
+
+    #[zbus(property)]
+    fn generation(&self) -> Result<u64, Failure> {
+        Ok(self.record()?.generation)
+    }
+}

@@ -1,0 +1,111 @@
+//! Custom storage volumes over the bus: made, listed with who uses them, changed, renamed, deleted, and refused.
+
+use crate::client::{Client, none, options, refused};
+use crate::world::World;
+use lxhost_dbus::Config;
+use lxhost_dbus::proxy::{PoolProxy, VolumeProxy};
+use lxhost_model::Kind;
+use zbus::wire::OwnedObjectPath;
+
+fn keys(pairs: &[(&str, &str)]) -> Config {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+pub(crate) async fn pool(client: &Client) -> PoolProxy<'static> {
+    let (path, job) = client.manager().await.create_pool("disks", "dir", &Config::new(), &none()).await.unwrap();
+    client.done(&job).await;
+    client.object(&path).await
+}
+
+pub(crate) async fn volume(client: &Client, pool: &PoolProxy<'_>, name: &str) -> (OwnedObjectPath, VolumeProxy<'static>) {
+    let about = options([("description", "Data: one".into())]);
+    let (path, job) = pool.create_volume("", name, &keys(&[("user.owner", "web")]), &about).await.unwrap();
+    client.done(&job).await;
+    (path.clone(), client.object(&path).await)
+}
+
+#[tokio::test]
+async fn a_volume_is_listed_changed_renamed_and_deleted() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let (manager, pool) = (client.manager().await, pool(&client).await);
+    let (path, data) = volume(&client, &pool, "data").await;
+    assert_eq!(pool.get_volume("default", "data").await.unwrap(), path);
+    assert_eq!(client.text(path.as_str(), "org.lxhost1.Volume", "ContentType").await, "filesystem");
+    let mut signals = client.signals().await;
+
+    let (mut config, generation) = data.get_config(&none()).await.unwrap();
+    assert_eq!(config, keys(&[("user.owner", "web")]));
+    config.insert("user.more".into(), "x".into());
+    let about = options([("description", "Data: two".into())]);
+    client.done(&data.replace_config(&config, generation, &about).await.unwrap()).await;
+    signals.told(&path, "org.lxhost1.Volume", "Description").await;
+    refused(data.replace_config(&config, generation, &none()).await, Kind::GenerationMismatch);
+    let (config, generation) = data.get_config(&none()).await.unwrap();
+    assert_eq!(config.len(), 2);
+    let made = keys(&[("initial.uid", "7")]);
+    refused(data.replace_config(&made, generation, &none()).await, Kind::InvalidConfig);
+    assert!(data.get_usage(&none()).await.unwrap().contains_key("used"));
+
+    client.done(&data.rename("archive", &none()).await.unwrap()).await;
+    signals.told(&path, "org.lxhost1.Volume", "Name").await;
+    let (rows, next) = manager.list_volumes(&options([("pool", "disks".into())]), "", 0).await.unwrap();
+    let seen: Vec<_> = rows.iter().map(|row| (row.pool.as_str(), row.name.as_str(), row.used_by.len())).collect();
+    assert_eq!((seen, next.as_str()), (vec![("disks", "archive", 0)], ""));
+
+    assert!(refused(pool.delete(&none()).await, Kind::InUse).contains("archive"));
+    client.done(&data.delete(&none()).await.unwrap()).await;
+    refused(pool.get_volume("", "archive").await, Kind::NoSuchVolume);
+    client.done(&pool.delete(&none()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_nothing_is_made() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let (manager, pool) = (client.manager().await, pool(&client).await);
+    let long = "a".repeat(300);
+    for name in ["", "../x", "a/b", ".", "a\nb", long.as_str()] {
+        refused(pool.create_volume("", name, &Config::new(), &none()).await, Kind::InvalidName);
+        refused(pool.get_volume("", name).await, Kind::NoSuchVolume);
+    }
+    for (key, value, kind) in [
+        ("size", "1GiB", Kind::Unsupported),
+        ("security.unmapped", "true", Kind::Unsupported),
+        ("initial.mode", "rwx", Kind::InvalidConfig),
+        ("colour", "red", Kind::InvalidConfig),
+    ] {
+        refused(pool.create_volume("", "data", &keys(&[(key, value)]), &none()).await, kind);
+    }
+    let block = options([("content-type", "block".into())]);
+    refused(pool.create_volume("", "data", &Config::new(), &block).await, Kind::Unsupported);
+    refused(pool.create_volume("lab", "data", &Config::new(), &none()).await, Kind::NoSuchProject);
+    assert!(manager.list_volumes(&none(), "", 0).await.unwrap().0.is_empty());
+}
+
+#[tokio::test]
+async fn a_name_is_one_volumes_on_each_pool() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let manager = client.manager().await;
+    let one = pool(&client).await;
+    let (path, job) = manager.create_pool("disks-2", "dir", &Config::new(), &none()).await.unwrap();
+    client.done(&job).await;
+    let two: PoolProxy<'static> = client.object(&path).await;
+    for pool in [&one, &two] {
+        volume(&client, pool, "data").await;
+        refused(pool.create_volume("", "data", &Config::new(), &none()).await, Kind::AlreadyExists);
+    }
+    volume(&client, &one, "more").await;
+    let (mut names, mut cursor) = (vec![], String::new());
+    loop {
+        let (page, next) = manager.list_volumes(&none(), &cursor, 1).await.unwrap();
+        names.extend(page.into_iter().map(|row| format!("{}/{}", row.pool, row.name)));
+        if next.is_empty() {
+            break;
+        }
+        cursor = next;
+    }
+    names.sort();
+    assert_eq!(names, ["disks-2/data", "disks/data", "disks/more"]);
+}
