@@ -143,10 +143,18 @@ fn members_of_lxhost_get_nothing_that_reaches_the_host(stage: &Stage) -> Result<
             "profile set default security.privileged=true",
             "profile device add default host disk source=/ path=/mnt",
             "storage create other dir",
+            "network create wide parent=host0",
+            "network create shared --type=macvlan parent=host0",
+            "network create given --type=physical parent=host0",
+            "network set lxbr0 bridge.external_interfaces=host0",
+            "config device add q1 wan nic nictype=macvlan parent=host0",
         ] {
             let output = as_user(stage, "bob", words).fail()?;
             // What this version does not know at all is refused as that.
             ensure!([Some(6), Some(2), Some(8)].contains(&output.code), "{words}: {}", output.describe());
+            // A card of the host is refused by the name of what it takes to use it.
+            let named = output.code == Some(6) && output.stderr_text().contains("attach-physical");
+            ensure!(named || !words.contains("host0"), "{words}: {}", output.describe());
         }
         Ok(())
     })

@@ -137,6 +137,11 @@ impl Network {
         }
     }
 
+    /// Whether a network with those keys takes an interface of the host, so that `attach-physical` is asked.
+    pub fn reaches_links(config: &Config) -> bool {
+        ["parent", "bridge.external_interfaces"].iter().any(|key| config.get(*key).is_some_and(|value| !value.trim().is_empty()))
+    }
+
     /// Name of its interface on the host, at most 15 bytes (`IFNAMSIZ`): the network's name where
     /// it fits, else `lx` and the first digits of the id.
     pub fn interface(&self) -> String {

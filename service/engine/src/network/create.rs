@@ -1,6 +1,6 @@
 //! `network.create`: a network with everything chosen that the caller left open.
 
-use super::{free, listener, question};
+use super::{free, guard, listener};
 use crate::job::Output;
 use crate::ports::{NetworkRecords, Row, State, Write};
 use crate::step::{Outcome, Step};
@@ -82,7 +82,7 @@ impl Verb for Create {
     }
 
     fn questions(&self, _state: &State) -> Vec<Question> {
-        vec![question(self.network.name.as_str(), self.name())]
+        guard(self.network.name.as_str(), &self.network.config, self.name())
     }
 
     fn key(&self) -> Option<String> {

@@ -23,7 +23,7 @@ pub(crate) use up::Up;
 use crate::ports::State;
 use crate::verb::Question;
 use crate::{Error, Kind, Result};
-use lxhost_model::config::nearest;
+use lxhost_model::config::{Config, nearest};
 use lxhost_model::device::Devices;
 use lxhost_model::name::{NetworkName, ProjectName, quoted};
 use lxhost_model::{Action, Checkpoint, Network, ObjectId};
@@ -35,6 +35,15 @@ pub(crate) const FIREWALL: &str = "firewall";
 /// A question about a network.
 fn question(name: &str, verb: &str) -> Question {
     Question { action: Action::NetworkManage, details: vec![("network", name.to_owned()), ("verb", verb.to_owned())] }
+}
+
+/// Questions of whoever writes the keys of a network: what takes an interface of the host is asked about by name.
+fn guard(name: &str, config: &Config, verb: &str) -> Vec<Question> {
+    let mut asked = vec![question(name, verb)];
+    if Network::reaches_links(config) {
+        asked.push(Question { action: Action::NetworkAttachPhysical, ..question(name, verb) });
+    }
+    asked
 }
 
 /// A question about the network behind an id, whose name is empty when it is gone.

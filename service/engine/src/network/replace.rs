@@ -1,6 +1,6 @@
 //! `network.replace`: other keys and description for a network, on the host at once.
 
-use super::{changeable, listener, question};
+use super::{changeable, guard, listener};
 use crate::Result;
 use crate::ports::{NetworkRecords, Row, State, Write, same};
 use crate::step::Step;
@@ -43,7 +43,7 @@ impl Verb for Replace {
 
     fn questions(&self, state: &State) -> Vec<Question> {
         let name = state.networks.get(&self.id).map(|network| network.name.to_string()).unwrap_or_default();
-        vec![question(&name, self.name())]
+        guard(&name, &self.config, self.name())
     }
 
     fn object(&self) -> Option<ObjectId> {

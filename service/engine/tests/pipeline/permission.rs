@@ -1,7 +1,8 @@
 //! Who is asked what, and that an answer holds for what it was given for.
 
 use crate::world::{Machine, World, mia};
-use lxhost_engine::{Kind, Output, Result, instance, profile};
+use lxhost_engine::{Kind, Output, Result, instance, network, profile};
+use lxhost_model::checkpoint::Trial;
 use lxhost_model::device::Device;
 use lxhost_model::{Action, ObjectId, Profile, Status};
 use lxhost_sim::Ruling;
@@ -73,6 +74,35 @@ fn what_reaches_links_of_the_host_is_asked_about_by_name() {
         let error = world.engine.perform(&mia(), with(id, "physical")).await.unwrap_err();
         assert_eq!(error.kind, Kind::AccessDenied);
         world.engine.perform(&mia(), with(id, "macvlan")).await.unwrap();
+    });
+}
+
+#[test]
+fn a_network_over_an_interface_of_the_host_is_asked_about_by_name() {
+    let keys = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    Machine::new().daemon(async |world| {
+        let create = |name: &str, config| {
+            network::Create::new(world.engine.ports(), Default::default(), name.parse().unwrap(), "bridge", config).unwrap()
+        };
+        world.sim.authority.rule(1000, Action::NetworkAttachPhysical, Ruling::No);
+        for (key, value) in [("parent", "eth1"), ("bridge.external_interfaces", "eth1")] {
+            let error = world.engine.perform(&mia(), create("wide", keys(key, value))).await.unwrap_err();
+            assert_eq!(error.kind, Kind::AccessDenied, "{key}");
+        }
+        assert!(world.state().networks.is_empty());
+        // One without is hers, and stays without.
+        let made = create("narrow", keys("bridge.external_interfaces", ""));
+        let id = made.id();
+        world.engine.perform(&mia(), made).await.unwrap();
+        let widen = || {
+            let config = keys("bridge.external_interfaces", "eth1");
+            network::Replace { id, config, description: None, expected: None }
+        };
+        assert_eq!(world.engine.perform(&mia(), widen()).await.unwrap_err().kind, Kind::AccessDenied);
+        let tried = network::Tried::new(widen(), Trial::of_usec(60_000_000).unwrap());
+        assert_eq!(world.engine.perform(&mia(), tried).await.unwrap_err().kind, Kind::AccessDenied);
+        world.sim.authority.rule(1000, Action::NetworkAttachPhysical, Ruling::Yes);
+        world.engine.perform(&mia(), widen()).await.unwrap();
     });
 }
 
