@@ -15,6 +15,8 @@ pub(crate) const SUITE: Suite = suite!(
         an_interface_comes_and_goes_while_the_instance_runs,
         a_change_that_fails_leaves_the_interfaces_as_they_were,
         without_dhcp_a_fixed_address_is_given_inside,
+        an_address_that_one_instance_asks_for_is_refused_to_the_next,
+        a_guest_makes_itself_an_address_of_ipv6_and_a_way_out,
         a_macvlan_is_plugged_in_and_out,
         a_routed_guest_is_reached_from_the_hosts_side,
         a_physical_link_comes_back_however_the_guest_ends,
@@ -101,6 +103,49 @@ fn without_dhcp_a_fixed_address_is_given_inside(stage: &Stage) -> Result<()> {
     ensure!(routes.matches("default").count() == 1 && !routes.contains("10.123.47.1 "), "{routes}");
     stage.lxctl("config device remove n1 quiet").succeed()?;
     stage.lxctl("network delete quiet").succeed().map(drop)
+}
+
+fn an_address_that_one_instance_asks_for_is_refused_to_the_next(stage: &Stage) -> Result<()> {
+    stage.running("n1")?;
+    stage.running("n2")?;
+    stage
+        .lxctl("network create fixed ipv4.address=10.123.49.1/24 ipv6.address=fd49:1:2:3::1/64 ipv6.dhcp.stateful=true")
+        .succeed()?;
+    stage.lxctl("config device add n1 first nic network=fixed ipv4.address=10.123.49.9 ipv6.address=fd49:1:2:3::9").succeed()?;
+    nothing_changes(&stage.host, || {
+        for address in ["ipv4.address=10.123.49.9", "ipv6.address=fd49:1:2:3::9", "ipv4.address=10.123.49.1"] {
+            let words = format!("config device add n2 second nic network=fixed {address}");
+            let refused = stage.lxctl(&words).fail()?;
+            ensure!([Some(2), Some(5)].contains(&refused.code), "{words}: {}", refused.describe());
+        }
+        Ok(())
+    })?;
+    // It is free when the first has gone.
+    stage.lxctl("config device remove n1 first").succeed()?;
+    stage.lxctl("config device add n2 second nic network=fixed ipv4.address=10.123.49.9 ipv6.address=fd49:1:2:3::9").succeed()?;
+    stage.delete("n2")?;
+    stage.lxctl("network delete fixed").succeed().map(drop)
+}
+
+/// By router advertisements of the network's own server, which busybox hears without any program.
+fn a_guest_makes_itself_an_address_of_ipv6_and_a_way_out(stage: &Stage) -> Result<()> {
+    stage.running("n1")?;
+    stage.lxctl("network create six ipv4.address=none ipv6.address=fd48:1:2:3::1/64").succeed()?;
+    stage.lxctl("config device add n1 six nic network=six name=six").succeed()?;
+    stage.exec("n1", ["ip", "link", "set", "six", "up"]).succeed()?;
+    let address = stage.eventually("an address of the prefix", || {
+        let said = stage.exec("n1", ["ip", "-6", "addr", "show", "dev", "six"]).succeed()?;
+        let found = said.split_whitespace().find(|word| word.starts_with("fd48:1:2:3:"));
+        Ok(found.and_then(|net| net.split('/').next()).map(str::to_owned))
+    })?;
+    stage.eventually("an answer from it", || {
+        let reached = stage.host.command(["ping", "-c", "1", "-W", "1", &address]).output()?;
+        Ok((reached.code == Some(0)).then_some(()))
+    })?;
+    let routes = stage.exec("n1", ["ip", "-6", "route", "show", "dev", "six"]).succeed()?;
+    ensure!(routes.contains("default via fe80:"), "{routes}");
+    stage.lxctl("config device remove n1 six").succeed()?;
+    stage.lxctl("network delete six").succeed().map(drop)
 }
 
 fn a_macvlan_is_plugged_in_and_out(stage: &Stage) -> Result<()> {
