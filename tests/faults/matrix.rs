@@ -15,6 +15,7 @@ use crate::world::World;
 
 /// Drivers, the one first whose matrix is whole even in a short run.
 pub(crate) const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
+const ENDED_BY_A_START: [&str; 3] = ["instance.create", "instance.restart", "snapshot.restore"];
 const ERRORS: [&str; 4] = ["error", "nospace", "eio", "delay"];
 
 /// How it went.
@@ -100,20 +101,19 @@ fn unpassed(points: &str, passed: &BTreeSet<String>) -> Vec<String> {
 
 /// A death at every point of undoing an error, and of recovering from a death.
 fn deaths_on_the_way_back(world: &World, deed: &Deed, points: &[String], sum: &mut Sum) -> Result<()> {
+    // The start that ends one of these is recovered in that one's name.
+    let first = points.iter().find_map(|point| ENDED_BY_A_START.into_iter().find(|verb| point.starts_with(verb)));
     for point in points {
         let Some((verb, step)) = point.strip_suffix("/after").and_then(|point| point.split_once('/')) else { continue };
-        for (first, way) in [("error", "undo"), ("kill", "recovery")] {
-            // The start that ends a launch or a restart is recovered in that one's name.
-            let first_word = deed.name.split(' ').next();
-            let verb = match (first_word, verb, way) {
-                (Some("launch"), "instance.start", "recovery") => "instance.create",
-                (Some("restart"), "instance.start", "recovery") => "instance.restart",
+        for (fault, way) in [("error", "undo"), ("kill", "recovery")] {
+            let verb = match (verb, way) {
+                ("instance.start", "recovery") => first.unwrap_or(verb),
                 _ => verb,
             };
             for moment in ["before", "after"] {
                 let back = format!("{verb}/{way}/{step}/{moment}");
                 if world.points.lines().any(|line| line == back) {
-                    sum.tries(world, deed, &[(point, first), (&back, "kill")])?;
+                    sum.tries(world, deed, &[(point, fault), (&back, "kill")])?;
                 }
             }
         }

@@ -52,9 +52,9 @@ pub fn all() -> Result<BTreeSet<String>> {
             let points: Vec<String> = locked(&passed).iter().filter(|point| is_onward(point)).cloned().collect();
             points.into_iter().try_for_each(|point| lead(&place, Some(Coming { point, fault, since: None }), &passed))?;
         }
-        // The first start of this life ends a launch, and is recovered in its name; one that ends a restart, in that one's.
+        // The first start of this life ends a launch, and is recovered in its name; others end a restart or a restore.
         let starts: Vec<String> = locked(&passed).iter().filter(|point| is_way_of(point, "instance.start")).cloned().collect();
-        for since in ["instance.create/finished", "instance.restart/committed"] {
+        for since in ["instance.create/finished", "instance.restart/committed", "snapshot.restore/committed"] {
             let at = |point: &String| Coming { point: point.clone(), fault: Fault::Death, since: Some(since) };
             starts.iter().try_for_each(|point| lead(&place, Some(at(point)), &passed))?;
         }
