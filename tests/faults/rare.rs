@@ -73,6 +73,12 @@ pub(crate) const RARE: &[Deed] = &[
         "test \"$(lxctl storage volume get fpool fvol user.a)\" = b",
     ),
     deed(
+        "volume set",
+        "lxctl storage create fpool dir && lxctl storage volume create fpool fvol",
+        "lxctl storage volume set fpool fvol user.a=b",
+        "test \"$(lxctl storage volume get fpool fvol user.a)\" = b",
+    ),
+    deed(
         "storage delete with a tree",
         "lxctl storage create fpool dir && lxctl create busybox f1 -s fpool && lxctl delete f1",
         "lxctl storage delete fpool",
