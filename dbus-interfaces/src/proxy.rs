@@ -120,6 +120,13 @@ pub trait Manager {
     /// at boot; stop: host shutdown, remembers what ran).
     #[zbus(allow_interactive_auth)]
     fn bulk_operation(&self, verb: &str, instances: &[ObjectPath<'_>], options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// What lies on the disks and is in no record. Option: `sources` as (directories of pools to look into, too).
+    #[zbus(allow_interactive_auth)]
+    fn find_lost(&self, options: &Options<'_>) -> zbus::Result<Vec<LostRow>>;
+    /// Takes in what `FindLost` finds and nothing stands in the way of; `notes` of the job say what that was. Option:
+    /// `sources` as there.
+    #[zbus(allow_interactive_auth)]
+    fn recover(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Takes the snapshots that are due by `snapshots.schedule` and deletes those whose time is over. A timer of the host
     /// calls it every minute. Options: `wait` b (until all of it is done).
     #[zbus(allow_interactive_auth)]

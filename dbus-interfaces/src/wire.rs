@@ -138,6 +138,19 @@ pub struct VolumeRow {
     pub used_by: Vec<(OwnedObjectPath, String)>,
 }
 
+/// Row of `FindLost`: `(ssss)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct LostRow {
+    /// `pool`, `acl`, `network`, `profile`, `image`, `volume`, `instance` or `snapshot`.
+    pub kind: String,
+    /// Name; `INSTANCE/SNAPSHOT` for a snapshot.
+    pub name: String,
+    /// Directory of a pool, or the pool that it lies on; empty for what has no disk.
+    pub place: String,
+    /// Why it cannot be taken in; empty when it can.
+    pub obstacle: String,
+}
+
 /// Row of `ListJobs`: `(uossstd)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
 pub struct JobRow {

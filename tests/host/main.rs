@@ -31,6 +31,7 @@ mod polkit;
 mod power;
 mod proxies;
 mod publish;
+mod recover;
 mod refusal;
 mod road;
 mod seeds;
@@ -74,6 +75,7 @@ const SUITES: &[Suite] = &[
     snapshots::SUITE,
     copies::SUITE,
     publish::SUITE,
+    recover::SUITE,
     full_disk::SUITE,
     harness::SUITE,
     misfortune::SUITE,

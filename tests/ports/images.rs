@@ -2,7 +2,7 @@
 
 use lxhost_drivers::image::FilesStore;
 use lxhost_drivers::storage::Pools;
-use lxhost_engine::ports::{ImageFiles, ImageFilesStore, Origin, PoolKinds, Progress, RootSpec, Sandbox, SandboxSpec};
+use lxhost_engine::ports::{Defined, ImageFiles, ImageFilesStore, Origin, PoolKinds, Progress, RootSpec, Sandbox, SandboxSpec};
 use lxhost_host::sandbox::SystemdSandbox;
 use lxhost_host::units::Units;
 use lxhost_model::{Kind, ObjectId, Pool};
@@ -132,7 +132,7 @@ pub(crate) async fn a_tree_is_taken_in_unpacked_and_used_from_every_pool() {
         driver.create_root(&pool, one, Some(&image.fingerprint)).await.unwrap();
         eprintln!("{name}: create: {:?}", start.elapsed());
         driver.prepare_root(&pool, one, Some(&image.fingerprint), "c1").await.unwrap();
-        driver.write_definition(&pool, one, "name: c1\n").await.unwrap();
+        driver.write_definition(&pool, Defined::Instance(one), "name: c1\n").await.unwrap();
         driver.copy_root(&pool, Origin::Root { instance: one, live: false }, two).await.unwrap();
         for id in [one, two] {
             let trees = match driver.root(&pool, id, Some(&image.fingerprint)) {

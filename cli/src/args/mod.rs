@@ -20,6 +20,7 @@ mod operation;
 mod power;
 mod profile;
 mod publish;
+mod recover;
 mod snapshot;
 mod storage;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub(crate) use operation::*;
 pub(crate) use power::*;
 pub(crate) use profile::*;
 pub(crate) use publish::*;
+pub(crate) use recover::*;
 pub(crate) use snapshot::*;
 pub(crate) use storage::*;
 pub(crate) use unknown::explain;
@@ -150,6 +152,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Make an image of an instance or a snapshot
     Publish(Publish),
+    /// Take in what lies on the disks and is not known
+    Recover(Recover),
     /// Check backups
     #[command(subcommand)]
     Backup(Backup),

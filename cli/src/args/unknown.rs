@@ -9,6 +9,7 @@ use lxhost_model::Kind;
 
 /// Words of other tools and typos, and our verb. A part in `…` is for the reader to fill in.
 const OTHER_WORDS: &[(&str, &str)] = &[
+    ("admin recover", "recover"),
     ("attach", "exec"),
     ("cancel", "operation delete"),
     ("check", "doctor"),

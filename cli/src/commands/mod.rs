@@ -25,6 +25,7 @@ mod operation;
 mod power;
 mod profile;
 mod publish;
+mod recover;
 mod rename;
 mod resources;
 mod shell;
@@ -75,6 +76,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Export(args) => backup::export::run(s, &args).await,
         Command::Import(args) => backup::import::run(s, &args).await,
         Command::Publish(args) => publish::run(s, &args).await,
+        Command::Recover(args) => recover::run(s, &args).await,
         Command::Wait(args) => wait::run(s, &args).await,
         Command::Image(args) => image::run(s, &args).await,
         Command::Config(args) => config::run(s, &args).await,

@@ -3,6 +3,7 @@
 
 pub mod backup;
 mod blocking;
+pub mod definitions;
 pub mod device;
 pub mod hostile;
 pub mod image;

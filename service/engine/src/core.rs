@@ -24,6 +24,8 @@ pub struct Ports {
     pub launcher: Arc<dyn ports::Launcher>,
     /// Storage.
     pub pools: Arc<dyn ports::PoolKinds>,
+    /// Definitions of what has no disk.
+    pub definitions: Arc<dyn ports::Definitions>,
     /// Networks.
     pub networks: Arc<dyn ports::NetworkKinds>,
     /// Interfaces that join no network of ours.

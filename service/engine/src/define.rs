@@ -1,13 +1,14 @@
-//! The definition of each instance beside its disk, so that a lost store can be rebuilt from the disks.
+//! The definition of everything that has a record, outside of the store: of pools, of instances and their snapshots beside
+//! their disks, of all else in a directory of its own. A lost store is rebuilt from them.
 //!
 //! A second copy: it follows commits and holds nobody up. What changes with every start and stop is left
 //! out, so a run costs no write. One that could not be written, as on a full disk, is tried again until it can.
 
 use crate::core::Core;
 use crate::event::Event;
-use crate::ports::{RowKey, State};
+use crate::ports::{Defined, RowKey, State};
 use crate::{Error, Result};
-use lxhost_model::{Instance, ObjectId, Status};
+use lxhost_model::{Acl, Image, Instance, Network, Pool, Profile, Snapshot, Status, Volume};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// Writes definitions for as long as there are events.
 pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>) {
     // What an earlier daemon owed is not known: all are looked at once.
-    let mut owed: BTreeSet<ObjectId> = core.state().instances.keys().copied().collect();
+    let mut owed: BTreeSet<RowKey> = all(&core.state()).collect();
     let mut again = tokio::time::interval(AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -28,9 +29,9 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
             event = events.recv() => event,
             _ = again.tick(), if !owed.is_empty() => {
                 let state = core.state();
-                for id in std::mem::take(&mut owed) {
-                    if written(&core, &state, id).await.is_err() {
-                        owed.insert(id);
+                for key in std::mem::take(&mut owed) {
+                    if written(&core, &state, key).await.is_err() {
+                        owed.insert(key);
                     }
                 }
                 continue;
@@ -39,18 +40,19 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
         match event {
             Ok(Event::Committed { before, after, keys }) => {
                 for key in keys {
-                    if let RowKey::Instance(id) = key
-                        && differs(&before, &after, id)
-                    {
-                        write(&core, &after, id, &mut owed).await;
+                    match (text(&before, key), text(&after, key)) {
+                        (Some(_), None) => forget(&core, key).await,
+                        (None, Some(_)) if matches!(key, RowKey::Pool(_)) => {} // It was written with the pool.
+                        (old, new) if old != new => write(&core, &after, key, &mut owed).await,
+                        _ => {}
                     }
                 }
             }
             Ok(_) => {}
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 let state = core.state();
-                for id in state.instances.keys() {
-                    write(&core, &state, *id, &mut owed).await;
+                for key in all(&state) {
+                    write(&core, &state, key, &mut owed).await;
                 }
             }
             Err(broadcast::error::RecvError::Closed) => return,
@@ -58,39 +60,118 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
     }
 }
 
-/// Whether the definition of an instance changed, or its root has just been made.
-fn differs(before: &State, after: &State, id: ObjectId) -> bool {
-    let Some(new) = after.instances.get(&id).filter(|new| has_root(new)) else { return false };
-    before.instances.get(&id).is_none_or(|old| old.status == Status::Creating || definition(old) != definition(new))
+/// Everything that has a definition.
+fn all(state: &State) -> impl Iterator<Item = RowKey> {
+    let pools = state.pools.keys().map(|id| RowKey::Pool(*id));
+    let rest = state.acls.keys().map(|id| RowKey::Acl(*id)).chain(state.networks.keys().map(|id| RowKey::Network(*id)));
+    let rest = rest.chain(state.profiles.keys().map(|id| RowKey::Profile(*id)));
+    let rest = rest.chain(state.images.keys().map(|id| RowKey::Image(*id)));
+    let rest = rest.chain(state.volumes.keys().map(|id| RowKey::Volume(*id)));
+    let instances = state.instances.keys().map(|id| RowKey::Instance(*id));
+    let snapshots = state.snapshots.keys().map(|(instance, id)| RowKey::Snapshot(*instance, *id));
+    pools.chain(rest).chain(instances).chain(snapshots)
+}
+
+/// The definition of what is quite there. JSON is YAML; the reader is the same.
+fn text(state: &State, key: RowKey) -> Option<String> {
+    let json = match key {
+        RowKey::Pool(id) => serde_json::to_string_pretty(&pool(state.pools.get(&id)?)),
+        RowKey::Image(id) => serde_json::to_string_pretty(&image(state.images.get(&id)?)),
+        RowKey::Network(id) => serde_json::to_string_pretty(&network(state.networks.get(&id)?)),
+        RowKey::Acl(id) => serde_json::to_string_pretty(&Acl { generation: 0, ..Acl::clone(state.acls.get(&id)?) }),
+        RowKey::Profile(id) => {
+            serde_json::to_string_pretty(&Profile { generation: 0, ..Profile::clone(state.profiles.get(&id)?) })
+        }
+        RowKey::Instance(id) => serde_json::to_string_pretty(&instance(state.instances.get(&id).filter(|one| has_root(one))?)),
+        RowKey::Snapshot(instance, id) => serde_json::to_string_pretty(&snapshot(state.snapshots.get(&(instance, id))?)),
+        RowKey::Volume(id) => serde_json::to_string_pretty(&Volume { generation: 0, ..Volume::clone(state.volumes.get(&id)?) }),
+        RowKey::Job(_) => return None,
+    };
+    json.ok()
 }
 
 fn has_root(instance: &Instance) -> bool {
     !matches!(instance.status, Status::Creating | Status::Deleting)
 }
 
+fn pool(pool: &Pool) -> Pool {
+    Pool { generation: 0, ..pool.clone() }
+}
+
+/// The definition of a pool that is being made.
+pub(crate) fn of_pool(made: &Pool) -> Result<String> {
+    serde_json::to_string_pretty(&pool(made)).map_err(|e| Error::failed(e.to_string()))
+}
+
+/// A change that waits to be confirmed is undone by whoever has a store.
+fn network(network: &Network) -> Network {
+    Network { checkpoint: None, generation: 0, ..network.clone() }
+}
+
+/// The record without what a launch changes.
+fn image(image: &Image) -> Image {
+    Image { last_used: 0, generation: 0, ..image.clone() }
+}
+
 /// The record without what a run changes.
-fn definition(instance: &Instance) -> Instance {
+fn instance(instance: &Instance) -> Instance {
     Instance { status: Status::Stopped, status_since: 0, last_used: 0, last_exit: None, generation: 0, ..instance.clone() }
 }
 
+fn snapshot(snapshot: &Snapshot) -> Snapshot {
+    Snapshot { generation: 0, instance: instance(&snapshot.instance), ..snapshot.clone() }
+}
+
 /// Writes one; if that fails, it is said once and owed from then on.
-async fn write(core: &Core, state: &State, id: ObjectId, owed: &mut BTreeSet<ObjectId>) {
-    let Err(error) = written(core, state, id).await else {
-        owed.remove(&id);
+async fn write(core: &Core, state: &State, key: RowKey, owed: &mut BTreeSet<RowKey>) {
+    let Err(error) = written(core, state, key).await else {
+        owed.remove(&key);
         return;
     };
-    if owed.insert(id) {
-        let name = state.instances.get(&id).map(|instance| instance.name.to_string()).unwrap_or_default();
-        tracing::warn!(LXHOST_INSTANCE = %name, "its definition could not be written beside its disk, and will be: {error}");
+    if owed.insert(key) {
+        let of = match key {
+            RowKey::Instance(id) | RowKey::Snapshot(id, _) => state.instances.get(&id).map(|one| one.name.to_string()),
+            _ => None,
+        };
+        let name = of.unwrap_or_default();
+        tracing::warn!(LXHOST_INSTANCE = %name, "a definition could not be written, and will be: {error}");
     }
 }
 
-async fn written(core: &Core, state: &State, id: ObjectId) -> Result<()> {
+async fn written(core: &Core, state: &State, key: RowKey) -> Result<()> {
     // One that is gone, or not quite there, needs none.
-    let Some(instance) = state.instances.get(&id).filter(|instance| has_root(instance)) else { return Ok(()) };
-    let pool = crate::instance::pool_of(state, instance)?;
-    let text = serde_json::to_string_pretty(&definition(instance)).map_err(|e| Error::failed(e.to_string()))?;
-    // JSON is YAML; the reader is the same.
+    let Some(text) = text(state, key) else { return Ok(()) };
+    let (pool, of) = match key {
+        RowKey::Pool(id) => (crate::pool::by_id(state, id)?.as_ref().clone(), Defined::Pool),
+        RowKey::Instance(id) => (crate::instance::pool_of(state, &*crate::core::instance_of(state, id)?)?, Defined::Instance(id)),
+        RowKey::Snapshot(instance, id) => {
+            (crate::instance::pool_of(state, &*crate::core::instance_of(state, instance)?)?, Defined::Snapshot(id))
+        }
+        _ => {
+            let Some(name) = name(key) else { return Ok(()) };
+            return core.faults.around(&["definition", "write-apart"], core.ports.definitions.write(&name, &text)).await;
+        }
+    };
     let driver = core.ports.pools.driver(&pool.driver)?;
-    core.faults.around(&["definition", "write"], driver.write_definition(&pool, instance.id, &text)).await
+    core.faults.around(&["definition", "write"], driver.write_definition(&pool, of, &text)).await
+}
+
+/// Those beside a disk go with it.
+async fn forget(core: &Core, key: RowKey) {
+    let Some(name) = name(key) else { return };
+    if let Err(error) = core.faults.around(&["definition", "remove"], core.ports.definitions.remove(&name)).await {
+        tracing::warn!("the definition {name} could not be removed: {error}");
+    }
+}
+
+/// What the definition of something without a disk is called.
+fn name(key: RowKey) -> Option<String> {
+    match key {
+        RowKey::Image(id) => Some(format!("image-{id}")),
+        RowKey::Network(id) => Some(format!("network-{id}")),
+        RowKey::Acl(id) => Some(format!("acl-{id}")),
+        RowKey::Profile(id) => Some(format!("profile-{id}")),
+        RowKey::Volume(id) => Some(format!("volume-{id}")),
+        RowKey::Pool(_) | RowKey::Instance(_) | RowKey::Snapshot(..) | RowKey::Job(_) => None,
+    }
 }

@@ -25,6 +25,7 @@ pub mod pool;
 pub mod ports;
 pub mod profile;
 mod reconcile;
+pub mod recover;
 mod retention;
 mod run;
 pub mod snapshot;

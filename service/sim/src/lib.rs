@@ -8,6 +8,7 @@
 
 mod authority;
 mod backups;
+mod definitions;
 mod faults;
 mod host;
 mod images;
@@ -23,6 +24,7 @@ mod store;
 
 pub use authority::{Asked, Ruling, SimAuthority};
 pub use backups::SimBackups;
+pub use definitions::SimDefinitions;
 pub use faults::Faults;
 pub use host::SimHost;
 pub use images::SimImages;
@@ -58,6 +60,8 @@ pub struct Sim {
     pub proxies: Arc<SimProxies>,
     /// Backups.
     pub backups: Arc<SimBackups>,
+    /// Definitions of what has no disk.
+    pub definitions: Arc<SimDefinitions>,
     /// Files of images.
     pub images: Arc<SimImages>,
     /// The remote `sim:`.
@@ -85,10 +89,16 @@ impl Sim {
             nics: Arc::new(SimNics::new(Arc::clone(&faults))),
             proxies: Arc::new(SimProxies::new(Arc::clone(&faults))),
             backups: Arc::new(SimBackups::new(Arc::clone(&faults))),
+            definitions: Arc::new(SimDefinitions::new(Arc::clone(&faults))),
             networks,
             images,
             faults,
         }
+    }
+
+    /// This machine after its records were lost.
+    pub fn without_records(&self) -> Sim {
+        Sim { store: Arc::new(SimStore::new(Arc::clone(&self.faults))), ..self.clone() }
     }
 
     /// The ports of this machine.
@@ -102,6 +112,7 @@ impl Sim {
             proxies: self.proxies.clone(),
             images: self.images.clone(),
             backups: self.backups.clone(),
+            definitions: self.definitions.clone(),
             sources: vec![self.source.clone()],
             authority: self.authority.clone(),
             host: self.host.clone(),

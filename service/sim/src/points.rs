@@ -3,7 +3,8 @@
 
 use crate::{Sim, images, locked};
 use lxhost_engine::network::listener::{Create, Delete, Listener, Replace};
-use lxhost_engine::ports::{Caller, Exec, ImageFiles, Streams};
+use lxhost_engine::ports::{Caller, Exec, ImageFiles, RowKey, Store, Streams, Write};
+use lxhost_engine::recover::Recover;
 use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile, snapshot, volume};
 use lxhost_model::checkpoint::Trial;
 use lxhost_model::device::{Device, Devices};
@@ -178,6 +179,21 @@ async fn life(sim: Sim, engine: Engine) {
     rooms(&engine).await;
     acls(&engine).await;
     profiles(&engine).await;
+    lost(&sim, &engine).await;
+}
+
+/// The records are lost, and made again.
+async fn lost(sim: &Sim, engine: &Engine) {
+    let source = instance::Source::Image("sim:empty".into());
+    let spec = instance::Spec::default();
+    if let Ok(create) = instance::Create::new(Default::default(), "c9".parse().ok(), source, spec, engine.host().random()) {
+        act(engine, create).await;
+    }
+    let state = engine.state();
+    let keys = state.instances.keys().map(|id| RowKey::Instance(*id));
+    let keys = keys.chain(state.pools.keys().map(|id| RowKey::Pool(*id)));
+    let _ = sim.store.commit(keys.map(Write::Delete).collect()).await;
+    act(engine, Recover::new(vec![])).await;
 }
 
 /// A snapshot comes, is replaced, gets another name and is restored; one goes alone, one with the instance.

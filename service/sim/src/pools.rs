@@ -2,7 +2,7 @@
 
 use crate::{Faults, SimImages, locked};
 use async_trait::async_trait;
-use lxhost_engine::ports::{Held, Origin, PoolDriver, PoolKinds, RootSpec, Usage};
+use lxhost_engine::ports::{Defined, Definition, Held, Lying, Origin, PoolDriver, PoolKinds, RootSpec, Usage};
 use lxhost_model::volume::Top;
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ struct Contents {
     images: BTreeSet<Fingerprint>,
     roots: BTreeMap<ObjectId, Option<Fingerprint>>,
     hostnames: BTreeMap<ObjectId, String>,
-    definitions: BTreeMap<ObjectId, String>,
+    definitions: BTreeMap<Defined, String>,
     /// Snapshots being taken, snapshots, and roots being restored, each with the host name in it.
     taken: BTreeMap<ObjectId, Option<String>>,
     snapshots: BTreeMap<ObjectId, Option<String>>,
@@ -72,7 +72,7 @@ impl SimPools {
 
     /// The definition written beside the instance's root.
     pub fn definition(&self, instance: ObjectId) -> Option<String> {
-        locked(&self.pools).values().find_map(|contents| contents.definitions.get(&instance).cloned())
+        locked(&self.pools).values().find_map(|contents| contents.definitions.get(&Defined::Instance(instance)).cloned())
     }
 
     /// The host name written into the instance's root.
@@ -208,7 +208,7 @@ impl PoolDriver for SimPools {
         if let Some(contents) = locked(&self.pools).get_mut(&pool.id) {
             contents.roots.remove(&instance);
             contents.hostnames.remove(&instance);
-            contents.definitions.remove(&instance);
+            contents.definitions.remove(&Defined::Instance(instance));
             contents.volumes.remove(&instance);
         }
         Ok(())
@@ -313,10 +313,14 @@ impl PoolDriver for SimPools {
         Ok(())
     }
 
-    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
+    async fn write_definition(&self, pool: &Pool, of: Defined, yaml: &str) -> Result<()> {
         self.change("pool.write_definition", pool, |contents| {
-            contents.root(pool, instance)?;
-            contents.definitions.insert(instance, yaml.to_owned());
+            match of {
+                Defined::Pool => {}
+                Defined::Instance(instance) => contents.root(pool, instance)?,
+                Defined::Snapshot(snapshot) => contents.snapshot(pool, snapshot).map(drop)?,
+            }
+            contents.definitions.insert(of, yaml.to_owned());
             Ok(())
         })
     }
@@ -339,6 +343,21 @@ impl PoolDriver for SimPools {
         })
     }
 
+    async fn definitions(&self, pool: &Pool) -> Result<Vec<Definition>> {
+        self.faults.pass("pool.definitions")?;
+        let pools = locked(&self.pools);
+        let there = |contents: &&Contents, of: &Defined| match of {
+            Defined::Pool => false,
+            Defined::Instance(id) => contents.roots.contains_key(id),
+            Defined::Snapshot(id) => contents.snapshots.contains_key(id),
+        };
+        let found = pools.get(&pool.id).into_iter().flat_map(|contents| {
+            let defined = contents.definitions.iter().filter(move |(of, _)| there(&contents, of));
+            defined.map(|(of, text)| Definition { of: *of, text: Ok(text.clone()) })
+        });
+        Ok(found.collect())
+    }
+
     async fn usage(&self, _pool: &Pool) -> Result<Usage> {
         let found = rustix::fs::statvfs(&self.place)
             .map_err(|e| Error::io(format!("look at the file system of {}", self.place.display()), &e.into()))?;
@@ -354,6 +373,17 @@ impl PoolKinds for SimPools {
         }
         let wanted = lxhost_model::name::quoted(name);
         Err(Error::new(Kind::Unsupported, format!("there is no storage driver {wanted}; there are {}", DRIVERS.join(", "))))
+    }
+
+    async fn lying(&self, _sources: &[PathBuf]) -> Result<Vec<Lying>> {
+        self.faults.pass("pools.lying")?;
+        let pools = locked(&self.pools);
+        let found = pools.iter().map(|(id, contents)| Lying {
+            source: self.place.join("pools").join(id.to_string()),
+            id: id.to_string(),
+            text: contents.definitions.get(&Defined::Pool).cloned().ok_or_else(|| Error::failed("it has no definition")),
+        });
+        Ok(found.collect())
     }
 
     async fn default_driver(&self) -> Result<&'static str> {

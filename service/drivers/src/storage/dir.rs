@@ -3,10 +3,10 @@
 
 use super::layout::{Layout, ROOT};
 use super::overlay::commit_tree;
-use super::{place, prepare, snapshot};
+use super::{definition, place, prepare, snapshot};
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{Held, Origin, PoolDriver, RootSpec, Usage};
+use lxhost_engine::ports::{Defined, Definition, Held, Origin, PoolDriver, RootSpec, Usage};
 use lxhost_model::volume::Top;
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::Dir;
@@ -188,9 +188,14 @@ impl PoolDriver for Directory {
         Ok(())
     }
 
-    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
+    async fn write_definition(&self, pool: &Pool, of: Defined, yaml: &str) -> Result<()> {
         let (layout, yaml) = (self.layout(pool), yaml.to_owned());
-        blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
+        blocking("write the definition", move || definition::write(&layout, of, &yaml)).await
+    }
+
+    async fn definitions(&self, pool: &Pool) -> Result<Vec<Definition>> {
+        let layout = self.layout(pool);
+        blocking("read the definitions", move || definition::all(&layout)).await
     }
 
     fn volumes(&self, pool: &Pool) -> Pool {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <source>/.lxhost-pool                    the pool's id
+//! <source>/pool.yaml                       its definition
 //! <source>/images/<fingerprint>            an image's tree
 //! <source>/images/.staging-<fingerprint>   one being unpacked
 //! <source>/images/.retired-<fingerprint>   mark: removed, but instances still need the tree
@@ -12,6 +13,7 @@
 //! <source>/instances/<id>/plain            where containers within it keep layers (overlay)
 //! <source>/instances/<id>/below            link: the snapshot whose layer lies under the upper one (overlay)
 //! <source>/snapshots/<id>/…                what an instance's directory held when a snapshot was taken
+//! <source>/snapshots/<id>/snapshot.yaml    its definition
 //! <source>/snapshots/.new-<id>             one being taken
 //! <source>/snapshots/.retired-<id>         removed, but layers still lie over it (overlay)
 //! <source>/snapshots/.restore-<instance>   what is going to be an instance's directory
@@ -27,6 +29,10 @@ use std::path::{Path, PathBuf};
 pub(super) const MARK: &str = ".lxhost-pool";
 /// Definition of an instance.
 pub(super) const DEFINITION: &str = "instance.yaml";
+/// Definition of a pool.
+pub(super) const POOL: &str = "pool.yaml";
+/// Definition of a snapshot.
+pub(super) const SNAPSHOT: &str = "snapshot.yaml";
 /// Link to an instance's image.
 pub(super) const IMAGE: &str = "image";
 /// Host name last written into a root.

@@ -4,6 +4,7 @@
 mod below;
 pub mod btrfs;
 mod copy;
+pub(crate) mod definition;
 pub mod dir;
 mod layout;
 pub mod overlay;
@@ -12,8 +13,9 @@ pub(crate) mod prepare;
 mod snapshot;
 mod upper;
 
+use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{PoolDriver, PoolKinds};
+use lxhost_engine::ports::{Lying, PoolDriver, PoolKinds};
 use lxhost_model::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +54,11 @@ impl PoolKinds for Pools {
             let shown = lxhost_model::name::quoted(name);
             Error::new(Kind::Unsupported, format!("pool driver {shown} is not known; there are {}", self.names().join(", ")))
         })
+    }
+
+    async fn lying(&self, sources: &[PathBuf]) -> Result<Vec<Lying>> {
+        let (pools, sources) = (self.state.join("pools"), sources.to_vec());
+        blocking("look for pools", move || definition::lying(&pools, &sources)).await
     }
 
     async fn default_driver(&self) -> Result<&'static str> {

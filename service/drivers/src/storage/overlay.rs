@@ -4,10 +4,10 @@
 use super::below::{self, UPPER};
 use super::dir::Directory;
 use super::layout::{IMAGE, Layout, RETIRED};
-use super::{copy, place, prepare, snapshot, upper};
+use super::{copy, definition, place, prepare, snapshot, upper};
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{Held, MountSpec, Origin, PoolDriver, RootSpec, Usage};
+use lxhost_engine::ports::{Defined, Definition, Held, MountSpec, Origin, PoolDriver, RootSpec, Usage};
 use lxhost_model::volume::Top;
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
 use lxhost_safefs::Dir;
@@ -241,9 +241,14 @@ impl PoolDriver for Overlay {
         Ok(())
     }
 
-    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()> {
+    async fn write_definition(&self, pool: &Pool, of: Defined, yaml: &str) -> Result<()> {
         let (layout, yaml) = (self.layout(pool), yaml.to_owned());
-        blocking("write the definition", move || place::write_definition(&layout, instance, &yaml)).await
+        blocking("write the definition", move || definition::write(&layout, of, &yaml)).await
+    }
+
+    async fn definitions(&self, pool: &Pool) -> Result<Vec<Definition>> {
+        let layout = self.layout(pool);
+        blocking("read the definitions", move || definition::all(&layout)).await
     }
 
     /// Layers are for roots that begin alike; a volume begins empty, and may be where containers keep layers.

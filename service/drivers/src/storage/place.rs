@@ -1,7 +1,7 @@
 //! What every driver does alike with a pool's directories: make them, refuse bad places, throw things
 //! away at once and delete them after. Blocking code. Called by the drivers.
 
-use super::layout::{DEFINITION, Layout, MARK, ROOT, VOLUMES};
+use super::layout::{Layout, MARK, POOL, ROOT, VOLUMES};
 use lxhost_engine::ports::Usage;
 use lxhost_model::volume::Top;
 use lxhost_model::{Error, Kind, ObjectId, Pool, Result};
@@ -71,7 +71,8 @@ pub(super) fn set_up(layout: &Layout) -> Result<()> {
     match dir.read_file(OsStr::new(MARK), 64).map_err(failed)? {
         Some(mark) if mark == id.as_bytes() => {}
         Some(_) => {
-            return Err(Error::new(Kind::Conflict, format!("{} is another pool's", layout.source.display())));
+            let what = format!("{} is another pool's; lxctl recover takes in what no record knows", layout.source.display());
+            return Err(Error::new(Kind::Conflict, what));
         }
         None => {
             let mut entries = fs::read_dir(&layout.source).map_err(failed)?.flatten();
@@ -162,7 +163,7 @@ pub(super) fn tear_down(layout: &Layout) -> Result<()> {
             return Err(Error::new(Kind::InUse, format!("the pool at {} still holds {what}", layout.source.display())));
         }
     }
-    for name in ["images", "instances", "snapshots", VOLUMES, ".trash", MARK] {
+    for name in ["images", "instances", "snapshots", VOLUMES, ".trash", POOL, MARK] {
         dir.remove_tree(OsStr::new(name)).map_err(failed)?;
     }
     // A directory that was there before the pool may stay, as may a mount point.
@@ -246,19 +247,6 @@ fn empty_trash(layout: &Layout) {
     for entry in fs::read_dir(layout.trash()).into_iter().flatten().flatten() {
         delete_now(&entry.path());
     }
-}
-
-/// Writes an instance's definition, unless it is there already.
-///
-/// # Errors
-/// `NoSpace`, `Failed`.
-pub(super) fn write_definition(layout: &Layout, instance: ObjectId, yaml: &str) -> Result<()> {
-    let failed = |e: io::Error| Error::io(format!("definition of instance {instance}"), &e);
-    let dir = Dir::open(&layout.instance(instance)).map_err(failed)?;
-    if dir.read_file(OsStr::new(DEFINITION), yaml.len() as u64).is_ok_and(|old| old.as_deref() == Some(yaml.as_bytes())) {
-        return Ok(());
-    }
-    dir.replace_file(OsStr::new(DEFINITION), yaml.as_bytes(), 0o600, Durability::Disk).map_err(failed)
 }
 
 /// Makes a new instance's directory durable, with its entries and its name.

@@ -5,7 +5,7 @@ mod snapshots;
 mod volumes;
 
 use super::*;
-use lxhost_engine::ports::{Origin, RootSpec};
+use lxhost_engine::ports::{Defined, Origin, RootSpec};
 use lxhost_model::{Fingerprint, ObjectId, Pool};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -111,7 +111,7 @@ async fn every_step_may_be_done_twice_and_leaves_nothing_in_the_end() {
         for _ in 0..2 {
             driver.create_root(&pool, instance(1), Some(&image)).await.unwrap();
             driver.prepare_root(&pool, instance(1), Some(&image), "c1").await.unwrap();
-            driver.write_definition(&pool, instance(1), "name: c1\n").await.unwrap();
+            driver.write_definition(&pool, Defined::Instance(instance(1)), "name: c1\n").await.unwrap();
             driver.copy_root(&pool, Origin::Root { instance: instance(1), live: false }, instance(2)).await.unwrap();
             driver.create_root(&pool, instance(3), None).await.unwrap();
         }

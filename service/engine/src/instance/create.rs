@@ -167,14 +167,20 @@ impl Create {
     }
 }
 
+/// systemd's range for containers (UIDS-GIDS.md).
+const BLOCKS: std::ops::RangeInclusive<u32> = 524_288..=1_879_048_191 - IdRange::SIZE;
+
 /// The lowest free block of ids that belongs to nobody.
-pub(super) fn free_ids(state: &State, taken: &[IdRange]) -> Result<IdRange> {
-    // systemd's range for containers (UIDS-GIDS.md): 524288 to 1879048191.
-    let blocks = (524_288..=1_879_048_191 - IdRange::SIZE).step_by(IdRange::SIZE as usize);
+pub(crate) fn free_ids(state: &State, taken: &[IdRange]) -> Result<IdRange> {
     let used: std::collections::HashSet<u32> = state.instances.values().map(|instance| instance.ids.base).collect();
     let free = |range: &IdRange| !used.contains(&range.base) && taken.iter().all(|other| !other.overlaps(range));
-    let mut ranges = blocks.map(|base| IdRange { base, size: IdRange::SIZE });
+    let mut ranges = BLOCKS.step_by(IdRange::SIZE as usize).map(|base| IdRange { base, size: IdRange::SIZE });
     ranges.find(free).ok_or_else(|| Error::failed("no block of 65536 user ids is free on this host; see /etc/subuid"))
+}
+
+/// Whether it is a block that `free_ids` may have found.
+pub(crate) fn is_block(ids: IdRange) -> bool {
+    ids.size == IdRange::SIZE && BLOCKS.contains(&ids.base) && ids.base.is_multiple_of(IdRange::SIZE)
 }
 
 #[async_trait]

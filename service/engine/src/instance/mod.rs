@@ -22,6 +22,7 @@ pub use bulk::{Bulk, BulkVerb};
 pub use configure::{Change, Configure};
 pub use copy::Original;
 pub use create::{Create, Source, Spec};
+pub(crate) use create::{free_ids, is_block};
 pub use delete::Delete;
 pub(crate) use exited::{Exited, end_of_run};
 pub use export::Export;

@@ -41,6 +41,11 @@ impl Create {
         Ok(Create { network, noted: false })
     }
 
+    /// One whose record was lost.
+    pub(crate) fn of(network: Network) -> Self {
+        Create { network, noted: false }
+    }
+
     /// The bridge that a first launch makes; what was chosen is told to its caller.
     pub(crate) fn chosen(view: &View<'_>, project: ProjectName, name: NetworkName) -> Self {
         let network = Network {

@@ -1,9 +1,11 @@
 //! Verbs on pools, one file each.
 
+mod adopt;
 mod create;
 mod delete;
 mod replace;
 
+pub(crate) use adopt::Adopt;
 pub use create::Create;
 pub use delete::Delete;
 pub use replace::Replace;

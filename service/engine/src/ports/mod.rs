@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod backup;
+pub mod definitions;
 pub mod host;
 pub mod image;
 pub mod launcher;
@@ -23,6 +24,7 @@ pub mod zones;
 
 pub use authority::{Authority, Caller, Details};
 pub use backup::Backups;
+pub use definitions::Definitions;
 pub use host::{Check, Host};
 pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progress, SourceImage};
 pub use launcher::{
@@ -33,7 +35,7 @@ pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, P
 pub use proxy::{Proxies, ProxyPlan, ProxyTarget, RelaySpec, RelayStart, Relays};
 pub use resolver::Resolver;
 pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
-pub use storage::{Held, Origin, PoolDriver, PoolKinds, Usage};
+pub use storage::{Defined, Definition, Held, Lying, Origin, PoolDriver, PoolKinds, Usage};
 pub(crate) use store::same;
 pub use store::{Row, RowKey, State, Store, Write};
 pub use table::Table;

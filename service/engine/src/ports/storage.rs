@@ -42,6 +42,37 @@ pub enum Held {
     Snapshot(ObjectId),
 }
 
+/// What a definition that lies beside data is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Defined {
+    /// The pool.
+    Pool,
+    /// An instance.
+    Instance(ObjectId),
+    /// A snapshot.
+    Snapshot(ObjectId),
+}
+
+/// A definition that was found. Nobody has checked what it says.
+#[derive(Debug, Clone)]
+pub struct Definition<T = Defined> {
+    /// What it lies beside.
+    pub of: T,
+    /// Its text, or why there is none.
+    pub text: Result<String>,
+}
+
+/// A directory with the mark of a pool.
+#[derive(Debug, Clone)]
+pub struct Lying {
+    /// Which.
+    pub source: PathBuf,
+    /// What the mark says: the pool's id.
+    pub id: String,
+    /// The pool's definition.
+    pub text: Result<String>,
+}
+
 /// Storage of one kind. Methods are idempotent: making what exists and removing what is gone is fine.
 #[async_trait]
 pub trait PoolDriver: Send + Sync {
@@ -113,8 +144,11 @@ pub trait PoolDriver: Send + Sync {
         Vec::new()
     }
 
-    /// Writes the instance's definition beside its root, durably and atomically.
-    async fn write_definition(&self, pool: &Pool, instance: ObjectId, yaml: &str) -> Result<()>;
+    /// Writes a definition beside what it is about, durably and atomically, unless it says so already.
+    async fn write_definition(&self, pool: &Pool, of: Defined, yaml: &str) -> Result<()>;
+
+    /// Definitions beside roots and snapshots that are there, whoever wrote them.
+    async fn definitions(&self, pool: &Pool) -> Result<Vec<Definition>>;
 
     /// Whether a snapshot is of one moment although the guest goes on; else it has to stand still.
     fn snapshots_at_once(&self) -> bool {
@@ -169,6 +203,12 @@ pub trait PoolKinds: Send + Sync {
     /// # Errors
     /// `Unsupported`, naming those there are.
     fn driver(&self, name: &str) -> Result<Arc<dyn PoolDriver>>;
+
+    /// Pools that lie in the state directory or in `sources`.
+    ///
+    /// # Errors
+    /// `InvalidArgs` for a source that is not a plain absolute path or no pool.
+    async fn lying(&self, sources: &[PathBuf]) -> Result<Vec<Lying>>;
 
     /// Name of the driver that suits the state directory: `btrfs` on btrfs, else `overlay`.
     async fn default_driver(&self) -> Result<&'static str>;

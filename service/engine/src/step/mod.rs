@@ -32,6 +32,8 @@ pub(crate) use proxy::repair;
 pub enum Step {
     /// Makes a pool's directories.
     SetUpPool(Pool),
+    /// Makes what is missing in a pool that holds something. Not undone.
+    AdoptPool(Pool),
     /// Removes a pool's directories. Not undone.
     TearDownPool(Pool),
     /// Takes the files of an image in: those that the verb carries, or those of a remote.
@@ -325,6 +327,7 @@ impl Step {
     pub(crate) fn phase(&self) -> &'static str {
         match self {
             Step::SetUpPool(_) => "setting up pool",
+            Step::AdoptPool(_) => "adopting pool",
             Step::TearDownPool(_) => "removing pool",
             Step::TakeIn { from: Some(_) } => "fetching image",
             Step::TakeIn { from: None } => "reading image",
@@ -362,6 +365,7 @@ impl Step {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Step::SetUpPool(_) => "set-up-pool",
+            Step::AdoptPool(_) => "adopt-pool",
             Step::TearDownPool(_) => "tear-down-pool",
             Step::TakeIn { .. } => "take-in",
             Step::UnpackImage { .. } => "unpack-image",
@@ -402,7 +406,7 @@ impl Step {
     /// Does it.
     pub(crate) async fn act(&self, context: &mut Context<'_>) -> Result<()> {
         match self {
-            Step::SetUpPool(pool) => storage::set_up(context, pool).await,
+            Step::SetUpPool(pool) | Step::AdoptPool(pool) => storage::set_up(context, pool).await,
             Step::TearDownPool(pool) => storage::tear_down(context, pool).await,
             Step::TakeIn { from } => image::take_in(context, from.as_ref()).await,
             Step::UnpackImage { pool, image, split } => image::unpack(context, pool, image, *split).await,
@@ -467,6 +471,7 @@ impl Step {
             Step::Proxy { from, to } => proxy::change(context, to.as_deref(), from.as_deref()).await,
             Step::TakeIn { .. } | Step::PackImage(_) => image::give_back(context).await,
             Step::TearDownPool(_)
+            | Step::AdoptPool(_)
             | Step::RemoveImageTree { .. }
             | Step::RemoveImageFiles(_)
             | Step::RemoveRoot { .. }

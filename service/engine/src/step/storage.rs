@@ -1,12 +1,15 @@
 //! Steps on pools and roots.
 
 use super::Context;
-use crate::ports::Origin;
-use crate::{Error, Result};
+use crate::ports::{Defined, Origin};
+use crate::{Error, Result, define};
 use lxhost_model::{Fingerprint, ObjectId, Pool};
 
+/// A pool says what it is from its beginning: it may come to another host.
 pub(super) async fn set_up(context: &Context<'_>, pool: &Pool) -> Result<()> {
-    context.core.ports.pools.driver(&pool.driver)?.set_up(pool).await
+    let driver = context.core.ports.pools.driver(&pool.driver)?;
+    driver.set_up(pool).await?;
+    driver.write_definition(pool, Defined::Pool, &define::of_pool(pool)?).await
 }
 
 pub(super) async fn tear_down(context: &Context<'_>, pool: &Pool) -> Result<()> {

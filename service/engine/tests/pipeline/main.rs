@@ -14,6 +14,7 @@ mod permission;
 #[cfg(feature = "faults")]
 mod points;
 mod proxies;
+mod recover;
 mod tended;
 mod together;
 mod trials;

@@ -26,7 +26,7 @@ pub(crate) fn mia() -> Caller {
 /// A machine without a daemon.
 pub(crate) struct Machine {
     pub(crate) sim: Sim,
-    _dir: tempfile::TempDir,
+    _dir: Arc<tempfile::TempDir>,
 }
 
 /// A machine with a daemon.
@@ -39,7 +39,12 @@ pub(crate) struct World {
 impl Machine {
     pub(crate) fn new() -> Machine {
         let dir = tempfile::tempdir().unwrap();
-        Machine { sim: Sim::new(dir.path(), false), _dir: dir }
+        Machine { sim: Sim::new(dir.path(), false), _dir: Arc::new(dir) }
+    }
+
+    /// The machine after its records were lost.
+    pub(crate) fn without_records(&self) -> Machine {
+        Machine { sim: self.sim.without_records(), _dir: self._dir.clone() }
     }
 
     /// Runs `work` with a daemon that lives exactly as long.

@@ -7,15 +7,18 @@ use super::rows::{self, InstanceFilter, VolumeFilter, object};
 use super::{Bus, invalid};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{
-    AclRow, Config, Devices, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values, VolumeRow,
+    AclRow, Config, Devices, ImageRow, InstanceRow, JobRow, LostRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
+    VolumeRow,
 };
 use lxhost_engine::instance::{Bulk, BulkVerb, Create, Original, Source, Spec, Wanted};
 use lxhost_engine::ports::ImageFiles;
+use lxhost_engine::recover::Recover;
 use lxhost_engine::{Error, Kind, Result, acl, image, network, pool, profile};
 use lxhost_model::name::ProjectName;
 use lxhost_model::{Acl, ObjectId, Profile};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::wire::{ObjectPath, OwnedObjectPath};
@@ -36,6 +39,14 @@ fn lookup<T: std::str::FromStr<Err = Error>>(name: &str, kind: Kind, noun: &str)
 /// A project from the wire; nothing is the default one.
 pub(super) fn project_of(name: &str) -> Result<ProjectName> {
     if name.is_empty() { Ok(ProjectName::default()) } else { name.parse() }
+}
+
+/// Directories to look into beside the daemon's own.
+fn sources_of(options: Values) -> Result<Vec<PathBuf>> {
+    let mut options = Options::new(options);
+    let sources: Vec<String> = options.take("sources")?.unwrap_or_default();
+    options.done()?;
+    Ok(sources.into_iter().map(PathBuf::from).collect())
 }
 
 /// The id at the end of a path of ours.
@@ -472,6 +483,18 @@ impl Manager {
         let caller = self.bus.caller(&header).await?;
         let job = self.bus.engine.bulk(&caller, Bulk { verb, instances }).await?;
         Ok(self.bus.job(job).await?)
+    }
+
+    #[zbus(out_args("lost"))]
+    async fn find_lost(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<Vec<LostRow>, Failure> {
+        let sources = sources_of(options)?;
+        let caller = self.bus.caller(&header).await?;
+        Ok(self.bus.engine.lost(&caller, &sources).await?.iter().map(rows::lost).collect())
+    }
+
+    #[zbus(out_args("job"))]
+    async fn recover(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
+        self.bus.submit(&header, Recover::new(sources_of(options)?)).await
     }
 
     async fn tend(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<(), Failure> {

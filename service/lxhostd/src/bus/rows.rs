@@ -3,8 +3,9 @@
 use super::invalid;
 use super::options::Options;
 use lxhost_dbus::path;
-use lxhost_dbus::wire::{AclRow, ImageRow, InstanceRow, JobRow, NetworkRow, PoolRow, ProfileRow, Values, VolumeRow};
+use lxhost_dbus::wire::{AclRow, ImageRow, InstanceRow, JobRow, LostRow, NetworkRow, PoolRow, ProfileRow, Values, VolumeRow};
 use lxhost_engine::ports::State;
+use lxhost_engine::recover::Found;
 use lxhost_engine::volume::User;
 use lxhost_engine::{Engine, JobView, Live, Result};
 use lxhost_model::name::{PoolName, ProjectName};
@@ -246,6 +247,30 @@ pub(super) fn job(job: &JobView) -> Result<JobRow> {
         created: job.created,
         progress: job.progress,
     })
+}
+
+/// What no record knows.
+pub(super) fn lost(found: &Found) -> LostRow {
+    let row = |kind: &str, name: String, place: &str, obstacle: &str| LostRow {
+        kind: kind.to_owned(),
+        name,
+        place: place.to_owned(),
+        obstacle: obstacle.to_owned(),
+    };
+    match found {
+        Found::Pool(pool) => row("pool", pool.name.to_string(), pool.config.get("source").map_or("", String::as_str), ""),
+        Found::Acl(acl) => row("acl", acl.name.to_string(), "", ""),
+        Found::Network(network) => row("network", network.name.to_string(), "", ""),
+        Found::Profile(profile) => row("profile", profile.name.to_string(), "", ""),
+        Found::Image(image) => row("image", image.fingerprint.short().to_string(), "", ""),
+        Found::Volume(volume) => row("volume", volume.name.to_string(), volume.pool.as_str(), ""),
+        Found::Instance(instance) => row("instance", instance.name.to_string(), instance.pool.as_str(), ""),
+        Found::Snapshot(snapshot) => {
+            let name = format!("{}/{}", snapshot.instance.name, snapshot.name);
+            row("snapshot", name, snapshot.instance.pool.as_str(), "")
+        }
+        Found::Left { kind, name, place, why } => row(kind, name.clone(), place, why),
+    }
 }
 
 #[cfg(test)]

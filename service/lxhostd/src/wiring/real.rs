@@ -1,6 +1,7 @@
 //! The real host behind the ports.
 
 use lxhost_drivers::backup::SandboxedBackups;
+use lxhost_drivers::definitions::StateDefinitions;
 use lxhost_drivers::device::{HostProxies, Nics};
 use lxhost_drivers::image::{FilesStore, sources};
 use lxhost_drivers::network::{Networks, Surroundings};
@@ -47,6 +48,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         store: Arc::new(store),
         launcher: Arc::new(launcher.map_err(|e| Error::failed(e.to_string()))?),
         pools: Arc::new(Pools::new(state)),
+        definitions: Arc::new(StateDefinitions::new(state)),
         nics: Arc::new(Nics::new(surroundings.clone())),
         proxies: Arc::new(HostProxies::new(surroundings.clone(), relays)),
         networks: Arc::new(Networks::new(surroundings)),

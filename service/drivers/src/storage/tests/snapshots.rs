@@ -20,7 +20,7 @@ impl World {
         with_image(&*pools.driver(name).unwrap(), &pool, &image).await;
         let world = World { pools, pool, image, name, _state: state };
         world.driver().create_root(&world.pool, instance(1), Some(&world.image)).await.unwrap();
-        world.driver().write_definition(&world.pool, instance(1), "name: c1\n").await.unwrap();
+        world.driver().write_definition(&world.pool, Defined::Instance(instance(1)), "name: c1\n").await.unwrap();
         world
     }
 
