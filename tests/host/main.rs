@@ -38,6 +38,7 @@ mod seeds;
 mod snapshots;
 mod terminal;
 mod trials;
+mod volumes;
 
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host::{self, Kind};
@@ -58,6 +59,7 @@ const SUITES: &[Suite] = &[
     firewalls::SUITE,
     forwards::SUITE,
     trials::SUITE,
+    volumes::SUITE,
     seeds::SUITE,
     nics::SUITE,
     proxies::SUITE,

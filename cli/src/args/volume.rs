@@ -91,6 +91,20 @@ pub(crate) enum Volume {
         after_help = "Examples:\n  lxctl storage volume edit default data\n  lxctl storage volume edit default data < data.yaml"
     )]
     Edit(VolumeName),
+    /// Give an instance a volume; one that runs has to be stopped first
+    #[command(
+        after_help = "Examples:\n  lxctl storage volume attach default data c1 /srv\n  lxctl storage volume attach default data c1 shared /srv --readonly"
+    )]
+    Attach(AttachVolume),
+    /// Take a volume from an instance
+    #[command(after_help = "Examples:\n  lxctl storage volume detach default data c1")]
+    Detach(DetachVolume),
+    /// Give all instances of a profile a volume
+    #[command(after_help = "Examples:\n  lxctl storage volume attach-profile default data web /srv")]
+    AttachProfile(AttachVolume),
+    /// Take a volume from a profile
+    #[command(after_help = "Examples:\n  lxctl storage volume detach-profile default data web")]
+    DetachProfile(DetachVolume),
     /// Rename a volume that nobody uses
     #[command(after_help = "Examples:\n  lxctl storage volume rename default data old-data")]
     Rename {
@@ -120,4 +134,30 @@ pub(crate) struct VolumeName {
     /// Volume
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::volumes))]
     pub(crate) name: String,
+}
+
+/// A volume, who gets it, and where.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AttachVolume {
+    #[command(flatten)]
+    pub(crate) volume: VolumeName,
+    /// Instance or profile
+    pub(crate) holder: String,
+    /// [DEVICE] PATH: name of the device, else that of the volume; and the path inside
+    #[arg(required = true, num_args = 1..=2, value_name = "PATH")]
+    pub(crate) place: Vec<String>,
+    /// It can only be read there
+    #[arg(long)]
+    pub(crate) readonly: bool,
+}
+
+/// A volume, and who has it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DetachVolume {
+    #[command(flatten)]
+    pub(crate) volume: VolumeName,
+    /// Instance or profile
+    pub(crate) holder: String,
+    /// Device, if there are several with the volume
+    pub(crate) device: Option<String>,
 }

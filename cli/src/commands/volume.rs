@@ -1,7 +1,8 @@
 //! `storage volume`.
 
+use super::device::{Holder, Of, add, no_device};
 use super::keyed::{Keyed, described};
-use crate::args::{Document, Volume as Args, VolumeName};
+use crate::args::{AttachVolume, DetachVolume, Document, Volume as Args, VolumeName};
 use crate::bus::{PAGE, Session};
 use crate::failure::Failure;
 use crate::pairs;
@@ -37,6 +38,10 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
         }
         Args::Unset { volume, keys } => change(session, volume, |config| config.retain(|key, _| !keys.contains(key))).await,
         Args::Edit(volume) => edit(session, volume).await,
+        Args::Attach(args) => attach(session, args, Of::Instance).await,
+        Args::AttachProfile(args) => attach(session, args, Of::Profile).await,
+        Args::Detach(args) => detach(session, args, Of::Instance).await,
+        Args::DetachProfile(args) => detach(session, args, Of::Profile).await,
         Args::Rename { volume, new } => {
             let (proxy, none) = (of(session, volume).await?, Options::new());
             let job = session.allowed(|| proxy.rename(new, &none)).await?;
@@ -58,6 +63,50 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
 
 async fn of(session: &Session, volume: &VolumeName) -> Result<VolumeProxy<'static>, Failure> {
     session.volume(&volume.pool, &volume.name).await
+}
+
+/// The words by which a device names a volume: its pool and its name.
+fn words(volume: &VolumeName) -> Result<(&str, &str), Failure> {
+    let name = volume.name.strip_prefix("custom/").unwrap_or(&volume.name);
+    Ok((crate::reference::local(&volume.pool)?, name))
+}
+
+/// Puts a volume among the devices of an instance or profile.
+async fn attach(session: &Session, args: &AttachVolume, of: Of) -> Result<(), Failure> {
+    let (pool, name) = words(&args.volume)?;
+    // One that is not there is said so by its own name.
+    self::of(session, &args.volume).await?;
+    let (device, path) = match &args.place[..] {
+        [device, path] => (device.as_str(), path),
+        [path] => (name, path),
+        _ => return Err(Failure::usage("which path?").hint("lxctl storage volume attach --help shows what it takes")),
+    };
+    let keys = [("type", "disk"), ("pool", pool), ("source", name), ("path", path)];
+    let readonly = args.readonly.then_some(("readonly", "true"));
+    let keys = keys.into_iter().chain(readonly).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut holder = Holder::read(session, &args.holder, of).await?;
+    add(holder.devices(), &args.holder, device, keys)?;
+    holder.write(session, &args.holder).await
+}
+
+/// Takes the device with a volume away from an instance or profile.
+async fn detach(session: &Session, args: &DetachVolume, of: Of) -> Result<(), Failure> {
+    let (pool, name) = words(&args.volume)?;
+    let mut holder = Holder::read(session, &args.holder, of).await?;
+    let is_it = |keys: &Config| keys.get("pool").is_some_and(|p| p == pool) && keys.get("source").is_some_and(|s| s == name);
+    let found: Vec<String> = holder.devices().iter().filter(|(_, keys)| is_it(keys)).map(|(name, _)| name.clone()).collect();
+    let device = match (&args.device, &found[..]) {
+        (Some(device), _) if found.contains(device) => device,
+        (Some(device), _) => return Err(no_device(&args.holder, device)),
+        (None, [only]) => only,
+        (None, []) => return Err(no_device(&args.holder, name).hint(format!("it has no device with the volume {pool}/{name}"))),
+        (None, several) => {
+            let which = format!("{} has this volume as {}", args.holder, several.join(", "));
+            return Err(Failure::usage(which).hint("name the device"));
+        }
+    };
+    holder.devices().remove(device);
+    holder.write(session, &args.holder).await
 }
 
 /// Volumes of a pool, or of all.

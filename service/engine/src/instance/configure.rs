@@ -108,6 +108,11 @@ impl Verb for Configure {
         self.changed(state).map(drop)
     }
 
+    fn shares(&self, state: &State) -> Vec<ObjectId> {
+        let record = self.changed(state).ok();
+        record.map(|record| super::named(state, &record.project, &expand(state, &record).devices)).unwrap_or_default()
+    }
+
     async fn needs(&self, view: &View<'_>) -> Result<Option<Box<dyn Verb>>> {
         match (instance_of(&view.state, self.id), self.changed(&view.state)) {
             (Ok(before), Ok(record)) if matches!(before.status, Status::Running | Status::Frozen) => {

@@ -221,10 +221,14 @@ impl Verb for Create {
     }
 
     fn shares(&self, state: &State) -> Vec<ObjectId> {
+        let record = self.record_of(state, None, 0, String::new()).ok();
+        let named = record.map(|record| super::named(state, &self.project, &super::expand(state, &record).devices));
+        let mut shared = named.unwrap_or_default();
         match &self.source {
-            Source::Copy(original) if !*self.live.get_or_init(|| original.is_live(state)) => vec![original.instance],
-            _ => vec![],
+            Source::Copy(original) if !*self.live.get_or_init(|| original.is_live(state)) => shared.push(original.instance),
+            _ => {}
         }
+        shared
     }
 
     fn check(&self, state: &State) -> Result<()> {
@@ -290,6 +294,7 @@ impl Verb for Create {
         let _ = self.name.set(record.name.clone());
         let pool: Pool = pool_of(state, &record)?;
         let nics = super::nics(state, &record)?;
+        super::disks(state, &record)?;
         let mut writes = vec![Write::Insert(Row::Instance(record.clone()))];
         let mut finish = vec![Write::Transition(record.id, Trigger::Created)];
         let steps = match &self.source {

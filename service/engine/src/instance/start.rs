@@ -55,6 +55,7 @@ impl Verb for Start {
         let instance = instance_of(&view.state, self.id)?;
         super::refuse_clashes(&view.state, self.id, &super::nics(&view.state, &instance)?)?;
         let proxies = super::proxies(&view.state, &instance)?;
+        super::disks(&view.state, &instance)?;
         super::refuse_taken(&view.state, self.id, &proxies)?;
         let (mut steps, snapshots) = Create::at_start(view, &instance)?;
         steps.push(Step::Launch(ran(&view.state, &instance)));

@@ -2,7 +2,7 @@
 //! have it and run, at once.
 
 use super::{by_id, questions};
-use crate::instance::{needed, nics, rewired};
+use crate::instance::{named, needed, nics, rewired};
 use crate::ports::{Row, State, Write, same};
 use crate::verb::{Plan, Question, Verb, View};
 use crate::{Error, Kind, Result};
@@ -77,7 +77,11 @@ impl Verb for Replace {
     }
 
     fn shares(&self, state: &State) -> Vec<ObjectId> {
-        self.concerned(state).iter().map(|instance| instance.id).collect()
+        let mut shared: Vec<ObjectId> = self.concerned(state).iter().map(|instance| instance.id).collect();
+        if let Ok(profile) = by_id(state, self.id) {
+            shared.extend(named(state, &profile.project, &self.devices));
+        }
+        shared
     }
 
     fn check(&self, state: &State) -> Result<()> {

@@ -100,7 +100,8 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
         joined.push(super::nic::attach(core, &wired).await?);
     }
     let nesting = lxhost_model::config::is_on(&expanded.config, "security.nesting");
-    let mounts = if nesting { driver.layer_dirs(pool, instance.id, &LAYERS).await? } else { vec![] };
+    let mut mounts = if nesting { driver.layer_dirs(pool, instance.id, &LAYERS).await? } else { vec![] };
+    mounts.extend(crate::instance::mounts(&core.ports, &crate::instance::disks(&state, instance)?)?);
     Ok(LaunchSpec {
         id: instance.id,
         machine: instance.machine_name(),

@@ -76,18 +76,20 @@ pub fn pool_of(state: &State, volume: &Volume) -> Result<Arc<Pool>> {
 }
 
 /// Those who have `volume` among their devices.
-pub fn users<'a>(state: &'a State, volume: &'a Volume) -> impl Iterator<Item = User> + 'a {
+pub fn users(state: &State, volume: &Volume) -> Vec<User> {
     let uses = |project: &ProjectName, devices: &Devices| {
         *project == volume.project && devices.values().any(|device| volume.is_of(device))
     };
     let instances = state.instances.values().filter(move |instance| uses(&instance.project, &instance.devices));
     let profiles = state.profiles.values().filter(move |profile| uses(&profile.project, &profile.devices));
-    instances.cloned().map(User::Instance).chain(profiles.cloned().map(User::Profile))
+    let mut all: Vec<User> = instances.cloned().map(User::Instance).chain(profiles.cloned().map(User::Profile)).collect();
+    all.sort_by_cached_key(ToString::to_string);
+    all
 }
 
 /// Refuses what may not be done to a volume that somebody has.
 fn unused(state: &State, volume: &Volume) -> Result<()> {
-    let names: Vec<String> = users(state, volume).map(|user| user.to_string()).collect();
+    let names: Vec<String> = users(state, volume).iter().map(User::to_string).collect();
     match names.is_empty() {
         true => Ok(()),
         false => Err(Error::new(Kind::InUse, format!("volume {} is used by {}", volume.title(), names.join(", ")))),

@@ -43,7 +43,7 @@ macro_rules! deed {
 }
 
 mod backups;
-mod volumes;
+pub(crate) mod volumes;
 
 fn is(world: &World, name: &str, status: &str) -> bool {
     world.status(name).is_some_and(|now| now.as_str() == status)
@@ -76,7 +76,7 @@ async fn end(world: &World, reason: ExitReason) -> Result<()> {
     Ok(())
 }
 
-async fn new_pool(world: &World, name: &str) -> Result<()> {
+pub(crate) async fn new_pool(world: &World, name: &str) -> Result<()> {
     let create = pool::Create::new(world.engine.ports(), name.parse().unwrap(), "dir", Default::default()).await?;
     world.perform(create).await.map(drop)
 }

@@ -18,4 +18,5 @@ mod recover;
 mod tended;
 mod together;
 mod trials;
+mod volumes;
 mod world;

@@ -233,7 +233,7 @@ fn volume(state: &State, volume: &Volume) -> Result<VolumeRow> {
         name: volume.name.to_string(),
         content_type: lxhost_model::volume::FILESYSTEM.to_owned(),
         description: volume.description.clone(),
-        used_by: lxhost_engine::volume::users(state, volume).map(user).collect::<Result<_>>()?,
+        used_by: lxhost_engine::volume::users(state, volume).into_iter().map(user).collect::<Result<_>>()?,
     })
 }
 

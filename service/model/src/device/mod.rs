@@ -3,9 +3,11 @@
 //! What a type means is the business of `drivers/device/<type>.rs`; here are the rules that hold
 //! for all of them. A type whose keys mean much has a file beside this, which reads them.
 
+pub mod disk;
 pub mod nic;
 pub mod proxy;
 
+pub use disk::Disk;
 pub use nic::{Nic, NicType};
 pub use proxy::Proxy;
 
@@ -48,6 +50,7 @@ impl Device {
             }
             crate::config::check_text(key, value).map_err(|e| e.context(format!("device {name}")))?;
         }
+        Disk::read(&keys).map_err(|e| e.context(format!("device {name}")))?;
         Ok(Device(keys))
     }
 

@@ -31,11 +31,11 @@ async fn prepared(world: &World) {
     new_volume(world).await.unwrap();
 }
 
-fn named(world: &World, name: &str) -> Option<Arc<Volume>> {
+pub(crate) fn named(world: &World, name: &str) -> Option<Arc<Volume>> {
     world.state().volumes.values().find(|volume| volume.name.as_str() == name).cloned()
 }
 
-async fn new_volume(world: &World) -> Result<()> {
+pub(crate) async fn new_volume(world: &World) -> Result<()> {
     let volume = Volume {
         id: ObjectId::from_random(world.engine.host().random()),
         project: Default::default(),

@@ -1,0 +1,125 @@
+//! Custom volumes of real pools and in real containers: data outlives runs, two containers see one volume with the same
+//! owners, what may not be is refused, and nothing is left.
+
+use anyhow::{Result, ensure};
+use lxhost_tests::host::State;
+use lxhost_tests::runner::{Base, Stage, Suite};
+use lxhost_tests::suite;
+use lxhost_tests::unchanged::nothing_changes;
+
+pub(crate) const SUITE: Suite = suite!(
+    "volumes",
+    Base::Packaged,
+    [
+        a_volume_outlives_runs_and_is_shared,
+        a_volume_on_btrfs_is_a_subvolume,
+        what_may_not_be_is_refused,
+        a_full_disk_leaves_no_volume
+    ]
+);
+
+/// Exit status of `NoSpace`.
+const NO_SPACE: i32 = 7;
+
+fn inside(stage: &Stage, name: &str, script: &str) -> Result<String> {
+    stage.exec(name, ["sh", "-ec", script]).succeed()
+}
+
+/// Everything that can be done with volumes, on one pool.
+fn they_live(stage: &Stage, pool: &str) -> Result<()> {
+    stage.lxctl(&format!("storage volume create {pool} data initial.mode=0755")).succeed()?;
+    for name in ["v1", "v2"] {
+        stage.lxctl(&format!("create busybox {name} -s {pool}")).succeed()?;
+    }
+    stage.lxctl(&format!("storage volume attach {pool} data v1 /srv/data")).succeed()?;
+    stage.lxctl(&format!("config device add v2 shared disk pool={pool} source=data path=/mnt/data readonly=true")).succeed()?;
+    stage.lxctl("start v1 v2").succeed()?;
+    inside(stage, "v1", "echo one >/srv/data/file && chown 7:8 /srv/data/file && stat -c %u:%g:%a /srv/data | grep -qx 0:0:755")?;
+    inside(stage, "v2", "test \"$(cat /mnt/data/file)\" = one && test \"$(stat -c %u:%g /mnt/data/file)\" = 7:8")?;
+    // What is read-only stays so, whatever root inside does.
+    let tries = "! touch /mnt/data/x 2>/dev/null && ! mount -o remount,rw,bind /mnt/data 2>/dev/null && ! touch /mnt/data/x";
+    inside(stage, "v2", tries)?;
+
+    let refused = stage.lxctl(&format!("storage volume delete {pool} data")).fail()?.stderr_text();
+    ensure!(refused.contains("v1") && refused.contains("v2"), "{refused}");
+    ensure!(stage.lxctl(&format!("storage volume detach {pool} data v1")).fail()?.stderr_text().contains("stop it first"));
+    let listed = stage.lxctl(&format!("storage volume list {pool} --format csv")).succeed()?;
+    ensure!(listed.contains("data") && listed.contains("v1 v2"), "{listed}");
+
+    stage.lxctl("restart v1 --force").succeed()?;
+    inside(stage, "v1", "test \"$(cat /srv/data/file)\" = one")?;
+    stage.host.succeed(["systemctl", "restart", "lxhostd.service"])?;
+    inside(stage, "v1", "echo two >/srv/data/file")?;
+    inside(stage, "v2", "test \"$(cat /mnt/data/file)\" = two")?;
+    stage.delete("v1")?;
+    inside(stage, "v2", "test \"$(cat /mnt/data/file)\" = two")?;
+    stage.lxctl("stop --force v2").succeed()?;
+    stage.lxctl(&format!("storage volume detach {pool} data v2")).succeed()?;
+    stage.lxctl(&format!("storage volume rename {pool} data old")).succeed()?;
+    stage.lxctl(&format!("storage volume delete {pool} old")).succeed()?;
+    stage.delete("v2")?;
+    let left = format!("/var/lib/lxhost/pools/{pool}/volumes/instances");
+    ensure!(stage.host.succeed(["find", &left, "-mindepth", "1"])?.is_empty());
+    Ok(())
+}
+
+fn a_volume_outlives_runs_and_is_shared(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Ext4)?;
+    stage.with_busybox()?;
+    for (pool, driver) in [("layers", "overlay"), ("trees", "dir")] {
+        stage.lxctl(&format!("storage create {pool} {driver}")).succeed()?;
+        they_live(&stage, pool)?;
+    }
+    Ok(())
+}
+
+fn a_volume_on_btrfs_is_a_subvolume(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Btrfs)?;
+    stage.with_busybox()?;
+    stage.lxctl("storage create volumes btrfs").succeed()?;
+    they_live(&stage, "volumes")?;
+    let left = stage.host.succeed(["btrfs", "subvolume", "list", "/var/lib/lxhost"])?;
+    ensure!(!left.contains("volumes/volumes/"), "{left}");
+    Ok(())
+}
+
+fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
+    stage.with_busybox()?;
+    stage.lxctl("create busybox r1").succeed()?;
+    stage.lxctl("storage volume create default shared-data").succeed()?;
+    nothing_changes(&stage.host, || {
+        for words in ["storage volume create default mine", "storage volume delete default shared-data"] {
+            let output = stage.lxctl(words).user("alice").output()?;
+            ensure!(output.code == Some(6), "{words}: {}", output.describe());
+        }
+        for (words, code) in [
+            ("storage volume create default ../x", 2),
+            ("storage volume create default shared-data", 4),
+            ("storage volume create default big size=1GiB", 8),
+            ("storage volume create default disk --type=block", 8),
+            ("storage volume attach default nothing r1 /srv", 3),
+            ("storage volume attach default shared-data r1 /proc/x", 2),
+            ("storage volume attach default shared-data r1 ../srv", 2),
+            ("config device add r1 d disk pool=default source=nothing path=/srv", 3),
+        ] {
+            let output = stage.lxctl(words).output()?;
+            ensure!(output.code == Some(code), "{words}: {}", output.describe());
+        }
+        Ok(())
+    })
+}
+
+fn a_full_disk_leaves_no_volume(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Ext4)?;
+    stage.with_busybox()?;
+    stage.lxctl("create busybox r1").succeed()?;
+    stage.lxctl("storage volume create default goes").succeed()?;
+    stage.host.succeed(["sh", "-ec", crate::full_disk::FILL])?;
+    nothing_changes(&stage.host, || {
+        let output = stage.lxctl("storage volume create default comes").output()?;
+        ensure!(output.code == Some(NO_SPACE), "{}", output.describe());
+        Ok(())
+    })?;
+    stage.lxctl("storage volume delete default goes").succeed()?;
+    Ok(())
+}
