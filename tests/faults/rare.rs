@@ -176,4 +176,12 @@ pub(crate) const RARE: &[Deed] = &[
         "ip link show dev fnet >/dev/null",
     )
     .again("lxctl list"),
+    deed(
+        "recover",
+        "lxctl create busybox f1 -s POOL && \
+         until grep -qs '\"f1\"' /var/lib/lxhost/pools/*/instances/*/instance.yaml; do sleep 0.1; done",
+        "systemctl stop lxhostd.service && rm -f /var/lib/lxhost/state.db* && systemctl start lxhostd.service && lxctl recover --yes",
+        "is f1 stopped && lxctl start f1 && lives f1",
+    )
+    .again("lxctl recover --yes"),
 ];
