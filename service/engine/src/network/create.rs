@@ -2,7 +2,7 @@
 
 use super::{free, guard, listener};
 use crate::job::Output;
-use crate::ports::{NetworkRecords, Row, State, Write};
+use crate::ports::{NetworkRecords, Row, RowKey, State, Write};
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
 use crate::{Ports, Result};
@@ -15,6 +15,8 @@ use lxhost_model::{Network, ObjectId};
 pub struct Create {
     network: Network,
     noted: bool,
+    /// Whether it is there already, without a record.
+    again: bool,
 }
 
 impl Create {
@@ -38,12 +40,13 @@ impl Create {
             created: ports.host.now(),
             generation: 0,
         };
-        Ok(Create { network, noted: false })
+        Ok(Create { network, noted: false, again: false })
     }
 
-    /// One whose record was lost.
-    pub(crate) fn of(network: Network) -> Self {
-        Create { network, noted: false }
+    /// One whose record was lost: what is there of it is used by whoever has outlived that, and is not taken away when
+    /// this fails.
+    pub(crate) fn again(network: Network) -> Self {
+        Create { network, noted: false, again: true }
     }
 
     /// The bridge that a first launch makes; what was chosen is told to its caller.
@@ -61,7 +64,7 @@ impl Create {
             created: view.now,
             generation: 0,
         };
-        Create { network, noted: true }
+        Create { network, noted: true, again: false }
     }
 
     /// The same with a description.
@@ -107,13 +110,13 @@ impl Verb for Create {
         let others = NetworkRecords::claimed(&view.state);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
         listener::check(&view.state, &network)?;
-        Ok(Plan {
-            writes: vec![],
-            steps: vec![Step::NetworkUp(network.clone())],
-            finish: vec![Write::Insert(Row::Network(network))],
-            failed: vec![],
-            recovery: Recovery::Undo,
-        })
+        let (id, steps) = (network.id, vec![Step::NetworkUp(network.clone())]);
+        let insert = vec![Write::Insert(Row::Network(network))];
+        let (writes, finish, failed) = match self.again {
+            true => (insert, vec![], vec![Write::Delete(RowKey::Network(id))]),
+            false => (vec![], insert, vec![]),
+        };
+        Ok(Plan { writes, steps, finish, failed, recovery: Recovery::Undo })
     }
 
     fn finish(&self, plan: &Plan, _outcome: &Outcome, _state: &State) -> Result<Finish> {

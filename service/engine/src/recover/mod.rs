@@ -71,7 +71,7 @@ impl Verb for Recover {
                 Found::Pool(pool) => (format!("pool {}", pool.name), Box::new(pool::Adopt::new(pool.clone()))),
                 Found::Acl(acl) => (format!("acl {}", acl.name), Box::new(acl::Create::new(acl.clone())?)),
                 Found::Network(network) => {
-                    (format!("network {}", network.name), Box::new(network::Create::of(Network::clone(network))))
+                    (format!("network {}", network.name), Box::new(network::Create::again(Network::clone(network))))
                 }
                 Found::Profile(profile) => (format!("profile {}", profile.name), Box::new(profile::Create::of(profile.clone()))),
                 _ => continue,
