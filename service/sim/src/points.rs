@@ -192,6 +192,7 @@ async fn lost(sim: &Sim, engine: &Engine) {
     let state = engine.state();
     let keys = state.instances.keys().map(|id| RowKey::Instance(*id));
     let keys = keys.chain(state.pools.keys().map(|id| RowKey::Pool(*id)));
+    let keys = keys.chain(state.networks.keys().map(|id| RowKey::Network(*id)));
     let _ = sim.store.commit(keys.map(Write::Delete).collect()).await;
     act(engine, Recover::new(vec![])).await;
 }

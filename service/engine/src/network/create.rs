@@ -2,7 +2,7 @@
 
 use super::{free, guard, listener};
 use crate::job::Output;
-use crate::ports::{NetworkRecords, Row, RowKey, State, Write};
+use crate::ports::{NetworkRecords, Row, State, Write};
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
 use crate::{Ports, Result};
@@ -110,13 +110,14 @@ impl Verb for Create {
         let others = NetworkRecords::claimed(&view.state);
         network.config = view.ports.networks.driver(&network.kind)?.complete(&network, &others).await?;
         listener::check(&view.state, &network)?;
-        let (id, steps) = (network.id, vec![Step::NetworkUp(network.clone())]);
-        let insert = vec![Write::Insert(Row::Network(network))];
-        let (writes, finish, failed) = match self.again {
-            true => (insert, vec![], vec![Write::Delete(RowKey::Network(id))]),
-            false => (vec![], insert, vec![]),
-        };
-        Ok(Plan { writes, steps, finish, failed, recovery: Recovery::Undo })
+        let up = if self.again { Step::AdoptNetwork } else { Step::NetworkUp };
+        Ok(Plan {
+            writes: vec![],
+            steps: vec![up(network.clone())],
+            finish: vec![Write::Insert(Row::Network(network))],
+            failed: vec![],
+            recovery: Recovery::Undo,
+        })
     }
 
     fn finish(&self, plan: &Plan, _outcome: &Outcome, _state: &State) -> Result<Finish> {

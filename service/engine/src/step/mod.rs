@@ -190,6 +190,8 @@ pub enum Step {
     },
     /// Brings a network up.
     NetworkUp(Network),
+    /// Brings a network up that may be there already. Not undone.
+    AdoptNetwork(Network),
     /// Takes a network down. Not undone, unless that was to be confirmed.
     NetworkDown(Network),
     /// Undoes the change of a network that waits to be confirmed. Not undone.
@@ -346,7 +348,7 @@ impl Step {
             Step::PackBackup(_) => "writing backup",
             Step::PackImage(_) => "making image",
             Step::UnpackBackup { .. } | Step::AdoptSnapshot { .. } => "unpacking backup",
-            Step::NetworkUp(_) => "setting up network",
+            Step::NetworkUp(_) | Step::AdoptNetwork(_) => "setting up network",
             Step::NetworkDown(_) => "removing network",
             Step::NetworkBack(_) => "undoing the change of a network",
             Step::Filter(_) => "writing firewall rules",
@@ -389,6 +391,7 @@ impl Step {
             Step::UnpackBackup { .. } => "unpack-backup",
             Step::AdoptSnapshot { .. } => "adopt-snapshot",
             Step::NetworkUp(_) => "network-up",
+            Step::AdoptNetwork(_) => "adopt-network",
             Step::NetworkDown(_) => "network-down",
             Step::NetworkBack(_) => "network-back",
             Step::Filter(_) => "filter",
@@ -431,7 +434,7 @@ impl Step {
             Step::PackImage(packing) => backup::publish(context, packing).await,
             Step::UnpackBackup { pool, roots } => backup::unpack(context, pool, roots).await,
             Step::AdoptSnapshot { pool, snapshot } => snapshot::adopt(context, pool, *snapshot).await,
-            Step::NetworkUp(network) => network::up(context, network).await,
+            Step::NetworkUp(network) | Step::AdoptNetwork(network) => network::up(context, network).await,
             Step::NetworkDown(network) => network::down(context, network).await,
             Step::NetworkBack(network) => network::back(context, network).await,
             Step::Filter(acl) => network::filter(context, acl).await,
@@ -472,6 +475,7 @@ impl Step {
             Step::TakeIn { .. } | Step::PackImage(_) => image::give_back(context).await,
             Step::TearDownPool(_)
             | Step::AdoptPool(_)
+            | Step::AdoptNetwork(_)
             | Step::RemoveImageTree { .. }
             | Step::RemoveImageFiles(_)
             | Step::RemoveRoot { .. }
