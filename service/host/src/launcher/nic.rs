@@ -11,6 +11,8 @@ use super::{HostLauncher, inside};
 
 /// How long the kernel may take to bring a link back whose namespace is gone.
 const RETURN: std::time::Duration = std::time::Duration::from_secs(2);
+/// Time between two looks whether it has let go of one.
+const STEP: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// An error of netlink, which names the link.
 pub(super) fn link_error(error: lxhost_netlink::Error) -> Error {
@@ -57,11 +59,11 @@ pub(super) async fn make(netlink: &Handle, pid: u32, nic: &NicSpec) -> Result<()
                 "passthru" => Sharing::Passthrough,
                 _ => Sharing::Bridge,
             };
-            netlink.create_shared_in(pid, &shared(nic, parent, sharing)?).await.map_err(link_error)
+            share(netlink, pid, &shared(nic, parent, sharing)?).await
         }
         NicKind::Ipvlan { parent, mode } => {
             let sharing = if mode == "l2" { Sharing::L2 } else { Sharing::L3Symmetric };
-            netlink.create_shared_in(pid, &shared(nic, parent, sharing)?).await.map_err(link_error)
+            share(netlink, pid, &shared(nic, parent, sharing)?).await
         }
         NicKind::Physical { parent } => {
             let mac = nic.mac.as_deref().map(parsed::<Mac>).transpose()?;
@@ -85,6 +87,19 @@ fn veth(pid: u32, nic: &NicSpec, end: &HostEnd, bridge: Option<&String>) -> Resu
 fn shared(nic: &NicSpec, parent: &str, sharing: Sharing) -> Result<Shared> {
     let mac = nic.mac.as_deref().map(parsed).transpose()?;
     Ok(Shared { name: parsed(&nic.name)?, parent: parsed(parent)?, sharing, mac, mtu: nic.mtu })
+}
+
+/// Makes the interface once the kernel has let go of that of a run before: it goes some time after its namespace, and
+/// keeps its address from others until then.
+async fn share(netlink: &Handle, pid: u32, shared: &Shared) -> Result<()> {
+    let begin = tokio::time::Instant::now();
+    loop {
+        match netlink.create_shared_in(pid, shared).await {
+            // EADDRINUSE
+            Err(error) if error.errno() == Some(98) && begin.elapsed() < RETURN => tokio::time::sleep(STEP).await,
+            made => return made.map_err(link_error),
+        }
+    }
 }
 
 async fn undo_unless(done: Result<()>, netlink: &Handle, end: &HostEnd) -> Result<()> {
