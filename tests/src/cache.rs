@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
@@ -46,7 +47,9 @@ impl Cache {
     pub fn entry(&self, kind: &str, key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let directory = self.directory(kind)?;
         let done = directory.join(key);
-        if done.exists() {
+        if let Ok(found) = File::open(&done) {
+            // For `keep_newest`. Who may not write to it does without.
+            let _ = found.set_modified(SystemTime::now());
             return Ok(done);
         }
         let lock = File::create(directory.join(format!(".{key}.lock")))?;
@@ -63,12 +66,12 @@ impl Cache {
 }
 
 impl Cache {
-    /// Removes all entries of a kind but the `count` that were made last, and what killed programs left
-    /// half made. Who has a file of one open keeps it.
+    /// Removes all entries of a kind but the `count` that were used last and those used within `recently`, and what
+    /// killed programs left half made. Who has a file of one open keeps it.
     ///
     /// # Errors
     /// When one cannot be removed.
-    pub fn keep_newest(&self, kind: &str, count: usize) -> Result<()> {
+    pub fn keep_newest(&self, kind: &str, count: usize, recently: Duration) -> Result<()> {
         let directory = self.directory(kind)?;
         let mut entries = Vec::new();
         for entry in fs::read_dir(&directory)?.flatten() {
@@ -83,7 +86,8 @@ impl Cache {
             }
         }
         entries.sort();
-        entries.iter().rev().skip(count).try_for_each(|(_, path)| remove(path))
+        let old = |made: &SystemTime| made.elapsed().is_ok_and(|age| age > recently);
+        entries.iter().rev().skip(count).filter(|(made, _)| old(made)).try_for_each(|(_, path)| remove(path))
     }
 }
 
@@ -157,17 +161,20 @@ mod tests {
     #[test]
     fn the_oldest_entries_go_first() {
         let (_dir, cache) = cache();
-        for (age, key) in [(30, "old"), (20, "middle"), (10, "new")] {
-            let path = cache.entry("state", key, |path| Ok(fs::write(path, key)?)).unwrap();
-            let made = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
-            File::options().append(true).open(path).unwrap().set_modified(made).unwrap();
+        let make = |key: &str| cache.entry("state", key, |path| Ok(fs::write(path, key)?)).unwrap();
+        for (age, key) in [(40, "used"), (30, "old"), (20, "middle"), (10, "new")] {
+            let made = SystemTime::now() - Duration::from_secs(age);
+            File::options().append(true).open(make(key)).unwrap().set_modified(made).unwrap();
         }
+        make("used");
         let half = cache.directory("state").unwrap().join(".killed.partial");
         fs::write(&half, "half").unwrap();
-        cache.keep_newest("state", 2).unwrap();
+        cache.keep_newest("state", 2, Duration::from_secs(15)).unwrap();
         assert!(!half.exists());
         let built = |key: &str| cache.entry("state", key, |_| anyhow::bail!("it is gone")).is_ok();
-        assert_eq!([built("old"), built("middle"), built("new")], [false, true, true]);
+        assert_eq!(["used", "old", "middle", "new"].map(built), [true, false, false, true]);
+        cache.keep_newest("state", 1, Duration::from_hours(1)).unwrap();
+        assert_eq!(["used", "new"].map(built), [true, true]);
     }
 
     #[test]

@@ -208,7 +208,14 @@ impl Core {
         }
         let keys = writes.iter().map(Write::key).collect();
         let before = self.state();
-        let after = self.ports.store.commit(writes).await?;
+        let forgotten = crate::define::forget(self, &writes).await;
+        let after = match self.ports.store.commit(writes).await {
+            Ok(after) => after,
+            Err(error) => {
+                crate::define::remember(self, forgotten).await;
+                return Err(error);
+            }
+        };
         self.emit(Event::Committed { before, after: after.clone(), keys });
         Ok(after)
     }

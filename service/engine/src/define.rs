@@ -1,12 +1,12 @@
 //! The definition of everything that has a record, outside of the store: of pools, of instances and their snapshots beside
 //! their disks, of all else in a directory of its own. A lost store is rebuilt from them.
 //!
-//! A second copy: it follows commits and holds nobody up. What changes with every start and stop is left
+//! A second copy: it follows commits and holds nobody up, but that what is deleted loses it first. What changes with every start and stop is left
 //! out, so a run costs no write. One that could not be written, as on a full disk, is tried again until it can.
 
 use crate::core::Core;
 use crate::event::Event;
-use crate::ports::{Defined, RowKey, State};
+use crate::ports::{Defined, RowKey, State, Write};
 use crate::{Error, Result};
 use lxhost_model::{Acl, Image, Instance, Network, Pool, Profile, Snapshot, Status, Volume};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
             _ = again.tick(), if !owed.is_empty() => {
                 let state = core.state();
                 for key in std::mem::take(&mut owed) {
-                    if written(&core, &state, key).await.is_err() {
+                    if renewed(&core, &state, key).await.is_err() {
                         owed.insert(key);
                     }
                 }
@@ -41,9 +41,8 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
             Ok(Event::Committed { before, after, keys }) => {
                 for key in keys {
                     match (text(&before, key), text(&after, key)) {
-                        (Some(_), None) => forget(&core, key).await,
                         (None, Some(_)) if matches!(key, RowKey::Pool(_)) => {} // It was written with the pool.
-                        (old, new) if old != new => write(&core, &after, key, &mut owed).await,
+                        (old, new) if old != new => renew(&core, &after, key, &mut owed).await,
                         _ => {}
                     }
                 }
@@ -52,7 +51,7 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 let state = core.state();
                 for key in all(&state) {
-                    write(&core, &state, key, &mut owed).await;
+                    renew(&core, &state, key, &mut owed).await;
                 }
             }
             Err(broadcast::error::RecvError::Closed) => return,
@@ -122,9 +121,33 @@ fn snapshot(snapshot: &Snapshot) -> Snapshot {
     Snapshot { generation: 0, instance: instance(&snapshot.instance), ..snapshot.clone() }
 }
 
-/// Writes one; if that fails, it is said once and owed from then on.
-async fn write(core: &Core, state: &State, key: RowKey, owed: &mut BTreeSet<RowKey>) {
-    let Err(error) = written(core, state, key).await else {
+/// Removes the definitions of what `writes` are about to delete, and says whose: a deletion that was acknowledged is
+/// not undone by a store that is lost in the next moment. One that stays is removed when the deletion is followed.
+pub(crate) async fn forget(core: &Core, writes: &[Write]) -> Vec<RowKey> {
+    let mut forgotten = vec![];
+    for write in writes {
+        let Write::Delete(key) = write else { continue };
+        if let Err(error) = removed(core, *key).await {
+            tracing::debug!("a definition could not be removed yet: {error}");
+        }
+        forgotten.push(*key);
+    }
+    forgotten
+}
+
+/// Writes those again that were forgotten for a deletion that did not come about.
+pub(crate) async fn remember(core: &Core, forgotten: Vec<RowKey>) {
+    let state = core.state();
+    for key in forgotten {
+        if let Err(error) = renewed(core, &state, key).await {
+            tracing::warn!("a definition could not be written, and will be at the next start: {error}");
+        }
+    }
+}
+
+/// Makes one what the record is; if that fails, it is said once and owed from then on.
+async fn renew(core: &Core, state: &State, key: RowKey, owed: &mut BTreeSet<RowKey>) {
+    let Err(error) = renewed(core, state, key).await else {
         owed.remove(&key);
         return;
     };
@@ -134,13 +157,13 @@ async fn write(core: &Core, state: &State, key: RowKey, owed: &mut BTreeSet<RowK
             _ => None,
         };
         let name = of.unwrap_or_default();
-        tracing::warn!(LXHOST_INSTANCE = %name, "a definition could not be written, and will be: {error}");
+        tracing::warn!(LXHOST_INSTANCE = %name, "a definition could not be renewed, and will be: {error}");
     }
 }
 
-async fn written(core: &Core, state: &State, key: RowKey) -> Result<()> {
-    // One that is gone, or not quite there, needs none.
-    let Some(text) = text(state, key) else { return Ok(()) };
+/// What is gone, or not quite there, has none.
+async fn renewed(core: &Core, state: &State, key: RowKey) -> Result<()> {
+    let Some(text) = text(state, key) else { return removed(core, key).await };
     let (pool, of) = match key {
         RowKey::Pool(id) => (crate::pool::by_id(state, id)?.as_ref().clone(), Defined::Pool),
         RowKey::Instance(id) => (crate::instance::pool_of(state, &*crate::core::instance_of(state, id)?)?, Defined::Instance(id)),
@@ -157,11 +180,9 @@ async fn written(core: &Core, state: &State, key: RowKey) -> Result<()> {
 }
 
 /// Those beside a disk go with it.
-async fn forget(core: &Core, key: RowKey) {
-    let Some(name) = name(key) else { return };
-    if let Err(error) = core.faults.around(&["definition", "remove"], core.ports.definitions.remove(&name)).await {
-        tracing::warn!("the definition {name} could not be removed: {error}");
-    }
+async fn removed(core: &Core, key: RowKey) -> Result<()> {
+    let Some(name) = name(key) else { return Ok(()) };
+    core.faults.around(&["definition", "remove"], core.ports.definitions.remove(&name)).await
 }
 
 /// What the definition of something without a disk is called.

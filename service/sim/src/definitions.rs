@@ -3,7 +3,7 @@
 use crate::{Faults, locked};
 use async_trait::async_trait;
 use lxhost_engine::ports::{Definition, Definitions};
-use lxhost_model::Result;
+use lxhost_model::{ObjectId, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +17,12 @@ pub struct SimDefinitions {
 impl SimDefinitions {
     pub(crate) fn new(faults: Arc<Faults>) -> SimDefinitions {
         SimDefinitions { all: Mutex::default(), faults }
+    }
+
+    /// Of which objects of a kind there are some.
+    pub fn of(&self, kind: &str) -> Vec<ObjectId> {
+        let id = |name: &String| name.strip_prefix(kind)?.strip_prefix('-')?.parse().ok();
+        locked(&self.all).keys().filter_map(id).collect()
     }
 
     /// Whether one of them says `words`.

@@ -4,11 +4,17 @@
 //! Called by the runner and by the bench.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use super::{Host, HostSpec, Kind, Upper};
 use crate::cache::{self, Cache};
+
+/// How many layers stay however long nobody used them: those of one build.
+const KEPT: usize = 12;
+/// A layer that was used since may be under a host that is up.
+const RECENTLY: Duration = Duration::from_hours(12);
 
 /// The layer that `work` leaves in a host of `spec`; `/var/lib/lxhost` is not part of it. `content`
 /// names the work: the same content gives the same layer without doing the work again.
@@ -36,5 +42,6 @@ pub fn layer(
         }
         Ok(())
     })?;
+    cache.keep_newest("layers", KEPT, RECENTLY)?;
     Ok(path.join("upper"))
 }

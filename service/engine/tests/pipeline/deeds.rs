@@ -167,7 +167,7 @@ async fn stricter_acl(world: &World) -> Result<()> {
     world.perform(change).await.map(drop)
 }
 
-fn new_profile(world: &World) -> profile::Create {
+pub(crate) fn new_profile(world: &World) -> profile::Create {
     let profile = Profile {
         id: ObjectId::from_random(world.engine.host().random()),
         project: Default::default(),

@@ -1,9 +1,10 @@
 //! Records that were lost are made again from what is written beside the disks, and from nothing that is not so.
 
-use crate::world::{Machine, World, mia, root};
+use crate::deeds::new_profile;
+use crate::world::{Machine, World, bad_luck, mia, root};
 use lxhost_engine::ports::{Defined, PoolKinds};
 use lxhost_engine::recover::{Found, Recover};
-use lxhost_engine::{Kind, image, instance, pool, snapshot};
+use lxhost_engine::{Kind, image, instance, network, pool, profile, snapshot};
 use lxhost_model::{Action, Image, Instance, Snapshot, Status};
 use lxhost_sim::Ruling;
 
@@ -77,6 +78,40 @@ fn what_no_record_knows_is_found_and_taken_in_as_it_was() {
         world.perform(snapshot::Restore::new(id, "s1".parse().unwrap())).await.unwrap();
         world.perform(instance::Delete::new(id, true)).await.unwrap();
         world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn what_was_deleted_does_not_come_back() {
+    let machine = Machine::new();
+    let network = machine.daemon(async |world| {
+        full(&world).await;
+        let (name, random) = ("net1".parse().unwrap(), Default::default());
+        let create = network::Create::new(world.engine.ports(), random, name, "bridge", Default::default()).unwrap();
+        world.perform(create).await.unwrap();
+        world.until(|w| w.sim.definitions.say("\"net1\"")).await;
+        world.state().networks.values().find(|network| network.name.as_str() == "net1").unwrap().id
+    });
+    // A daemon that ends as soon as it has acknowledged the deletion.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let engine = lxhost_engine::Engine::new(machine.sim.ports());
+    runtime.block_on(engine.perform(&root(), network::Delete::new(network))).unwrap();
+    drop(runtime);
+    machine.without_records().daemon(async |world| {
+        let found = shown(&world.engine.lost(&root(), &[]).await.unwrap());
+        assert!(!found.contains(&"network net1".to_owned()), "{found:?}");
+    });
+}
+
+#[test]
+fn a_deletion_that_fails_forgets_nothing() {
+    Machine::new().daemon(async |world| {
+        world.perform(new_profile(&world)).await.unwrap();
+        world.until(|w| w.sim.definitions.say("\"p1\"")).await;
+        let id = world.state().profiles.values().find(|profile| profile.name.as_str() == "p1").unwrap().id;
+        world.sim.faults.fail("store.commit", bad_luck());
+        world.perform(profile::Delete::new(id)).await.unwrap_err();
+        assert!(world.sim.definitions.say("\"p1\""));
     });
 }
 

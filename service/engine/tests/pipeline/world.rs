@@ -197,6 +197,11 @@ impl World {
         same("guests", sim.launcher.running().into_iter().collect(), of(runs));
         same("interfaces", sim.networks.joined(), of(runs));
         same("live facts", state.instances.keys().copied().filter(|id| self.engine.live(*id).is_some()).collect(), of(runs));
+        let defined = |kind: &str| sim.definitions.of(kind).into_iter().collect::<BTreeSet<_>>();
+        let forgotten = |kind: &str, has: &dyn Fn(&ObjectId) -> bool| defined(kind).into_iter().filter(|id| !has(id)).collect();
+        same("definitions of no network", forgotten("network", &|id| state.networks.contains_key(id)), BTreeSet::new());
+        same("definitions of no profile", forgotten("profile", &|id| state.profiles.contains_key(id)), BTreeSet::new());
+        same("definitions of no volume", forgotten("volume", &|id| state.volumes.contains_key(id)), BTreeSet::new());
         same("pools", sim.pools.there().into_iter().collect(), state.pools.keys().copied().collect());
         // Of one whose change waits to be confirmed, a failed attempt to undo that may have left either.
         let settled = |id: &ObjectId| state.networks.get(id).is_none_or(|network| network.checkpoint.is_none());

@@ -41,7 +41,7 @@ impl Accelerator {
             let why = tried(cache, qemu, tree, "kvm", LIMIT)?;
             fs::write(path, why.unwrap_or_default()).context("writing down what was tried")
         })?;
-        cache.keep_newest("tried", 4)?;
+        cache.keep_newest("tried", 4, Duration::ZERO)?;
         let why = fs::read_to_string(verdict)?;
         Ok(if why.is_empty() { Self::Kvm } else { Self::Software(why) })
     }

@@ -37,7 +37,7 @@ pub(super) fn saved(cache: &Cache, qemu: &Qemu, accelerator: &Accelerator, spec:
         }
         made
     })?;
-    cache.keep_newest("saved", KEPT)?;
+    cache.keep_newest("saved", KEPT, Duration::ZERO)?;
     Ok(path)
 }
 
