@@ -7,6 +7,7 @@ mod acls;
 mod backups;
 mod bus;
 mod copies;
+mod dhcp6;
 mod doctor;
 mod firewalls;
 mod forwards;
@@ -63,6 +64,7 @@ const SUITES: &[Suite] = &[
     seeds::SUITE,
     nics::SUITE,
     proxies::SUITE,
+    dhcp6::SUITE,
     doctor::SUITE,
     outliving::SUITE,
     polkit::SUITE,

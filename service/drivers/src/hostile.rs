@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 /// Reads dnsmasq's leases; with each, the message that would give it back.
 pub fn leases(text: &str) -> Vec<(Lease, Option<Vec<u8>>)> {
-    let server = Ipv4Addr::new(10, 1, 2, 1);
-    leases::read(text).iter().map(|line| (line.lease(), release::message(server, line))).collect()
+    let server = release::Server { ipv4: Some(Ipv4Addr::new(10, 1, 2, 1)), duid: leases::server(text) };
+    leases::read(text).iter().map(|line| (line.lease(&[]), release::message(&server, line))).collect()
 }
 
 /// The text of dnsmasq's configuration and of the firewall's table for this network.
@@ -54,7 +54,7 @@ pub fn forwards(network: &Network) -> Result<String> {
 pub fn nic(network: &Network, nic: &NicPlan) -> Result<(String, String, bool)> {
     let settings = Settings::read(network)?;
     let entry = entry::Entry::new(nic, &settings)?;
-    let (name, line) = (entry.file_name(), entry.dhcp_line(&settings));
+    let (name, line) = (entry.file_name(), entry.dhcp_lines(&settings));
     let read = entry::Entry::read(&name, &line);
     let same = read.is_some_and(|read| read.mac == entry.mac && read.nic == entry.nic && read.ipv4 == entry.ipv4);
     Ok((name, line, same))

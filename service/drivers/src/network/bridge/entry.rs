@@ -84,24 +84,29 @@ impl Entry {
         format!("{}.{}", self.instance, self.nic)
     }
 
-    /// Its line for `dhcp-hostsdir`. `id:*` has the hardware address alone decide, so that an
-    /// instance keeps its address when its machine id or DHCP client changes.
-    pub(crate) fn dhcp_line(&self, settings: &Settings) -> String {
-        let mut line = format!("{},id:*", self.mac);
-        if self.chosen {
-            line.push_str(&format!(",{CHOSEN}"));
+    /// Its lines for `dhcp-hostsdir`. `id:*` has the hardware address alone decide, so that an
+    /// instance keeps its address when its machine id or DHCP client changes. dnsmasq takes a line with
+    /// an address for that family alone, so the other one has a line too.
+    pub(crate) fn dhcp_lines(&self, settings: &Settings) -> String {
+        let mut line = self.dhcp_line(settings, self.chosen.then_some(CHOSEN), self.ipv4, self.ipv6);
+        let (dhcp, dhcp6) = (settings.ipv4.as_ref().is_some_and(|v| v.dhcp), settings.ipv6.as_ref().is_some_and(|v| v.stateful));
+        match (self.ipv4, self.ipv6) {
+            (Some(_), None) if dhcp6 => line.push_str(&self.dhcp_line(settings, Some("tag:dhcpv6"), None, None)),
+            (None, Some(_)) if dhcp => line.push_str(&self.dhcp_line(settings, Some("tag:!dhcpv6"), None, None)),
+            _ => {}
         }
-        if let Some(address) = self.ipv4 {
-            line.push_str(&format!(",{address}"));
-        }
-        if let Some(address) = self.ipv6 {
-            line.push_str(&format!(",[{address}]"));
-        }
-        if settings.names == Names::Managed {
-            line.push_str(&format!(",{}", self.hostname));
-        }
-        line.push('\n');
         line
+    }
+
+    fn dhcp_line(&self, settings: &Settings, tag: Option<&str>, ipv4: Option<Ipv4Addr>, ipv6: Option<Ipv6Addr>) -> String {
+        let mut parts = vec![self.mac.to_string(), "id:*".to_owned()];
+        parts.extend(tag.map(str::to_owned));
+        parts.extend(ipv4.map(|address| address.to_string()));
+        parts.extend(ipv6.map(|address| format!("[{address}]")));
+        if settings.names == Names::Managed {
+            parts.push(self.hostname.clone());
+        }
+        parts.join(",") + "\n"
     }
 
     /// Its line for `hostsdir`, when no DHCP teaches DNS the name: the address that SLAAC makes of
@@ -116,10 +121,10 @@ impl Entry {
         Some(format!("{} {}\n", slaac(ipv6.address.network(), self.mac), self.hostname))
     }
 
-    /// Reads back a line that `dhcp_line` wrote into the file `name`; `None` for anything else.
-    pub(crate) fn read(name: &str, line: &str) -> Option<Self> {
+    /// Reads back what `dhcp_lines` wrote into the file `name`, of which the first line says all; `None` for anything else.
+    pub(crate) fn read(name: &str, lines: &str) -> Option<Self> {
         let (instance, nic) = name.split_once('.')?;
-        let mut fields = line.trim_end().split(',');
+        let mut fields = lines.lines().next()?.split(',');
         let mac = fields.next()?.parse().ok()?;
         let mut entry = Entry {
             instance: instance.parse().ok()?,
@@ -188,20 +193,35 @@ mod tests {
         let settings = settings_of(&[("ipv6.dhcp.stateful", "true")]);
         let nic = NicPlan { ipv4: Some([10, 1, 2, 9].into()), ipv6: Some("fd42:1:2:3::9".parse().unwrap()), ..plan() };
         let entry = Entry::new(&nic, &settings).unwrap();
-        let line = entry.dhcp_line(&settings);
+        let line = entry.dhcp_lines(&settings);
         assert_eq!(line, "00:16:3e:01:02:03,id:*,10.1.2.9,[fd42:1:2:3::9],c1\n");
         assert_eq!(Entry::read(&entry.file_name(), &line), Some(entry.clone()));
-        let chosen = Entry { chosen: true, ipv6: None, ..entry };
-        assert_eq!(chosen.dhcp_line(&settings), "00:16:3e:01:02:03,id:*,set:chosen,10.1.2.9,c1\n");
-        assert_eq!(Entry::read(&chosen.file_name(), &chosen.dhcp_line(&settings)), Some(chosen));
+        let chosen = Entry { chosen: true, ipv6: None, ..entry.clone() };
+        assert_eq!(chosen.dhcp_lines(&settings_of(&[])), "00:16:3e:01:02:03,id:*,set:chosen,10.1.2.9,c1\n");
+        assert_eq!(Entry::read(&chosen.file_name(), &chosen.dhcp_lines(&settings)), Some(chosen));
         assert_eq!(Entry::read("x", "y"), None);
+        assert_eq!(Entry::read(&entry.file_name(), ""), None);
+    }
+
+    #[test]
+    fn an_address_of_one_family_leaves_the_other_its_name() {
+        let settings = settings_of(&[("ipv6.dhcp.stateful", "true")]);
+        let (four, six): (Ipv4Addr, Ipv6Addr) = ("10.1.2.9".parse().unwrap(), "fd42:1:2:3::9".parse().unwrap());
+        let lines = |ipv4, ipv6| {
+            let entry = Entry::new(&NicPlan { ipv4, ipv6, ..plan() }, &settings).unwrap();
+            assert_eq!(Entry::read(&entry.file_name(), &entry.dhcp_lines(&settings)), Some(entry.clone()));
+            entry.dhcp_lines(&settings).replace("00:16:3e:01:02:03,id:*", "-")
+        };
+        assert_eq!(lines(Some(four), None), "-,10.1.2.9,c1\n-,tag:dhcpv6,c1\n");
+        assert_eq!(lines(None, Some(six)), "-,[fd42:1:2:3::9],c1\n-,tag:!dhcpv6,c1\n");
+        assert_eq!(lines(None, None), "-,c1\n");
     }
 
     #[test]
     fn the_name_is_left_to_the_guest_or_out_as_the_mode_says() {
         for mode in ["dynamic", "none"] {
             let settings = settings_of(&[("dns.mode", mode)]);
-            assert_eq!(Entry::new(&plan(), &settings).unwrap().dhcp_line(&settings), "00:16:3e:01:02:03,id:*\n");
+            assert_eq!(Entry::new(&plan(), &settings).unwrap().dhcp_lines(&settings), "00:16:3e:01:02:03,id:*\n");
         }
     }
 

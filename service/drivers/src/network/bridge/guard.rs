@@ -94,7 +94,7 @@ impl BridgeNetworks {
     }
 
     /// Addresses of interfaces that are gone may be chosen again.
-    pub(super) async fn give_back(&self, interface: &str, gone: &[Entry]) {
+    pub(super) async fn give_back(&self, interface: &str, gone: &[&Entry]) {
         let mut kept = self.kept.lock().await;
         let Some(kept) = kept.get_mut(interface) else { return };
         for entry in gone {

@@ -3,6 +3,7 @@
 
 use super::dnsmasq::{self, Files};
 use super::entry::Entry;
+use super::release::Server;
 use super::settings::{Names, Settings};
 use super::{BridgeNetworks, holder, leases, release};
 use lxhost_engine::ports::Lease;
@@ -100,7 +101,7 @@ impl BridgeNetworks {
             check_addresses(entry, &entries(&files)?)?;
         }
         let name = entry.file_name();
-        let (dhcp, dns) = (Some(entry.dhcp_line(settings)), entry.dns_line(settings));
+        let (dhcp, dns) = (Some(entry.dhcp_lines(settings)), entry.dns_line(settings));
         let mut stale = false;
         for (path, wanted) in [(files.dhcp_hosts().join(&name), dhcp), (files.dns_hosts().join(&name), dns)] {
             let present = read_small(&path, MAX_ENTRY)?;
@@ -127,9 +128,10 @@ impl BridgeNetworks {
     ) -> Result<()> {
         let files = self.files(interface);
         let is_meant = |entry: &Entry| entry.instance == instance && nic.is_none_or(|nic| entry.nic.as_str() == nic);
-        let gone: Vec<Entry> = entries(&files)?.into_iter().filter(is_meant).collect();
+        let known = entries(&files)?;
+        let gone: Vec<&Entry> = known.iter().filter(|entry| is_meant(entry)).collect();
         let mut stale = false;
-        for name in gone.iter().map(Entry::file_name) {
+        for name in gone.iter().map(|entry| entry.file_name()) {
             stale |= remove_file(&files.dhcp_hosts().join(&name))?;
             stale |= remove_file(&files.dns_hosts().join(&name))?;
             self.guards.remove(&name).await?;
@@ -138,11 +140,14 @@ impl BridgeNetworks {
         if !stale {
             return Ok(());
         }
-        let lines = leases::read(&read_small(&files.leases(), MAX_LEASES)?.unwrap_or_default());
-        for line in lines.iter().filter(|line| gone.iter().any(|entry| entry.mac.to_string() == line.holder)) {
-            if let Some(server) = server
-                && let Err(error) = release::send(interface, server, line).await
-            {
+        let text = read_small(&files.leases(), MAX_LEASES)?.unwrap_or_default();
+        let server = Server { ipv4: server, duid: leases::server(&text) };
+        for line in leases::read(&text) {
+            let holders = line.holders(&known);
+            if holders.is_empty() || !holders.into_iter().all(is_meant) {
+                continue;
+            }
+            if let Err(error) = release::send(interface, &server, &line).await {
                 tracing::warn!(interface, address = %line.address, %error, "a lease stays until it ends");
             }
         }
@@ -154,12 +159,7 @@ impl BridgeNetworks {
         let files = self.files(interface);
         let kept = entries(&files)?;
         let lines = leases::read(&read_small(&files.leases(), MAX_LEASES)?.unwrap_or_default());
-        let mut leases: Vec<Lease> = lines.iter().map(leases::Line::lease).collect();
-        for lease in leases.iter_mut().filter(|lease| lease.mac.is_empty() && !lease.hostname.is_empty()) {
-            if let Some(holder) = kept.iter().find(|entry| entry.hostname == lease.hostname) {
-                lease.mac = holder.mac.to_string();
-            }
-        }
+        let mut leases: Vec<Lease> = lines.iter().map(|line| line.lease(&kept)).collect();
         for entry in &kept {
             let fixed = [entry.ipv4.map(IpAddr::V4), entry.ipv6.map(IpAddr::V6)];
             for address in fixed.into_iter().flatten() {
