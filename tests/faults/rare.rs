@@ -14,6 +14,8 @@ const WIRED: &str = "lxctl network create fnet && lxctl launch busybox f1 -s POO
 const PLUGGED: &str = "lxctl network create fnet && lxctl launch busybox f1 -s POOL && lxctl network attach fnet f1 plug eth7";
 const PROXIED: &str = "lxctl launch busybox f1 -s POOL && \
      lxctl config device add f1 web proxy listen=tcp:127.0.0.1:8181 connect=tcp:127.0.0.1:80";
+const ATTACH: &str = "lxctl config device add f1 fdisk disk source=tmpfs: path=/mnt/fdisk";
+const ATTACHED: &str = "lxctl exec f1 -- grep -q ' /mnt/fdisk ' /proc/self/mounts";
 const LISTENS: &str = "ss -Hltn sport = :8181 | grep -q .";
 const SILENT: &str = "! ss -Hltn sport = :8181 | grep -q .";
 /// The init of the guest ends by itself, and the daemon has seen it.
@@ -138,6 +140,38 @@ pub(crate) const RARE: &[Deed] = &[
         PLUGGED,
         "lxctl network detach fnet f1 plug",
         "lives f1 && ! lxctl exec f1 -- ip link show dev eth7 2>/dev/null",
+    ),
+    deed("disk attached", LAUNCH, ATTACH, ATTACHED),
+    deed(
+        "disk detached",
+        "lxctl launch busybox f1 -s POOL && lxctl config device add f1 fdisk disk source=tmpfs: path=/mnt/fdisk",
+        "lxctl config device remove f1 fdisk",
+        "lives f1 && ! lxctl exec f1 -- grep -q ' /mnt/fdisk ' /proc/self/mounts",
+    ),
+    deed(
+        "disk moved",
+        "lxctl launch busybox f1 -s POOL && lxctl config device add f1 fdisk disk source=tmpfs: path=/mnt/before",
+        "lxctl config device set f1 fdisk path=/mnt/fdisk",
+        "lxctl exec f1 -- grep -q ' /mnt/fdisk ' /proc/self/mounts && ! lxctl exec f1 -- grep -q ' /mnt/before ' /proc/self/mounts",
+    ),
+    deed(
+        "start with a disk",
+        "lxctl create busybox f1 -s POOL && lxctl config device add f1 fdisk disk source=tmpfs: path=/mnt/fdisk",
+        "lxctl start f1",
+        "lives f1 && lxctl exec f1 -- grep -q ' /mnt/fdisk ' /proc/self/mounts",
+    ),
+    deed(
+        "profile change that attaches",
+        "lxctl launch busybox f1 -s POOL && lxctl profile create fprofile && lxctl profile add f1 fprofile",
+        "lxctl profile device add fprofile fdisk disk source=tmpfs: path=/mnt/fdisk",
+        ATTACHED,
+    ),
+    deed(
+        "profile change that detaches",
+        "lxctl launch busybox f1 -s POOL && lxctl profile create fprofile && \
+         lxctl profile device add fprofile fdisk disk source=tmpfs: path=/mnt/fdisk && lxctl profile add f1 fprofile",
+        "lxctl profile device remove fprofile fdisk",
+        "lives f1 && ! lxctl exec f1 -- grep -q ' /mnt/fdisk ' /proc/self/mounts",
     ),
     deed(
         "proxy opened",

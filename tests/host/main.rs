@@ -8,6 +8,7 @@ mod backups;
 mod bus;
 mod copies;
 mod dhcp6;
+mod disks;
 mod doctor;
 mod firewalls;
 mod forwards;
@@ -61,6 +62,7 @@ const SUITES: &[Suite] = &[
     forwards::SUITE,
     trials::SUITE,
     volumes::SUITE,
+    disks::SUITE,
     seeds::SUITE,
     nics::SUITE,
     proxies::SUITE,

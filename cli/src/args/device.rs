@@ -9,7 +9,7 @@ use clap::Subcommand;
 pub(crate) enum Device {
     /// Add a device
     #[command(
-        after_help = "Examples:\n  lxctl config device add c1 eth1 nic network=lxbr0\n  lxctl config device add c1 eth1 nic network=lxbr0 ipv4.address=10.1.2.9\n  lxctl config device add c1 eth2 nic network=lxbr0 vlan=100 vlan.tagged=200,300-310\n  lxctl config device add c1 lan nic nictype=bridged parent=br0\n  lxctl config device add c1 wan nic nictype=macvlan parent=eth0\n  lxctl config device add c1 pub nic nictype=routed parent=eth0 ipv4.address=192.0.2.9\n  lxctl config device add c1 web proxy listen=tcp:0.0.0.0:8080 connect=tcp:127.0.0.1:80\n  lxctl config device add c1 dns proxy listen=udp:192.0.2.1:53 connect=udp:127.0.0.1:53\n  lxctl config device add c1 data disk source=/srv/data path=/data"
+        after_help = "Examples:\n  lxctl config device add c1 eth1 nic network=lxbr0\n  lxctl config device add c1 eth1 nic network=lxbr0 ipv4.address=10.1.2.9\n  lxctl config device add c1 eth2 nic network=lxbr0 vlan=100 vlan.tagged=200,300-310\n  lxctl config device add c1 lan nic nictype=bridged parent=br0\n  lxctl config device add c1 wan nic nictype=macvlan parent=eth0\n  lxctl config device add c1 pub nic nictype=routed parent=eth0 ipv4.address=192.0.2.9\n  lxctl config device add c1 web proxy listen=tcp:0.0.0.0:8080 connect=tcp:127.0.0.1:80\n  lxctl config device add c1 dns proxy listen=udp:192.0.2.1:53 connect=udp:127.0.0.1:53\n  lxctl config device add c1 data disk source=/srv/data path=/data readonly=true\n  lxctl config device add c1 shared disk pool=default source=shared-data path=/srv/shared\n  lxctl config device add c1 scratch disk source=tmpfs: size=64MiB path=/scratch"
     )]
     Add {
         /// Instance or profile

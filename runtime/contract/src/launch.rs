@@ -60,6 +60,8 @@ record! {
         24 => oom_score: i32,
         /// Content of `/run/host/os-release`; empty: no file.
         25 => os_release: Bytes,
+        /// Mounts that come last, in order, and that may be taken away while the container runs. Since 1.2.
+        26 => disks: Vec<Mount>,
     }
 }
 
@@ -130,7 +132,7 @@ words! {
 }
 
 record! {
-    /// A mount that exists before the init runs. The container cannot take it away.
+    /// A mount that exists before the init runs. The container cannot take it away, unless it is a disk.
     pub struct Mount {
         /// What is mounted.
         1 => kind: MountKind,
@@ -154,6 +156,10 @@ record! {
         10 => size: u64,
         /// Mode of the root of a tmpfs; 0: 0755.
         11 => mode: u32,
+        /// The source is opened through no symbolic link, and is no device. Since 1.2, as what follows.
+        12 => no_links: bool,
+        /// What the host mounts below the source later appears here, too.
+        13 => follows: bool,
     }
 }
 

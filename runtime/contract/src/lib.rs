@@ -19,8 +19,8 @@ pub use exec::{Exec, ExecAck, ExecResize, ExecSignal};
 pub use field::{Bytes, Field, Value};
 pub use launch::{IdRange, Launch, Mount, MountKind, Node, Overlay, Rlimit, Root};
 pub use message::{
-    ConsoleAttach, ConsoleDetach, ConsoleLog, ConsoleResize, Event, Freeze, Go, Hello, Kill, Message, Reply, Request,
-    RouteSocket, ScopeReady, Signal, Thaw,
+    ConsoleAttach, ConsoleDetach, ConsoleLog, ConsoleResize, DiskAttach, DiskDetach, Event, Freeze, Go, Hello, Kill, Message,
+    Reply, Request, RouteSocket, ScopeReady, Signal, Thaw,
 };
 pub use report::{
     Addresses, ConsoleAttached, Done, End, ExecExited, ExecStarted, Exited, Failed, InterfaceAddress, LaunchFailed,
@@ -31,7 +31,7 @@ pub use wire::{Head, MAX_MESSAGE, Record, WireError};
 /// Major version of the contract. A daemon speaks every major version ever released; a monitor only its own.
 pub const CONTRACT_MAJOR: u16 = 1;
 /// Minor version: raised when a message or a field is added.
-pub const CONTRACT_MINOR: u16 = 1;
+pub const CONTRACT_MINOR: u16 = 2;
 
 /// Name of the monitor's listening socket in the instance's runtime directory.
 pub const SOCKET_NAME: &str = "monitor.sock";

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::exec::{Exec, ExecAck, ExecResize, ExecSignal};
-use crate::launch::Launch;
+use crate::launch::{Launch, Mount};
 use crate::record::{messages, record};
 use crate::report::{
     Addresses, ConsoleAttached, Done, ExecExited, ExecStarted, Exited, Failed, LaunchFailed, PayloadCreated, Ready, Refused,
@@ -97,6 +97,22 @@ record! {
     pub struct RouteSocket {}
 }
 
+record! {
+    /// Mounts a disk in the running container; done already when it has this very one.
+    pub struct DiskAttach {
+        /// The disk.
+        1 => disk: Mount,
+    }
+}
+
+record! {
+    /// Takes a disk from the running container. One that is not there has been taken.
+    pub struct DiskDetach {
+        /// Its path in the container.
+        1 => target: PathBuf,
+    }
+}
+
 messages! {
     /// What the daemon asks.
     pub enum Request {
@@ -134,6 +150,10 @@ messages! {
         0x0133 => ExecAck,
         /// A socket for the container's network. Since 1.1.
         0x0140 => RouteSocket,
+        /// A disk comes. Since 1.2.
+        0x0150 => DiskAttach,
+        /// A disk goes. Since 1.2.
+        0x0151 => DiskDetach,
     }
 }
 

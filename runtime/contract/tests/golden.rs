@@ -31,6 +31,7 @@ fn launch() -> Launch {
             suid: true,
             size: 1 << 33,
             mode: 0o1777,
+            ..Mount::default()
         }],
         nodes: vec![Node { source: "/dev/null".into(), target: "/dev/null".into(), optional: true }],
         argv: vec!["/sbin/init".into(), "--flag".into()],
@@ -49,7 +50,12 @@ fn launch() -> Launch {
         run_size: 1 << 20,
         oom_score: -5,
         os_release: Bytes(b"ID=debian\n".to_vec()),
+        disks: vec![],
     }
+}
+
+fn disk() -> Mount {
+    Mount { source: "/home/mia".into(), target: "/mnt".into(), idmapped: true, no_links: true, follows: true, ..Mount::default() }
 }
 
 fn exec() -> Exec {
@@ -108,6 +114,7 @@ fn all() -> Vec<(&'static str, Message)> {
         ("hello", request(Hello { major: 1, minor: 2 })),
         ("launch", request(launch())),
         ("launch-tree", request(Launch { root: Root::Tree("/tree".into()), ..Launch::default() })),
+        ("launch-disks", request(Launch { disks: vec![disk()], ..Launch::default() })),
         ("scope-ready", request(ScopeReady { cgroup: "/sys/fs/cgroup/x.scope".into() })),
         ("go", request(Go {})),
         ("signal", request(Signal { signal: 37 })),
@@ -119,6 +126,8 @@ fn all() -> Vec<(&'static str, Message)> {
         ("console-resize", request(ConsoleResize { rows: 24, columns: 80 })),
         ("console-log", request(ConsoleLog {})),
         ("route-socket", request(RouteSocket {})),
+        ("disk-attach", request(DiskAttach { disk: disk() })),
+        ("disk-detach", request(DiskDetach { target: "/mnt".into() })),
         ("exec", request(exec())),
         ("exec-signal", request(ExecSignal { id: 9, signal: 15 })),
         ("exec-resize", request(ExecResize { id: 9, rows: 1, columns: 2 })),

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod console;
+mod disks;
 mod exec;
 mod failure;
 pub mod hostile;

@@ -154,6 +154,7 @@ async fn life(sim: Sim, engine: Engine) {
     snapshots(&engine, id).await;
     backups(&engine, id).await;
     interfaces(&engine, id).await;
+    disks(&engine, id).await;
     proxies(&engine, id).await;
     shared_interface(&engine).await;
     act(&engine, instance::Freeze::new(id)).await;
@@ -261,13 +262,17 @@ async fn interfaces(engine: &Engine, id: ObjectId) {
     }
 }
 
-/// An interface comes with the profile of an instance that runs, and goes with it.
+/// An interface and a disk come with the profile of an instance that runs, and go with it.
 async fn shared_interface(engine: &Engine) {
     let Some(profile) = engine.state().profiles.values().next().cloned() else { return };
     let Ok(name) = "eth2".parse() else { return };
     let keys = [("type", "nic"), ("nictype", "macvlan"), ("parent", "eth0")];
     let Ok(device) = Device::new(&name, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()) else { return };
     let mut more = profile.devices.clone();
+    more.insert(name, device);
+    let Ok(name) = "shared".parse() else { return };
+    let keys = [("type", "disk"), ("source", "tmpfs:"), ("path", "/opt")];
+    let Ok(device) = Device::new(&name, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()) else { return };
     more.insert(name, device);
     for devices in [more, profile.devices.clone()] {
         let (id, config) = (profile.id, profile.config.clone());
@@ -283,6 +288,23 @@ async fn proxies(engine: &Engine, id: ObjectId) {
         let keys = keys.map(|(key, value)| (key.to_owned(), value)).into();
         let Ok(device) = Device::new(&name, keys) else { return };
         let change = instance::Change { devices: Some([(name.clone(), device)].into()), ..Default::default() };
+        if let Ok(change) = instance::Configure::new(id, change) {
+            act(engine, change).await;
+        }
+    }
+}
+
+/// A disk comes, becomes another and goes while the instance runs.
+async fn disks(engine: &Engine, id: ObjectId) {
+    let disk = |path: Option<&str>| -> Option<Devices> {
+        let Some(path) = path else { return Some(Devices::new()) };
+        let name = "scratch".parse().ok()?;
+        let keys = [("type", "disk"), ("source", "tmpfs:"), ("path", path)];
+        let device = Device::new(&name, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).ok()?;
+        Some([(name, device)].into())
+    };
+    for path in [Some("/srv"), Some("/mnt"), None] {
+        let change = instance::Change { devices: disk(path), ..Default::default() };
         if let Ok(change) = instance::Configure::new(id, change) {
             act(engine, change).await;
         }

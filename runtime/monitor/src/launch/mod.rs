@@ -8,7 +8,7 @@ mod ids;
 mod kernel;
 pub(crate) mod limits;
 mod payload;
-mod root;
+pub(crate) mod root;
 pub(crate) mod stage;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,6 +21,7 @@ pub(crate) use cgroup::Cgroup;
 pub(crate) use payload::settle;
 
 use crate::addresses::Addresses;
+use crate::disks::{self, Seated};
 use crate::failure::{During, Failure};
 use crate::launch::payload::{Payload, word};
 use crate::launch::root::Owner;
@@ -39,6 +40,7 @@ pub(crate) struct Launched {
     pub(crate) pts: OwnedFd,
     pub(crate) addresses: Addresses,
     pub(crate) notify: OwnedFd,
+    pub(crate) disks: Vec<Seated>,
 }
 
 /// Takes the daemon's first messages and launches; beside the container comes the master of its console. On failure the daemon has been told and nothing is left.
@@ -50,6 +52,9 @@ pub(crate) fn launch(daemon: &Channel) -> Result<(Launched, OwnedFd), Failure> {
     if let Err(failure) = &result {
         let event = LaunchFailed { step: failure.step.clone(), errno: failure.errno.raw_os_error() };
         let _ = daemon.send(&Event::from(event).to_bytes(0), &[]);
+        // PID 1 may be about to make a scope of this process. One that it makes of a process which has just ended stays
+        // without ever being empty; the daemon closes when it has made it, and has read why.
+        while daemon.receive().is_ok() {}
     }
     result
 }
@@ -57,11 +62,13 @@ pub(crate) fn launch(daemon: &Channel) -> Result<(Launched, OwnedFd), Failure> {
 fn run(daemon: &Channel, launch: Launch) -> Result<(Launched, OwnedFd), Failure> {
     let maps = ids::Maps::new(&launch.uids, &launch.gids)?;
     let dir = RuntimeDir::open(&launch.runtime_dir)?;
-    let stage = Stage::set_up(&dir.make_stage()?)?;
     let namespace = maps.namespace()?;
     let owner = Owner { root: maps.root, ids: namespace.as_fd() };
+    let disks = disks::prepare(&launch.disks, owner)?;
+    let stage = Stage::set_up(&dir.make_stage()?)?;
     root::mount_root(&stage, &launch.root, &launch.name, owner)?;
     root::mount_extra(&stage, &launch.mounts, owner)?;
+    let disks = disks::stage(disks, &stage)?;
     let notify = crate::notify::make_host_files(&stage, &launch, maps.root)?;
     kernel::make_places(&stage, &launch)?;
     stage.seal(stage::HOST).during("/run/host")?;
@@ -86,7 +93,7 @@ fn run(daemon: &Channel, launch: Launch) -> Result<(Launched, OwnedFd), Failure>
     dir.remove_stage();
     let init = init.keep()?;
     tell(daemon, Started { pid: init.pid.as_raw_nonzero().get() as u32 }, &[init.pidfd.as_fd()])?;
-    Ok((Launched { launch: forget_paths(launch), dir, cgroup, init, pts, addresses, notify }, console))
+    Ok((Launched { launch: forget_paths(launch), dir, cgroup, init, pts, addresses, notify, disks }, console))
 }
 
 fn prepare(
@@ -151,7 +158,8 @@ fn tell(daemon: &Channel, event: impl Into<Event>, descriptors: &[BorrowedFd<'_>
     daemon.send(&event.into().to_bytes(0), descriptors).map_err(|_| Failure::new("tell the daemon", Errno::PIPE))
 }
 
-fn pair() -> Result<(Channel, Channel), Failure> {
+/// Two ends of a talk between processes of one monitor.
+pub(crate) fn pair() -> Result<(Channel, Channel), Failure> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     let made = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     made.map(|(a, b)| (Channel::new(a), Channel::new(b))).during("hand")
@@ -187,6 +195,7 @@ fn forget_paths(launch: Launch) -> Launch {
     Launch {
         root: lxhost_contract::Root::default(),
         mounts: Vec::new(),
+        disks: Vec::new(),
         nodes: Vec::new(),
         argv: Vec::new(),
         env: Vec::new(),

@@ -7,13 +7,14 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use lxhost_contract::{Channel, Launch, Node};
+use lxhost_contract::{Channel, Launch, Mount, Node};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use rustix::process::{chdir, pivot_root};
 use rustix::thread::UnshareFlags;
 
+use crate::disks::target;
 use crate::failure::{During, Failure};
 use crate::launch::stage::{HOST, ROOT, clone_tree, onto};
 use crate::sys::program::{Program, load_seccomp, plain_personality};
@@ -38,8 +39,14 @@ pub(crate) mod word {
     pub(crate) const FAILED: u8 = b'f';
 }
 
-/// Devices of the host, not yet where they belong.
-type Devices<'a> = Vec<(OwnedFd, &'a Node)>;
+/// What was taken from the stage and is not yet where it belongs.
+struct Taken<'a> {
+    /// Devices of the host.
+    devices: Vec<(OwnedFd, &'a Node)>,
+    disks: Vec<(OwnedFd, &'a Mount)>,
+    /// What becomes `/run/host`.
+    host: OwnedFd,
+}
 
 /// What the payload starts from.
 #[derive(Debug)]
@@ -69,8 +76,9 @@ impl Payload<'_> {
         rustix::system::sethostname(self.launch.hostname.as_bytes()).during("sethostname")?;
         terminal::loopback_up().during("loopback")?;
         self.wait(word::STAGED)?;
-        let (devices, host) = self.enter_root()?;
-        self.mount_own(&devices, &host)?;
+        let taken = self.enter_root()?;
+        self.mount_own(&taken)?;
+        mount_disks(taken.disks)?;
         let (master, slave, pts) = self.console()?;
         let (changes, questions) = crate::addresses::open().during("route sockets")?;
         let ours = [master.as_fd(), pts.as_fd(), changes.as_fd(), questions.as_fd()];
@@ -89,8 +97,7 @@ impl Payload<'_> {
     }
 
     /// Copies the stage into a mount namespace of the container's own (which locks it) and makes its root ours.
-    /// Gives the devices and what becomes `/run/host`.
-    fn enter_root(&self) -> Result<(Devices<'_>, OwnedFd), Failure> {
+    fn enter_root(&self) -> Result<Taken<'_>, Failure> {
         crate::sys::birth::unshare(UnshareFlags::NEWNS).during("unshare mounts")?;
         let mut devices = Vec::new();
         for node in &self.launch.nodes {
@@ -104,6 +111,14 @@ impl Payload<'_> {
         // A mount that came by the copy is locked to its place and cannot become the root; a clone of it can.
         let stage = openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("enter the stage")?;
         let host = clone_tree(stage.as_fd(), Path::new(HOST), true).during("/run/host")?;
+        let mut disks = Vec::new();
+        for (n, disk) in self.launch.disks.iter().enumerate() {
+            match clone_tree(stage.as_fd(), Path::new(&crate::disks::place(n)), true) {
+                Ok(tree) => disks.push((tree, disk)),
+                Err(Errno::NOENT) if disk.optional => {}
+                Err(errno) => return Err(Failure::new(format!("mount {}", disk.target.display()), errno)),
+            }
+        }
         let tree = clone_tree(stage.as_fd(), Path::new(ROOT), true).during("clone the root")?;
         let place = openat(&stage, ROOT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("clone the root")?;
         onto(&tree, place.as_fd()).during("attach the root")?;
@@ -111,10 +126,10 @@ impl Payload<'_> {
         pivot_root(".", ".").during("pivot_root")?;
         unmount(".", UnmountFlags::DETACH).during("leave the old root")?;
         chdir("/").during("enter the root")?;
-        Ok((devices, host))
+        Ok(Taken { devices, disks, host })
     }
 
-    fn mount_own(&self, devices: &[(OwnedFd, &Node)], host: &OwnedFd) -> Result<(), Failure> {
+    fn mount_own(&self, taken: &Taken<'_>) -> Result<(), Failure> {
         own("cgroup2", "/sys/fs/cgroup", SAFE, "nsdelegate,memory_recursiveprot")?;
         own("tmpfs", "/dev", NOSUID_NOEXEC, "mode=755,size=4m,nr_inodes=64k")?;
         for (link, to) in [
@@ -126,7 +141,7 @@ impl Payload<'_> {
         ] {
             symlinkat(to, CWD, link).during(link)?;
         }
-        for (tree, node) in devices {
+        for (tree, node) in &taken.devices {
             let what = || format!("device {}", node.target.display());
             let target = touch(&node.target).during(what())?;
             onto(tree, target.as_fd()).during(what())?;
@@ -140,7 +155,7 @@ impl Payload<'_> {
         own("mqueue", "/dev/mqueue", SAFE, "")?;
         own("tmpfs", "/run", MountFlags::NOSUID | MountFlags::NODEV, &format!("mode=755{size}"))?;
         let place = directory("/run/host").during("/run/host")?;
-        onto(host, place.as_fd()).during("/run/host")
+        onto(&taken.host, place.as_fd()).during("/run/host")
     }
 
     /// A terminal of the container's own devpts as `/dev/console`.
@@ -204,6 +219,19 @@ pub(crate) fn settle(kept: u64) -> Result<(), Failure> {
         Err(errno) => return Err(Failure::new("session keyring", errno)),
     }
     identity::bound_capabilities(kept).during("capabilities")
+}
+
+/// Disks come last, so that one may lie in `/run`; as clones of what was copied they may be taken away again.
+fn mount_disks(disks: Vec<(OwnedFd, &Mount)>) -> Result<(), Failure> {
+    let root = openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("mount disks")?;
+    for (tree, disk) in disks {
+        let what = || format!("mount {}", disk.target.display());
+        let kind = rustix::fs::fstat(&tree).during(what())?.st_mode;
+        let file = !rustix::fs::FileType::from_raw_mode(kind).is_dir();
+        let target = target::make(&root, &disk.target, file, |make| make()).during(what())?;
+        onto(&tree, target.as_fd()).during(what())?;
+    }
+    Ok(())
 }
 
 fn own(kind: &str, path: &str, flags: MountFlags, options: &str) -> Result<(), Failure> {

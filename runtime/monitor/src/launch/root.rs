@@ -7,13 +7,14 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use lxhost_contract::{Mount, MountKind, Overlay, Root};
+use lxhost_contract::{Mount, Overlay, Root};
 use rustix::fs::{CWD, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
 
+use crate::disks::source;
 use crate::failure::{During, Failure};
-use crate::launch::stage::{ROOT, Stage, clone_tree, new_mount, onto};
+use crate::launch::stage::{ROOT, Stage, clone_tree, onto};
 use crate::sys::identity::with_fs_ids;
 use crate::sys::mounts::{Attributes, set_attributes};
 
@@ -82,64 +83,20 @@ fn join(lowers: &str, name: &str, owner: Owner<'_>) -> Result<OwnedFd, Errno> {
 
 fn idmapped(path: &Path, owner: Owner<'_>, set: u64, recursive: bool) -> Result<OwnedFd, Errno> {
     let tree = clone_tree(CWD, path, recursive)?;
-    set_attributes(&tree, Attributes { set, idmap: Some(owner.ids), private: true, recursive })?;
+    set_attributes(&tree, Attributes { set, idmap: Some(owner.ids), private: true, follows: false, recursive })?;
     Ok(tree)
 }
 
 /// Mounts what the configuration adds below the root, in order.
 pub(crate) fn mount_extra(stage: &Stage, mounts: &[Mount], owner: Owner<'_>) -> Result<(), Failure> {
     for mount in mounts {
-        let made = match mount.kind {
-            MountKind::Bind => bind(mount, owner),
-            MountKind::Tmpfs => memory(mount, owner),
-        };
-        let tree = match made {
-            Err(Errno::NOENT) if mount.optional => continue,
-            other => other.during(step("mount", &mount.target))?,
-        };
+        let Some(tree) = source::tree(mount, owner)? else { continue };
         let file = rustix::fs::fstat(&tree).map(|s| !rustix::fs::FileType::from_raw_mode(s.st_mode).is_dir());
         let file = file.during(step("mount", &mount.target))?;
         let target = stage.make_in_root(&mount.target, owner.root, file).during(step("mount", &mount.target))?;
         onto(&tree, target.as_fd()).during(step("mount", &mount.target))?;
     }
     Ok(())
-}
-
-fn attributes(mount: &Mount) -> u64 {
-    let mut set = libc::MOUNT_ATTR_NODEV;
-    for (wanted, bit) in [
-        (mount.read_only, libc::MOUNT_ATTR_RDONLY),
-        (mount.no_exec, libc::MOUNT_ATTR_NOEXEC),
-        (!mount.suid, libc::MOUNT_ATTR_NOSUID),
-    ] {
-        if wanted {
-            set |= bit;
-        }
-    }
-    set
-}
-
-fn bind(mount: &Mount, owner: Owner<'_>) -> Result<OwnedFd, Errno> {
-    if mount.idmapped {
-        return idmapped(&mount.source, owner, attributes(mount), mount.recursive);
-    }
-    let tree = clone_tree(CWD, &mount.source, mount.recursive)?;
-    let change = Attributes { set: attributes(mount), idmap: None, private: true, recursive: mount.recursive };
-    set_attributes(&tree, change)?;
-    Ok(tree)
-}
-
-fn memory(mount: &Mount, owner: Owner<'_>) -> Result<OwnedFd, Errno> {
-    let mode = format!("{:o}", if mount.mode == 0 { 0o755 } else { mount.mode });
-    let size = mount.size.to_string();
-    let (uid, gid) = (owner.root.0.to_string(), owner.root.1.to_string());
-    let mut options = vec![("mode", mode.as_str()), ("uid", uid.as_str()), ("gid", gid.as_str())];
-    if mount.size > 0 {
-        options.push(("size", size.as_str()));
-    }
-    let tree = new_mount("tmpfs", &options, MountAttrFlags::empty())?;
-    set_attributes(&tree, Attributes { set: attributes(mount), ..Attributes::default() })?;
-    Ok(tree)
 }
 
 fn step(what: &str, path: &Path) -> String {

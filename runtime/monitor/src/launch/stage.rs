@@ -4,9 +4,9 @@
 //! container can neither take it away nor make it writable (mount_namespaces(7), "restrictions on mount namespaces").
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -14,6 +14,7 @@ use rustix::mount::{
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
+use crate::disks::target;
 use crate::failure::{During, Failure};
 use crate::sys::identity::with_fs_ids;
 use crate::sys::mounts::{Attributes, set_attributes};
@@ -88,33 +89,24 @@ impl Stage {
         Ok(tree)
     }
 
+    /// Puts a detached mount on a new directory or file of the stage.
+    pub(crate) fn place(&self, mount: impl AsFd, name: &str) -> Result<(), Errno> {
+        if FileType::from_raw_mode(rustix::fs::fstat(&mount)?.st_mode).is_dir() {
+            return self.attach(mount, name);
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        drop(openat(&self.dir, name, flags, Mode::from_raw_mode(0o600))?);
+        onto(mount, self.open(name)?.as_fd())
+    }
+
     /// Opens a path of the future root without ever leaving it, whatever symbolic links it has.
     pub(crate) fn in_root(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let root = self.open(ROOT)?;
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(&root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+        target::open(self.open(ROOT)?, path)
     }
 
     /// As `in_root`, making missing directories (and at the end a file, if `file`) as the container's root.
     pub(crate) fn make_in_root(&self, path: &Path, owner: (u32, u32), file: bool) -> Result<OwnedFd, Errno> {
-        let mut at = self.open(ROOT)?;
-        let parts: Vec<&std::ffi::OsStr> =
-            path.components().filter_map(|part| if let Component::Normal(name) = part { Some(name) } else { None }).collect();
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let mut walked = std::path::PathBuf::new();
-        for (n, name) in parts.iter().enumerate() {
-            walked.push(name);
-            let root = self.open(ROOT)?;
-            at = match openat2(&root, &walked, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
-                Err(Errno::NOENT) => {
-                    let last = file && n + 1 == parts.len();
-                    with_fs_ids(owner.0, owner.1, || make(at.as_fd(), name, last))??;
-                    openat2(&root, &walked, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?
-                }
-                other => other?,
-            };
-        }
-        Ok(at)
+        target::make(&self.open(ROOT)?, path, file, |make| with_fs_ids(owner.0, owner.1, make)?)
     }
 
     /// Covers a path of the future root with something empty that nobody may open. Paths that are not there are left.
@@ -161,23 +153,4 @@ pub(crate) fn new_mount(kind: &str, options: &[(&str, &str)], attributes: MountA
     }
     fsconfig_create(context.as_fd())?;
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-}
-
-fn make(dir: BorrowedFd<'_>, name: &std::ffi::OsStr, file: bool) -> Result<(), Errno> {
-    let made = if file {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        openat(dir_for_writing(dir)?, name, flags, Mode::from_raw_mode(0o644)).map(drop)
-    } else {
-        rustix::fs::mkdirat(dir_for_writing(dir)?, name, Mode::from_raw_mode(0o755))
-    };
-    match made {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
-    }
-}
-
-fn dir_for_writing(dir: BorrowedFd<'_>) -> Result<BorrowedFd<'_>, Errno> {
-    // O_PATH descriptors serve as directories of the *at calls; what is not a directory is refused here by name.
-    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(dir)?.st_mode);
-    if kind.is_dir() { Ok(dir) } else { Err(Errno::NOTDIR) }
 }

@@ -12,6 +12,7 @@ use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use self::connection::Connection;
 use crate::console::Console;
+use crate::disks::{Disks, Place};
 use crate::exec::{Asker, Sessions};
 use crate::failure::Failure;
 use crate::launch::Launched;
@@ -34,6 +35,7 @@ enum Source {
     Addresses,
     Console,
     Cgroup,
+    Disks,
     Connection(usize),
     Report(usize),
     Input(usize),
@@ -58,6 +60,7 @@ pub(crate) struct Server {
     last_connection: u64,
     console: Console,
     sessions: Sessions,
+    disks: Disks,
     freeze: Option<PendingFreeze>,
     phase: Phase,
     ready: bool,
@@ -73,6 +76,7 @@ impl Server {
         if launched.launch.stop_signal == 0 {
             launched.launch.stop_signal = signals::SIGRTMIN_3;
         }
+        let disks = Disks::new(std::mem::take(&mut launched.disks));
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         Self {
             of: launched,
@@ -82,6 +86,7 @@ impl Server {
             last_connection: 1,
             console: Console::new(console),
             sessions: Sessions::default(),
+            disks,
             freeze: None,
             phase: Phase::Running,
             ready: false,
@@ -114,6 +119,7 @@ impl Server {
                     Source::Notify => self.on_notify(),
                     Source::Addresses => self.on_addresses(),
                     Source::Cgroup => self.on_cgroup(),
+                    Source::Disks => self.on_disks(),
                     Source::Connection(index) => {
                         if !self.on_message(index) {
                             gone.push(index);
@@ -165,6 +171,7 @@ impl Server {
         if let Some(freeze) = &self.freeze {
             set.push((Source::Cgroup, freeze.events.as_fd(), PollFlags::PRI));
         }
+        set.extend(self.disks.report().map(|report| (Source::Disks, report, input)));
         set.extend(self.connections.iter().enumerate().map(|(n, c)| (Source::Connection(n), c.channel.as_fd(), input)));
         set.extend(self.sessions.reports().map(|(n, report)| (Source::Report(n), report, input)));
         for (n, attachment) in self.console.attachments().iter().enumerate() {
@@ -240,6 +247,13 @@ impl Server {
         self.reply(answer.asker, answer.reply, answer.descriptor.as_ref().map(AsFd::as_fd));
         if let Some(end) = end {
             self.broadcast(end);
+        }
+    }
+
+    fn on_disks(&mut self) {
+        let place = Place { dir: &self.of.dir, init: &self.of.init, root: self.root };
+        for answer in self.disks.on_report(place) {
+            self.reply(answer.asker, answer.reply, None);
         }
     }
 

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::getpid;
 
 use super::{PendingFreeze, Server};
+use crate::disks::Order;
 use crate::exec::{Answer, Asker, Place, refuse};
 use crate::sys::signals;
 
@@ -32,6 +33,8 @@ impl Server {
                     Err(refused) => Err(refused),
                 }
             }
+            Request::DiskAttach(attach) => return self.order(Order::Attach(attach.disk), asker),
+            Request::DiskDetach(detach) => return self.order(Order::Detach(detach.target), asker),
             Request::ConsoleLog(_) => match self.console.log() {
                 Ok(file) => return Some(Answer { asker, reply: Done {}.into(), descriptor: Some(file) }),
                 Err(errno) => Err(refuse(Refusal::Failed, errno, "console")),
@@ -68,6 +71,15 @@ impl Server {
             }
             _ => Err(refuse(Refusal::Invalid, Errno::BUSY, "the container runs already")),
         }
+    }
+
+    /// Has disks changed; whom it concerns is answered here.
+    fn order(&mut self, order: Order, asker: Asker) -> Option<Answer> {
+        let place = crate::disks::Place { dir: &self.of.dir, init: &self.of.init, root: self.root };
+        for answer in self.disks.take(place, order, asker) {
+            self.reply(answer.asker, answer.reply, None);
+        }
+        None
     }
 
     fn attach(&mut self, attach: &ConsoleAttach, descriptors: Vec<OwnedFd>) -> Result<u32, Refused> {

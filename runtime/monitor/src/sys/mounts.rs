@@ -13,6 +13,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) idmap: Option<BorrowedFd<'a>>,
     /// Takes the mount out of its peer group, so that nothing mounted in it appears elsewhere.
     pub(crate) private: bool,
+    /// Lets what is mounted in its peer group appear in it, but not the other way round.
+    pub(crate) follows: bool,
     /// Also all mounts below.
     pub(crate) recursive: bool,
 }
@@ -23,7 +25,11 @@ pub(crate) fn set_attributes(mount: impl AsFd, attributes: Attributes<'_>) -> Re
     let attr = libc::mount_attr {
         attr_set: attributes.set | idmap,
         attr_clr: 0,
-        propagation: if attributes.private { libc::MS_PRIVATE } else { 0 },
+        propagation: match attributes {
+            Attributes { private: true, .. } => libc::MS_PRIVATE,
+            Attributes { follows: true, .. } => libc::MS_SLAVE,
+            _ => 0,
+        },
         userns_fd: attributes.idmap.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
     let recursive = if attributes.recursive { libc::AT_RECURSIVE } else { 0 };

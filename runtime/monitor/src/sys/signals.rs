@@ -47,6 +47,12 @@ pub(crate) fn reset() {
     }
 }
 
+/// Has the process ended in so many seconds (alarm(2)), unless it has ended by then.
+pub(crate) fn alarm(seconds: u32) {
+    // SAFETY: a plain number; it cannot fail.
+    unsafe { libc::alarm(seconds) };
+}
+
 /// Sends a signal by its number (pidfd_send_signal(2)).
 pub(crate) fn send(pidfd: impl AsFd, signal: u32) -> Result<(), Errno> {
     // SAFETY: plain numbers and a null siginfo.

@@ -1,41 +1,50 @@
-//! Volumes that an instance has among its devices: from devices to what is mounted at its start. Changes nothing.
+//! Disks that an instance has beside its root: from devices to what is mounted, and from one configuration to the next.
+//! Changes nothing.
 
 use super::expand;
-use crate::ports::{MountSpec, RootSpec, State};
+use crate::ports::{DiskSource as Source, DiskSpec, RootSpec, State};
+use crate::step::Step;
 use crate::{Error, Kind, Ports, Result};
-use lxhost_model::device::{Devices, Disk};
+use lxhost_model::device::{Devices, Disk, DiskSource};
 use lxhost_model::name::{DeviceName, ProjectName};
 use lxhost_model::{Instance, ObjectId, Pool, Volume};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A volume of an instance, and where it is seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Attached {
-    device: DeviceName,
+/// A disk of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Attached {
+    /// The device.
+    pub device: DeviceName,
     disk: Disk,
-    pool: Arc<Pool>,
-    volume: ObjectId,
+    /// The volume that it is, and that one's pool.
+    volume: Option<(Box<Pool>, ObjectId)>,
 }
 
-/// The volumes of `instance`, those whose paths lead to others first.
+impl Attached {
+    /// Where it is inside.
+    pub(crate) fn path(&self) -> &str {
+        &self.disk.path
+    }
+}
+
+/// The disks of `instance`, those whose paths lead to others first.
 ///
 /// # Errors
 /// `NoSuchPool`, `NoSuchVolume`; `InvalidConfig` for two at one path.
 pub(crate) fn disks(state: &State, instance: &Instance) -> Result<Vec<Attached>> {
     let mut found: Vec<Attached> = vec![];
-    for (name, device) in expand(state, instance).devices.iter().filter(|(_, device)| !device.is_root()) {
+    for (name, device) in &expand(state, instance).devices {
         let attached =
             attached(state, &instance.project, name, device.keys()).map_err(|e| e.context(format!("device {name}")))?;
         let Some(attached) = attached else { continue };
-        let same = |other: &&Attached| other.disk.path.trim_end_matches('/') == attached.disk.path.trim_end_matches('/');
-        if let Some(other) = found.iter().find(same) {
-            let what = format!("device {name}: device {} is at {}, too", other.device, attached.disk.path);
+        if let Some(other) = found.iter().find(|other| other.path() == attached.path()) {
+            let what = format!("device {name}: device {} is at {}, too", other.device, attached.path());
             return Err(Error::new(Kind::InvalidConfig, what));
         }
         found.push(attached);
     }
-    found.sort_by(|a, b| a.disk.path.cmp(&b.disk.path));
+    found.sort_by(|a, b| a.path().cmp(b.path()));
     Ok(found)
 }
 
@@ -43,31 +52,48 @@ fn attached(
     state: &State,
     project: &ProjectName,
     name: &DeviceName,
-    keys: &std::collections::BTreeMap<String, String>,
+    keys: &BTreeMap<String, String>,
 ) -> Result<Option<Attached>> {
     let Some(disk) = Disk::read(keys)? else { return Ok(None) };
-    let no_pool = || Error::new(Kind::NoSuchPool, format!("pool {} does not exist", disk.pool));
-    let pool = state.pool(&disk.pool).cloned().ok_or_else(no_pool)?;
-    let no_volume = || Error::new(Kind::NoSuchVolume, format!("volume {}/{} does not exist", disk.pool, disk.volume));
-    let volume = state.volume(&disk.pool, project, &disk.volume).ok_or_else(no_volume)?.id;
-    Ok(Some(Attached { device: name.clone(), disk, pool, volume }))
+    let DiskSource::Volume { pool, volume } = &disk.source else {
+        return Ok(Some(Attached { device: name.clone(), disk, volume: None }));
+    };
+    let no_pool = || Error::new(Kind::NoSuchPool, format!("pool {pool} does not exist"));
+    let found = state.pool(pool).ok_or_else(no_pool)?;
+    let no_volume = || Error::new(Kind::NoSuchVolume, format!("volume {pool}/{volume} does not exist"));
+    let volume = state.volume(pool, project, volume).ok_or_else(no_volume)?.id;
+    let volume = Some((Box::new(Pool::clone(found)), volume));
+    Ok(Some(Attached { device: name.clone(), disk, volume }))
 }
 
-/// What is mounted for them.
+/// What is mounted for it.
 ///
 /// # Errors
 /// Those of the registry of drivers.
-pub(crate) fn mounts(ports: &Ports, attached: &[Attached]) -> Result<Vec<MountSpec>> {
-    let mount = |one: &Attached| {
-        let volumes = ports.pools.driver(&one.pool.driver)?.volumes(&one.pool);
-        match ports.pools.driver(&volumes.driver)?.root(&volumes, one.volume, None) {
-            RootSpec::Tree { path } => {
-                Ok(MountSpec { source: path, target: one.disk.path.clone(), read_only: one.disk.read_only })
+pub(crate) fn spec(ports: &Ports, attached: &Attached) -> Result<DiskSpec> {
+    let source = match (&attached.disk.source, &attached.volume) {
+        (DiskSource::Host(host), _) => Source::Host(host.clone()),
+        (DiskSource::Memory { size }, _) => Source::Memory(*size),
+        (DiskSource::Volume { .. }, Some((pool, volume))) => {
+            let volumes = ports.pools.driver(&pool.driver)?.volumes(pool);
+            match ports.pools.driver(&volumes.driver)?.root(&volumes, *volume, None) {
+                RootSpec::Tree { path } => Source::Tree(path),
+                RootSpec::Overlay { .. } => return Err(Error::failed("its volume is no single tree")),
             }
-            RootSpec::Overlay { .. } => Err(Error::failed(format!("device {}: its volume is no single tree", one.device))),
         }
+        (DiskSource::Volume { .. }, None) => return Err(Error::failed("its volume is not known")),
     };
-    attached.iter().map(mount).collect()
+    Ok(DiskSpec { source, target: attached.disk.path.clone(), read_only: attached.disk.read_only })
+}
+
+/// The steps from the disks that a running instance has to those it shall have. Those that go make room first, and what
+/// lies below another goes before it and comes after it.
+pub(crate) fn reattach(id: ObjectId, before: &[Attached], after: &[Attached]) -> Vec<Step> {
+    let gone = before.iter().rev().filter(|disk| !after.contains(disk)).cloned();
+    let come = after.iter().filter(|disk| !before.contains(disk)).cloned();
+    let detach = |disk| Step::DetachDisk { instance: id, disk: Box::new(disk) };
+    let attach = |disk| Step::AttachDisk { instance: id, disk: Box::new(disk) };
+    gone.map(detach).chain(come.map(attach)).collect()
 }
 
 /// The volumes that `devices` name: they may not go while these are written.

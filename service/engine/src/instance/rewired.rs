@@ -1,10 +1,10 @@
-//! What a running instance has to be given or taken when its configuration changes: interfaces and proxies, from one
+//! What a running instance has to be given or taken when its configuration changes: disks, interfaces and proxies, from one
 //! set of records to the next. Called by the verbs that change an instance or one of its profiles.
 
-use super::{disks, nics, proxies, refuse_clashes, refuse_taken, reproxy, rewire};
+use super::{disks, nics, proxies, reattach, refuse_clashes, refuse_taken, reproxy, rewire};
+use crate::Result;
 use crate::ports::State;
 use crate::step::Step;
-use crate::{Error, Kind, Result};
 use lxhost_model::{Instance, Status};
 
 /// The steps for an instance that is `before` in the records `old` and `after` in `new`; none when it does not run.
@@ -14,10 +14,7 @@ use lxhost_model::{Instance, Status};
 pub(crate) fn rewired(old: &State, before: &Instance, new: &State, after: &Instance) -> Result<Vec<Step>> {
     let (present, wanted) = (nics(old, before), nics(new, after)?);
     let runs = matches!(before.status, Status::Running | Status::Frozen);
-    if disks(old, before).ok() != Some(disks(new, after)?) && runs {
-        let what = format!("volumes of instance {} cannot come or go while it runs; stop it first", before.name);
-        return Err(Error::new(Kind::InvalidState, what));
-    }
+    let disks = (disks(old, before).unwrap_or_default(), disks(new, after)?);
     // What it had already is not refused now.
     if present.as_ref().ok() != Some(&wanted) {
         refuse_clashes(new, after.id, &wanted)?;
@@ -29,7 +26,8 @@ pub(crate) fn rewired(old: &State, before: &Instance, new: &State, after: &Insta
     if had != proxies {
         refuse_taken(new, after.id, &proxies)?;
     }
-    let mut steps = rewire(after.id, &present.unwrap_or_default(), &wanted);
+    let mut steps = reattach(after.id, &disks.0, &disks.1);
+    steps.extend(rewire(after.id, &present.unwrap_or_default(), &wanted));
     steps.extend(reproxy(&had, &proxies));
     Ok(steps)
 }

@@ -3,6 +3,7 @@
 
 use super::NicSpec;
 use async_trait::async_trait;
+use lxhost_model::device::HostPath;
 use lxhost_model::instance::Exit;
 use lxhost_model::{IdRange, ObjectId, Result};
 use std::collections::BTreeMap;
@@ -38,6 +39,28 @@ pub struct MountSpec {
     pub read_only: bool,
 }
 
+/// A disk of a container: mounted after everything else, and to be taken away while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskSpec {
+    /// What is on it.
+    pub source: DiskSource,
+    /// Absolute path inside; made if missing.
+    pub target: String,
+    /// Whether the container may only read it (locked).
+    pub read_only: bool,
+}
+
+/// What is on a disk. What lies on the host is idmapped, unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskSource {
+    /// A directory of ours.
+    Tree(PathBuf),
+    /// A path of the host: opened through no symbolic link, and no device.
+    Host(HostPath),
+    /// Memory: bytes; `None`: as much as the kernel gives.
+    Memory(Option<u64>),
+}
+
 /// Limits of the scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -66,6 +89,8 @@ pub struct LaunchSpec {
     pub nics: Vec<NicSpec>,
     /// Further directories.
     pub mounts: Vec<MountSpec>,
+    /// Disks, those whose paths lead to others first.
+    pub disks: Vec<DiskSpec>,
     /// Program and arguments of its first process; empty = the first of /sbin/init,
     /// /etc/init, /bin/init, /bin/sh that exists inside.
     pub init: Vec<String>,
@@ -218,6 +243,18 @@ pub trait Launcher: Send + Sync {
     /// Takes the interface called `name` inside from a running container; a physical one is the host's again.
     /// Idempotent, also when the container does not run.
     async fn unplug(&self, id: ObjectId, name: &str) -> Result<()>;
+
+    /// Gives a running container a disk; one that it has already is left. On failure nothing of it is left.
+    ///
+    /// # Errors
+    /// `NotRunning`; `Unsupported` for a file system whose mounts cannot map ids.
+    async fn attach(&self, id: ObjectId, disk: &DiskSpec) -> Result<()>;
+
+    /// Takes the disk at `target` from a running container. Idempotent, also when the container does not run.
+    ///
+    /// # Errors
+    /// `InUse`, naming what holds it.
+    async fn detach(&self, id: ObjectId, target: &str) -> Result<()>;
 
     /// Freezes all its processes and waits until they are. Idempotent.
     async fn freeze(&self, id: ObjectId) -> Result<()>;

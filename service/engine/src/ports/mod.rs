@@ -28,7 +28,8 @@ pub use definitions::Definitions;
 pub use host::{Check, Host};
 pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progress, SourceImage};
 pub use launcher::{
-    Counters, Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, MountSpec, Ready, RootSpec, Running, Streams, Whom,
+    Counters, DiskSource, DiskSpec, Exec, ExecResult, LaunchSpec, Launcher, LauncherEvent, Limits, MountSpec, Ready, RootSpec,
+    Running, Streams, Whom,
 };
 pub use network::{Lease, NetworkChange, NetworkDriver, NetworkKinds, NetworkRecords, NetworkState};
 pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, Port};

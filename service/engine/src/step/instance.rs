@@ -2,6 +2,7 @@
 
 use super::{Context, Ran};
 use crate::core::Core;
+use crate::instance::{Attached, spec as spec_of};
 use crate::ports::{LaunchSpec, Limits};
 use crate::{Error, Kind, Result};
 use lxhost_model::config::Config;
@@ -100,8 +101,9 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
         joined.push(super::nic::attach(core, &wired).await?);
     }
     let nesting = lxhost_model::config::is_on(&expanded.config, "security.nesting");
-    let mut mounts = if nesting { driver.layer_dirs(pool, instance.id, &LAYERS).await? } else { vec![] };
-    mounts.extend(crate::instance::mounts(&core.ports, &crate::instance::disks(&state, instance)?)?);
+    let mounts = if nesting { driver.layer_dirs(pool, instance.id, &LAYERS).await? } else { vec![] };
+    let disks = crate::instance::disks(&state, instance)?;
+    let disk = |disk: &Attached| spec_of(&core.ports, disk).map_err(|e| e.context(format!("device {}", disk.device)));
     Ok(LaunchSpec {
         id: instance.id,
         machine: instance.machine_name(),
@@ -110,6 +112,7 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
         root: driver.root(pool, instance.id, image),
         nics: joined,
         mounts,
+        disks: disks.iter().map(disk).collect::<Result<_>>()?,
         init: init(&expanded.config)?,
         environment: environment(&expanded.config),
         limits: limits(&expanded.config, core.ports.host.memory())?,

@@ -2,6 +2,7 @@
 //! doing what is done and undoing what never happened are fine, because after a crash nobody knows.
 
 mod backup;
+mod disk;
 mod image;
 mod instance;
 mod network;
@@ -13,7 +14,7 @@ mod volume;
 
 use crate::Result;
 use crate::core::Core;
-use crate::instance::Wired;
+use crate::instance::{Attached, Wired};
 use crate::job::JobHandle;
 use crate::ports::{Held, ImageFiles, ImportedImage, Origin, Progress, ProxyPlan, Running};
 use lxhost_model::backup::{About, Compression, Shift};
@@ -224,6 +225,20 @@ pub enum Step {
         /// What it shall have.
         to: Option<Box<Wired>>,
     },
+    /// Gives a running instance a disk.
+    AttachDisk {
+        /// The instance.
+        instance: ObjectId,
+        /// The disk.
+        disk: Box<Attached>,
+    },
+    /// Takes a disk from a running instance.
+    DetachDisk {
+        /// The instance.
+        instance: ObjectId,
+        /// The disk.
+        disk: Box<Attached>,
+    },
     /// Changes a proxy of a running instance, gives it one or takes it away.
     Proxy {
         /// What it has.
@@ -359,6 +374,8 @@ impl Step {
             Step::Freeze(_) => "freezing",
             Step::Thaw(_) => "thawing",
             Step::Rewire { .. } => "changing interfaces",
+            Step::AttachDisk { .. } => "attaching disks",
+            Step::DetachDisk { .. } => "detaching disks",
             Step::Proxy { .. } => "changing proxies",
         }
     }
@@ -402,6 +419,8 @@ impl Step {
             Step::Freeze(_) => "freeze",
             Step::Thaw(_) => "thaw",
             Step::Rewire { .. } => "rewire",
+            Step::AttachDisk { .. } => "attach-disk",
+            Step::DetachDisk { .. } => "detach-disk",
             Step::Proxy { .. } => "proxy",
         }
     }
@@ -445,6 +464,8 @@ impl Step {
             Step::Freeze(id) => context.core.ports.launcher.freeze(*id).await,
             Step::Thaw(id) => context.core.ports.launcher.thaw(*id).await,
             Step::Rewire { instance, from, to } => nic::rewire(context, *instance, from.as_deref(), to.as_deref()).await,
+            Step::AttachDisk { instance, disk } => disk::attach(context, *instance, disk).await,
+            Step::DetachDisk { instance, disk } => disk::detach(context, *instance, disk).await,
             Step::Proxy { from, to } => proxy::change(context, from.as_deref(), to.as_deref()).await,
         }
     }
@@ -471,6 +492,8 @@ impl Step {
             }
             Step::Freeze(id) => context.core.ports.launcher.thaw(*id).await,
             Step::Rewire { instance, from, to } => nic::rewire(context, *instance, to.as_deref(), from.as_deref()).await,
+            Step::AttachDisk { instance, disk } => disk::detach(context, *instance, disk).await,
+            Step::DetachDisk { instance, disk } => disk::attach(context, *instance, disk).await,
             Step::Proxy { from, to } => proxy::change(context, to.as_deref(), from.as_deref()).await,
             Step::TakeIn { .. } | Step::PackImage(_) => image::give_back(context).await,
             Step::TearDownPool(_)

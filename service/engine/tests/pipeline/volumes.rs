@@ -2,6 +2,7 @@
 
 use crate::deeds::volumes::{named, new_volume};
 use crate::world::{Machine, World};
+use lxhost_engine::ports::DiskSource;
 use lxhost_engine::{Kind, instance, profile, volume};
 use lxhost_model::device::{Device, Devices};
 
@@ -16,6 +17,11 @@ fn disk(path: &str) -> Devices {
 async fn has(world: &World, devices: Devices) -> lxhost_engine::Result<()> {
     let change = instance::Change { devices: Some(devices), ..Default::default() };
     world.perform(instance::Configure::new(world.id("c1").unwrap(), change)?).await.map(drop)
+}
+
+/// What the guest `c1` has.
+fn mounted(world: &World) -> Vec<lxhost_engine::ports::DiskSpec> {
+    world.sim.launcher.spec(world.id("c1").unwrap()).unwrap().disks
 }
 
 async fn prepared(world: &World) {
@@ -38,13 +44,14 @@ fn a_volume_is_mounted_at_the_start_and_kept_while_it_is_named() {
             assert!(refused.kind == Kind::InUse && refused.message.contains("instance c1"), "{refused}");
         }
         world.perform(instance::Start::new(world.id("c1").unwrap())).await.unwrap();
-        let mounts = world.sim.launcher.spec(world.id("c1").unwrap()).unwrap().mounts;
-        assert_eq!((mounts.len(), mounts[0].target.as_str(), mounts[0].read_only), (1, "/srv", true));
-        assert!(mounts[0].source.to_string_lossy().contains(&volume.to_string()));
+        let disks = mounted(&world);
+        assert_eq!((disks.len(), disks[0].target.as_str(), disks[0].read_only), (1, "/srv", true));
+        assert!(matches!(&disks[0].source, DiskSource::Tree(path) if path.to_string_lossy().contains(&volume.to_string())));
 
-        assert_eq!(has(&world, Devices::new()).await.unwrap_err().kind, Kind::InvalidState, "it is mounted");
-        world.perform(instance::Stop::new(world.id("c1").unwrap(), true, None)).await.unwrap();
+        has(&world, disk("/mnt")).await.unwrap();
+        assert_eq!(mounted(&world).iter().map(|disk| disk.target.as_str()).collect::<Vec<_>>(), ["/mnt"], "it has moved");
         has(&world, Devices::new()).await.unwrap();
+        assert_eq!(mounted(&world), []);
         world.perform(volume::Delete::new(volume)).await.unwrap();
         world.is_whole("after all").await;
     });
@@ -64,7 +71,7 @@ fn a_volume_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn what_runs_keeps_the_disks_of_its_profile() {
+fn what_runs_has_the_disks_of_its_profile_at_once() {
     Machine::new().daemon(async |world| {
         prepared(&world).await;
         world.launch("c1").await;
@@ -77,12 +84,45 @@ fn what_runs_keeps_the_disks_of_its_profile() {
             description: None,
             expected: None,
         };
-        assert_eq!(world.perform(replace()).await.unwrap_err().kind, Kind::InvalidState);
-        world.perform(instance::Stop::new(world.id("c1").unwrap(), true, None)).await.unwrap();
         world.perform(replace()).await.unwrap();
+        assert_eq!(mounted(&world).len(), 1);
         let refused = world.perform(volume::Delete::new(named(&world, "v1").unwrap().id)).await.unwrap_err();
         assert!(refused.message.contains("profile default"), "{refused}");
-        world.perform(instance::Start::new(world.id("c1").unwrap())).await.unwrap();
-        assert_eq!(world.sim.launcher.spec(world.id("c1").unwrap()).unwrap().mounts.len(), 1);
+        world.perform(instance::Restart::new(world.id("c1").unwrap(), true, None)).await.unwrap();
+        assert_eq!(mounted(&world).len(), 1);
+    });
+}
+
+#[test]
+fn a_disk_that_cannot_come_leaves_the_others_and_the_record_as_they_were() {
+    Machine::new().daemon(async |world| {
+        prepared(&world).await;
+        world.launch("c1").await;
+        has(&world, disk("/srv")).await.unwrap();
+        world.sim.faults.fail("launcher.attach", lxhost_engine::Error::new(Kind::Unsupported, "no ids"));
+        let refused = has(&world, disk("/mnt")).await.unwrap_err();
+        assert!(refused.kind == Kind::Unsupported && refused.message.contains("device data"), "{refused}");
+        assert_eq!(mounted(&world)[0].target, "/srv", "what had gone came back");
+        let record = world.state().instances[&world.id("c1").unwrap()].clone();
+        assert_eq!(record.devices, disk("/srv"));
+        world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn disks_below_others_go_first_and_come_last() {
+    Machine::new().daemon(async |world| {
+        world.launch("c1").await;
+        let memory = |name: &str, path: &str| {
+            let name: lxhost_model::name::DeviceName = name.parse().unwrap();
+            let keys = [("type", "disk"), ("source", "tmpfs:"), ("size", "1MiB"), ("path", path)];
+            let keys = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            (name.clone(), Device::new(&name, keys).unwrap())
+        };
+        has(&world, [memory("a", "/srv/below"), memory("b", "/srv")].into()).await.unwrap();
+        let targets = |world: &World| mounted(world).into_iter().map(|disk| disk.target).collect::<Vec<_>>();
+        assert_eq!(targets(&world), ["/srv", "/srv/below"]);
+        has(&world, [memory("b", "/srv")].into()).await.unwrap();
+        assert_eq!(targets(&world), ["/srv"]);
     });
 }

@@ -12,6 +12,7 @@ pub(super) fn launch_error(machine: &str, error: MonitorError) -> Error {
     let kind = match &error {
         MonitorError::Launch { errno: Errno::NOSPC, .. } => Kind::NoSpace,
         MonitorError::Launch { errno: Errno::DQUOT, .. } => Kind::QuotaExceeded,
+        MonitorError::Launch { errno: Errno::OPNOTSUPP, .. } => Kind::Unsupported,
         _ => Kind::Failed,
     };
     Error::new(kind, format!("instance {machine}: {error}"))
@@ -45,6 +46,7 @@ pub(super) fn request_error(machine: &str, error: MonitorError) -> Error {
         Refusal::TooMany => (Kind::TooManyOperations, format!("too many {subject}")),
         Refusal::Invalid => (Kind::InvalidArgs, subject.clone()),
         Refusal::Unsupported => (Kind::Unsupported, "its monitor is older than the daemon and cannot do this".to_owned()),
+        Refusal::Failed if *errno == Errno::OPNOTSUPP => (Kind::Unsupported, format!("{subject}: {errno}")),
         Refusal::Failed => (Kind::Failed, format!("{subject}: {errno}")),
     };
     Error::new(kind, format!("instance {machine}: {what}"))

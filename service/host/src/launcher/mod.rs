@@ -3,7 +3,9 @@
 //! Depends on `units`, `monitor`, `verify`, `machined` and `netlink`. Keeps in memory only what monitors can say again.
 
 mod counters;
+mod disk;
 mod error;
+mod holders;
 pub(crate) mod init;
 mod inside;
 mod launch;
@@ -22,7 +24,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lxhost_engine::ports::NicSpec;
-use lxhost_engine::ports::launcher::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, Ready, Running, Streams, Whom};
+use lxhost_engine::ports::launcher::{
+    Counters, DiskSpec, Exec, LaunchSpec, Launcher, LauncherEvent, Ready, Running, Streams, Whom,
+};
 use lxhost_model::{Error, ObjectId, Result};
 use lxhost_netlink::Handle;
 
@@ -134,6 +138,14 @@ impl Launcher for HostLauncher {
 
     async fn unplug(&self, id: ObjectId, name: &str) -> Result<()> {
         self.unplug_from(id, name).await
+    }
+
+    async fn attach(&self, id: ObjectId, disk: &DiskSpec) -> Result<()> {
+        self.attach_disk(id, disk).await
+    }
+
+    async fn detach(&self, id: ObjectId, target: &str) -> Result<()> {
+        self.detach_disk(id, target).await
     }
 
     async fn freeze(&self, id: ObjectId) -> Result<()> {

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use lxhost_contract::{Bytes, IdRange, Launch, Mount, Node, Overlay, Rlimit, Root};
-use lxhost_engine::ports::launcher::{LaunchSpec, RootSpec};
+use lxhost_contract::{Bytes, IdRange, Launch, Mount, MountKind, Node, Overlay, Rlimit, Root};
+use lxhost_engine::ports::launcher::{DiskSource, DiskSpec, LaunchSpec, RootSpec};
 
 use crate::verify::Expectation;
 
@@ -107,6 +107,25 @@ pub(super) fn launch_message(spec: &LaunchSpec, runtime_dir: &Path, seccomp: &[u
         run_size: 0,
         oom_score: 0,
         os_release: Bytes(os_release()),
+        disks: spec.disks.iter().map(disk).collect(),
+    }
+}
+
+/// A disk in the words of the contract.
+pub(super) fn disk(disk: &DiskSpec) -> Mount {
+    let usual = Mount { target: PathBuf::from(&disk.target), read_only: disk.read_only, suid: true, ..Mount::default() };
+    match &disk.source {
+        DiskSource::Tree(path) => Mount { source: path.clone(), idmapped: true, ..usual },
+        DiskSource::Host(host) => Mount {
+            source: PathBuf::from(&host.path),
+            idmapped: host.mapped,
+            recursive: host.recursive,
+            optional: !host.required,
+            no_links: true,
+            follows: host.follows,
+            ..usual
+        },
+        DiskSource::Memory(size) => Mount { kind: MountKind::Tmpfs, size: size.unwrap_or(0), mode: 0o1777, ..usual },
     }
 }
 

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use lxhost_contract::{
-    CONTRACT_MAJOR, CONTRACT_MINOR, ConsoleAttach, ConsoleLog, ConsoleResize, Exec, ExecAck, ExecResize, ExecSignal, ExecStarted,
-    Freeze, Hello, Kill, Reply, Request, RouteSocket, SOCKET_NAME, Signal, Thaw, Welcome,
+    CONTRACT_MAJOR, CONTRACT_MINOR, ConsoleAttach, ConsoleLog, ConsoleResize, DiskAttach, DiskDetach, Exec, ExecAck, ExecResize,
+    ExecSignal, ExecStarted, Freeze, Hello, Kill, Mount, Reply, Request, RouteSocket, SOCKET_NAME, Signal, Thaw, Welcome,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -143,6 +143,16 @@ impl Monitor {
     pub async fn route_socket(&self) -> Result<OwnedFd, MonitorError> {
         let (_, descriptors) = self.link.ask(&Request::RouteSocket(RouteSocket {}), &[]).await?;
         descriptors.into_iter().next().ok_or(MonitorError::Unexpected { request: "route-socket" })
+    }
+
+    /// Mounts a disk inside.
+    pub async fn attach(&self, disk: Mount) -> Result<(), MonitorError> {
+        self.done(Request::DiskAttach(DiskAttach { disk }), "disk-attach").await
+    }
+
+    /// Takes the disk at `target` away.
+    pub async fn detach(&self, target: &str) -> Result<(), MonitorError> {
+        self.done(Request::DiskDetach(DiskDetach { target: target.into() }), "disk-detach").await
     }
 
     async fn done(&self, request: Request, name: &'static str) -> Result<(), MonitorError> {

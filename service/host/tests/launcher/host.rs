@@ -73,6 +73,7 @@ impl Guest {
             root: RootSpec::Tree { path: dir.clone() },
             nics: Vec::new(),
             mounts: Vec::new(),
+            disks: Vec::new(),
             init: init.iter().map(ToString::to_string).collect(),
             environment: [("FROM_CONFIG".to_owned(), "yes".to_owned())].into(),
             limits: Limits::default(),

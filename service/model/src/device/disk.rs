@@ -1,6 +1,7 @@
-//! Devices of type `disk` that are a volume of a pool. Names are LXD's.
+//! Devices of type `disk` beside the root: a volume of a pool, a path of the host, or memory. Names are LXD's and
+//! Incus'.
 //!
-//! Pure. Root disks, and disks with a path of the host, are not read here.
+//! Pure. What the root may say is checked here too; its pool and size are read by others.
 
 use crate::config::parse_bool;
 use crate::name::{PoolName, VolumeName, quoted};
@@ -8,82 +9,209 @@ use crate::{Error, Kind};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-/// Longest path inside, in bytes.
+/// Longest path inside or on the host, in bytes.
 const MAX_PATH: usize = 1024;
 /// Places of the kernel and of the monitor, where nothing else is mounted.
 const TAKEN: &[&str] = &["/proc", "/sys", "/dev", "/run/host"];
+/// The source of a disk in memory, as Incus writes it.
+const MEMORY: &str = "tmpfs:";
 
-/// A volume as an instance sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+const KEYS: &[&str] = &["type", "path", "pool", "size", "source", "readonly", "recursive", "propagation", "required", "shift"];
+/// Keys that LXD or Incus have for disks and that have no effect here, each with the reason.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("attached", "it is for virtual machines"),
+    ("boot.priority", "it is for virtual machines"),
+    ("ceph.cluster_name", "there is no Ceph here"),
+    ("ceph.user_name", "there is no Ceph here"),
+    ("dependent", "a volume goes by its own name"),
+    ("io.bus", "it is for virtual machines"),
+    ("io.cache", "it is for virtual machines"),
+    ("io.threads", "it is for virtual machines"),
+    ("limits.max", "disks have no limits yet"),
+    ("limits.read", "disks have no limits yet"),
+    ("limits.write", "disks have no limits yet"),
+    ("raw.mount.options", "file systems are not mounted for guests; mount it on the host and give its path"),
+    ("size.state", "it is for virtual machines"),
+    ("wwn", "it is for virtual machines"),
+];
+/// Sources that LXD or Incus know and that are not to be had here.
+const NO_SOURCES: &[(&str, &str)] = &[
+    ("agent:", "it is for virtual machines"),
+    ("ceph:", "there is no Ceph here"),
+    ("cephfs:", "there is no Ceph here"),
+    ("cloud-init:", "it is for virtual machines"),
+    ("tmpfs-overlay:", "use tmpfs:, or copy the instance"),
+];
+/// Keys that mean something for one kind of source.
+const OF_HOST: &[&str] = &["recursive", "propagation", "required", "shift"];
+
+/// A disk as an instance sees it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Disk {
-    /// The pool.
-    pub pool: PoolName,
-    /// The volume.
-    pub volume: VolumeName,
+    /// What is on it.
+    pub source: DiskSource,
     /// Absolute path inside.
     pub path: String,
     /// Whether it can only be read.
     pub read_only: bool,
 }
 
+/// What is on a disk.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum DiskSource {
+    /// A volume.
+    Volume {
+        /// The pool.
+        pool: PoolName,
+        /// The volume.
+        volume: VolumeName,
+    },
+    /// A directory, file or socket of the host.
+    Host(HostPath),
+    /// Memory, gone when the instance stops.
+    Memory {
+        /// Bytes; `None`: as the kernel has it, half of the machine's.
+        size: Option<u64>,
+    },
+}
+
+/// A path of the host in an instance.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HostPath {
+    /// The path.
+    pub path: String,
+    /// With everything mounted below it.
+    pub recursive: bool,
+    /// Whether the instance does not start without it.
+    pub required: bool,
+    /// Whether what the host mounts below it later appears inside.
+    pub follows: bool,
+    /// Whether its ids are the same inside; else they belong to nobody there.
+    pub mapped: bool,
+}
+
 impl Disk {
-    /// Reads the keys of a device; `None` for one that is no volume.
+    /// Reads the keys of a device; `None` for one that is the root, or no disk.
     ///
     /// # Errors
-    /// `InvalidConfig`, `InvalidName`.
+    /// `InvalidConfig`, `InvalidName`; `Unsupported` for what has no effect here.
     pub fn read(keys: &BTreeMap<String, String>) -> Result<Option<Disk>, Error> {
-        let bad = |why: String| Error::new(Kind::InvalidConfig, why);
-        let get = |key: &str| keys.get(key).map(String::as_str);
-        let (Some("disk"), Some(pool), Some(source)) = (get("type"), get("pool"), get("source")) else { return Ok(None) };
-        let path = get("path").ok_or_else(|| bad("path: it is missing; for example path=/srv".into()))?;
-        let plain = Path::new(path).components().skip(1).all(|part| matches!(part, Component::Normal(_)));
-        if !path.starts_with('/') || path.len() > MAX_PATH || !plain || path.contains('\n') {
-            return Err(bad(format!("path: {} is not a plain absolute path", quoted(path))));
+        let get = |key: &str| keys.get(key).map(String::as_str).filter(|value| !value.is_empty());
+        if get("type") != Some("disk") {
+            return Ok(None);
         }
-        if path.trim_matches('/').is_empty() {
-            return Err(bad("path: a volume cannot be the root".into()));
+        check_keys(keys)?;
+        let path = get("path").ok_or_else(|| bad("path: it is missing; for example path=/srv"))?;
+        if path == "/" {
+            return check_root(keys).map(|()| None);
         }
-        if let Some(taken) = TAKEN.iter().find(|taken| Path::new(path).starts_with(taken)) {
+        let path = plain(path, "path")?;
+        if path == "/" {
+            return Err(bad("path: the root is written as a single /"));
+        }
+        if let Some(taken) = TAKEN.iter().find(|taken| Path::new(&path).starts_with(taken)) {
             return Err(bad(format!("path: nothing can be mounted in {taken}")));
         }
-        if keys.contains_key("size") {
-            return Err(bad("size: it is for the root disk".into()));
-        }
-        let read_only = match get("readonly").filter(|value| !value.is_empty()) {
-            None => false,
-            Some(value) => parse_bool(value).ok_or_else(|| bad("readonly: expected true or false".into()))?,
+        let example = "source: it is missing; a volume beside pool=, a path of the host, or tmpfs:";
+        let name = get("source").ok_or_else(|| bad(example))?;
+        let source = match get("pool") {
+            Some(pool) => DiskSource::Volume { pool: pool.parse()?, volume: name.parse()? },
+            None if name == MEMORY => DiskSource::Memory { size: get("size").map(crate::size::parse_bytes).transpose()? },
+            None => DiskSource::Host(HostPath::read(keys, name)?),
         };
-        Ok(Some(Disk { pool: pool.parse()?, volume: source.parse()?, path: path.to_owned(), read_only }))
+        check_kind(keys, &source)?;
+        Ok(Some(Disk { source, path, read_only: switch(keys, "readonly", false)? }))
+    }
+}
+
+impl HostPath {
+    fn read(keys: &BTreeMap<String, String>, path: &str) -> Result<HostPath, Error> {
+        if let Some((name, why)) = NO_SOURCES.iter().find(|(name, _)| path.starts_with(name)) {
+            return Err(Error::new(Kind::Unsupported, format!("source {name} is not supported: {why}")));
+        }
+        if !path.starts_with('/') {
+            let what = format!("source: {} is no absolute path of the host; a volume needs pool= beside it", quoted(path));
+            return Err(bad(what));
+        }
+        let path = plain(path, "source")?;
+        let follows = match keys.get("propagation").map(String::as_str) {
+            None | Some("" | "private" | "rprivate") => false,
+            Some("slave" | "rslave") => true,
+            Some(word @ ("shared" | "rshared")) => {
+                let why = "what a guest mounts never appears on the host; slave brings what the host mounts";
+                return Err(Error::new(Kind::Unsupported, format!("propagation={word} is not supported: {why}")));
+            }
+            Some(word @ ("unbindable" | "runbindable")) => {
+                let why = "a guest could not have it in name spaces of its own";
+                return Err(Error::new(Kind::Unsupported, format!("propagation={word} is not supported: {why}")));
+            }
+            Some(_) => return Err(bad("propagation: expected private, slave, rprivate or rslave")),
+        };
+        let (recursive, required) = (switch(keys, "recursive", false)?, switch(keys, "required", true)?);
+        Ok(HostPath { path, recursive, required, follows, mapped: switch(keys, "shift", true)? })
+    }
+}
+
+fn bad(why: impl Into<String>) -> Error {
+    Error::new(Kind::InvalidConfig, why)
+}
+
+fn check_keys(keys: &BTreeMap<String, String>) -> Result<(), Error> {
+    let Some(key) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) else { return Ok(()) };
+    let known = WITHOUT_EFFECT.iter().find(|(name, _)| name == key).map(|(_, why)| *why);
+    match known.or_else(|| key.starts_with("initial.").then_some("set it when the volume is made")) {
+        Some(why) => Err(Error::new(Kind::Unsupported, format!("key {key} is not supported: {why}"))),
+        None => Err(bad(format!("a disk has no key {}", quoted(key)))),
+    }
+}
+
+/// The root is what its pool makes of it.
+fn check_root(keys: &BTreeMap<String, String>) -> Result<(), Error> {
+    let set = |key: &&&str| keys.get(**key).is_some_and(|value| !value.is_empty());
+    match OF_HOST.iter().chain(&["source"]).find(set) {
+        Some(key) => Err(bad(format!("{key}: the root disk has none"))),
+        None if switch(keys, "readonly", false)? => Err(bad("readonly: the root disk is written to")),
+        None => Ok(()),
+    }
+}
+
+/// Keys of another kind of disk would have no effect.
+fn check_kind(keys: &BTreeMap<String, String>, source: &DiskSource) -> Result<(), Error> {
+    let set = |key: &str| keys.get(key).is_some_and(|value| !value.is_empty());
+    if set("size") && !matches!(source, DiskSource::Memory { .. }) {
+        return Err(bad("size: it is for the root disk and for source=tmpfs:"));
+    }
+    if !matches!(source, DiskSource::Host(_))
+        && let Some(key) = OF_HOST.iter().find(|key| set(key))
+    {
+        return Err(bad(format!("{key}: it is for a path of the host")));
+    }
+    Ok(())
+}
+
+/// An absolute path without `..` and line breaks, with single slashes.
+fn plain(path: &str, key: &str) -> Result<String, Error> {
+    let mut whole = String::new();
+    let plain = Path::new(path).components().skip(1).all(|part| match part {
+        Component::Normal(name) => {
+            whole.push('/');
+            whole.push_str(&name.to_string_lossy());
+            true
+        }
+        _ => false,
+    });
+    if !path.starts_with('/') || path.len() > MAX_PATH || !plain || path.contains(['\n', '\0']) {
+        return Err(bad(format!("{key}: {} is not a plain absolute path", quoted(path))));
+    }
+    Ok(if whole.is_empty() { "/".to_owned() } else { whole })
+}
+
+fn switch(keys: &BTreeMap<String, String>, key: &str, default: bool) -> Result<bool, Error> {
+    match keys.get(key).filter(|value| !value.is_empty()) {
+        None => Ok(default),
+        Some(value) => parse_bool(value).ok_or_else(|| bad(format!("{key}: expected true or false"))),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<Disk>, Error> {
-        let usual = [("type", "disk"), ("pool", "default"), ("source", "data"), ("path", "/srv/data")];
-        let keys = usual.iter().chain(pairs).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        Disk::read(&keys.filter(|(_, value)| value != "-").collect())
-    }
-
-    #[test]
-    fn a_volume_is_mounted_where_the_keys_say() {
-        let disk = read(&[("readonly", "true")]).unwrap().unwrap();
-        assert_eq!((disk.volume.as_str(), disk.path.as_str(), disk.read_only), ("data", "/srv/data", true));
-        assert!(
-            Disk::read(&[("type".to_owned(), "disk".to_owned()), ("path".to_owned(), "/".to_owned())].into()).unwrap().is_none()
-        );
-    }
-
-    #[test]
-    fn places_that_are_no_mans_or_the_kernels_are_refused() {
-        for path in ["srv", "", "/", "//", "/srv/../etc", "/proc/x", "/sys", "/dev/shm", "/run/host/x", "/a\nb"] {
-            assert_eq!(read(&[("path", path)]).unwrap_err().kind, Kind::InvalidConfig, "{path}");
-        }
-        for (key, value) in [("readonly", "perhaps"), ("size", "1GiB")] {
-            assert_eq!(read(&[(key, value)]).unwrap_err().kind, Kind::InvalidConfig, "{key}={value}");
-        }
-        assert_eq!(read(&[("source", "../x")]).unwrap_err().kind, Kind::InvalidName);
-    }
-}
+mod tests;

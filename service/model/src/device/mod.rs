@@ -7,7 +7,7 @@ pub mod disk;
 pub mod nic;
 pub mod proxy;
 
-pub use disk::Disk;
+pub use disk::{Disk, DiskSource, HostPath};
 pub use nic::{Nic, NicType};
 pub use proxy::Proxy;
 
@@ -26,8 +26,6 @@ pub struct Device(BTreeMap<String, String>);
 /// Types a device may have today.
 pub const TYPES: &[&str] = &["none", "disk", "nic", "proxy"];
 
-const DISK_KEYS: &[&str] = &["type", "path", "pool", "size", "source", "readonly"];
-
 impl Device {
     /// A device from its keys.
     ///
@@ -38,7 +36,7 @@ impl Device {
         let bad = |why: String| Error::new(Kind::InvalidConfig, format!("device {name}: {why}"));
         let kind = keys.get("type").ok_or_else(|| bad("it has no type".into()))?;
         let allowed = match kind.as_str() {
-            "disk" => DISK_KEYS,
+            "disk" => return Device::checked(name, keys, |keys| Disk::read(keys).map(drop)),
             "nic" => return Device::checked(name, keys, |keys| Nic::read(keys).map(drop)),
             "proxy" => return Device::checked(name, keys, |keys| Proxy::read(keys).map(drop)),
             "none" => &["type"][..],
@@ -50,7 +48,6 @@ impl Device {
             }
             crate::config::check_text(key, value).map_err(|e| e.context(format!("device {name}")))?;
         }
-        Disk::read(&keys).map_err(|e| e.context(format!("device {name}")))?;
         Ok(Device(keys))
     }
 
@@ -103,7 +100,10 @@ impl Device {
 
     /// Whether it hands part of the host to the guest, so that `configure-privileged` is asked.
     pub fn reaches_host(&self) -> bool {
-        let of_host = self.kind() == "disk" && !self.is_root() && self.get("pool").is_none() && self.get("source").is_some();
+        // What cannot be read, as an older version has written it, is asked about.
+        let of_host = self.kind() == "disk"
+            && !self.is_root()
+            && Disk::read(&self.0).map_or(true, |disk| disk.is_some_and(|disk| matches!(disk.source, DiskSource::Host(_))));
         // A socket of unix(7) knows who connects by his user id, and here that is whoever the configuration says.
         let socket = || self.proxy().map_or(true, |proxy| matches!(proxy.on_host(), proxy::Endpoint::Unix(_)));
         of_host

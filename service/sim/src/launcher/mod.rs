@@ -8,7 +8,9 @@ mod session;
 use crate::{Faults, SimNetworks, locked};
 use async_trait::async_trait;
 use guest::{Guest, Guests};
-use lxhost_engine::ports::{Counters, Exec, LaunchSpec, Launcher, LauncherEvent, NicSpec, Ready, Running, Streams, Whom};
+use lxhost_engine::ports::{
+    Counters, DiskSpec, Exec, LaunchSpec, Launcher, LauncherEvent, NicSpec, Ready, Running, Streams, Whom,
+};
 use lxhost_model::instance::{Exit, ExitReason};
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use std::os::fd::OwnedFd;
@@ -233,6 +235,24 @@ impl Launcher for SimLauncher {
         if let Ok(addresses) = left {
             self.tell(LauncherEvent::Addresses(id, addresses));
         }
+        Ok(())
+    }
+
+    async fn attach(&self, id: ObjectId, disk: &DiskSpec) -> Result<()> {
+        self.faults.pass("launcher.attach")?;
+        self.with(id, |guest| {
+            guest.spec.disks.retain(|other| other.target != disk.target);
+            guest.spec.disks.push(disk.clone());
+            Ok(())
+        })
+    }
+
+    async fn detach(&self, id: ObjectId, target: &str) -> Result<()> {
+        self.faults.pass("launcher.detach")?;
+        let _ = self.with(id, |guest| {
+            guest.spec.disks.retain(|disk| disk.target != target);
+            Ok(())
+        });
         Ok(())
     }
 
