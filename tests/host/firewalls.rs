@@ -13,15 +13,16 @@ pub(crate) const SUITE: Suite = suite!(
         a_zone_that_somebody_chose_is_kept_and_told_of,
         dockers_policy_lets_guests_pass_and_the_packages_removal_leaves_nothing_of_ours,
         a_network_works_beside_ufw_and_what_its_administrator_denies_stays_denied,
+        a_network_works_beside_docker_whichever_was_first needs [Speed],
     ]
 );
 
-/// Installs a package of Debian's.
-fn install(stage: &Stage, package: &str) -> Result<()> {
+/// Installs packages of Debian's.
+fn install(stage: &Stage, packages: &str) -> Result<()> {
     let long = Duration::from_secs(300);
     stage.host.command(["apt-get", "update", "-q"]).timeout(long).succeed()?;
-    let argv = ["apt-get", "install", "-q", "-y", "--no-install-recommends", package];
-    stage.host.command(argv).timeout(long).succeed().map(drop)
+    let argv = ["apt-get", "install", "-q", "-y", "--no-install-recommends"];
+    stage.host.command(argv.into_iter().chain(packages.split(' '))).timeout(long).succeed().map(drop)
 }
 
 /// A guest asks for an address, for a name and for somebody outside, and gets all of it.
@@ -200,4 +201,70 @@ fn a_network_works_beside_ufw_and_what_its_administrator_denies_stays_denied(sta
     stage.host.succeed(["ufw", "disable"])?;
     served("after ufw disable")?;
     stage.host.succeed(["systemctl", "stop", "near", "far"]).map(drop)
+}
+
+/// With Docker itself and containers in it. Its packages are 60 MB, unpacked 230: ten seconds, and many minutes where the
+/// machine is emulated.
+fn a_network_works_beside_docker_whichever_was_first(stage: &Stage) -> Result<()> {
+    // The others of this suite would be asked as well.
+    stage.host.succeed(["sh", "-c", "systemctl stop firewalld ufw || true"])?;
+    stage.running("n1")?;
+    stage.outside()?;
+    guests_are_served(stage, "n1", "without Docker")?;
+    // It comes after us: its package starts it.
+    install(stage, "docker.io docker-cli")?;
+    stage.host.succeed(["systemctl", "start", "docker"])?;
+    let rules = || stage.host.succeed(["nft", "list", "table", "ip", "filter"]);
+    let drops = || -> Result<bool> { Ok(rules()?.contains("hook forward priority filter; policy drop")) };
+    guests_are_served(stage, "n1", "with Docker")?;
+    // So many changes at once that the last of our answers may be put off for ten seconds.
+    stage.eventually("our rules", || Ok(rules()?.contains("lxhost from lxbr0").then_some(())))?;
+    // It drops what is forwarded when it was Docker that had to switch forwarding on.
+    let off = "echo 0 >/proc/sys/net/ipv4/ip_forward";
+    stage.host.succeed(["sh", "-ec", &format!("{off}; systemctl restart docker")])?;
+    ensure!(drops()?, "{}", rules()?);
+    guests_are_served(stage, "n1", "with Docker's policy")?;
+    stage.eventually("a doctor who finds nothing", || {
+        let said = stage.lxctl("doctor network lxbr0").output()?;
+        let fine = said.code == Some(0) && said.stdout_text().contains("Docker is here, and what lxbr0 needs passes its chains");
+        Ok(fine.then_some(()))
+    })?;
+    // Its containers have their way out as well.
+    let image = "mkdir -p /root/tiny/bin; cp /bin/busybox /root/tiny/bin; tar -c -C /root/tiny . | docker import - tiny";
+    stage.host.succeed(["sh", "-ec", image])?;
+    let outside = || stage.host.succeed(["docker", "run", "--rm", "tiny", "/bin/busybox", "ping", "-c", "1", "198.51.100.2"]);
+    outside()?;
+    for deed in ["docker network create mine", "docker network rm mine"] {
+        stage.host.succeed(["sh", "-ec", deed])?;
+        guests_are_served(stage, "n1", &format!("after {deed}"))?;
+    }
+    // It is there before us, and before another network, which is told of.
+    let boot = format!(
+        "systemctl stop lxhostd docker; nft 'delete table ip filter; delete table ip nat'; {off}
+        systemctl start docker; systemctl start lxhostd"
+    );
+    stage.host.succeed(["sh", "-ec", &boot])?;
+    ensure!(drops()?, "{}", rules()?);
+    guests_are_served(stage, "n1", "after a start of lxhostd")?;
+    let made = stage.lxctl("network create second ipv4.address=10.123.74.1/24 ipv4.nat=true ipv6.address=none").output()?;
+    let told = format!("{}{}", made.stdout_text(), made.stderr_text());
+    let undo = "network set second ipv4.firewall=false ipv6.firewall=false";
+    let line = format!("Docker is here, and what second needs passes its chains (undo: lxctl {undo})");
+    ensure!(made.code == Some(0) && told.lines().any(|told| told == line), "{}", made.describe());
+    stage.lxctl("launch busybox c1 --network second").succeed()?;
+    guests_are_served(stage, "c1", "in a network that came after Docker")?;
+    outside()?;
+    stage.lxctl(undo).succeed()?;
+    ensure!(!rules()?.contains("second"), "the undo: {}", rules()?);
+    let out = stage.exec("c1", ["ping", "-c", "1", "-W", "2", "198.51.100.2"]).output()?;
+    ensure!(out.code != Some(0), "Docker's policy drops nothing: {}", out.describe());
+    stage.lxctl("network unset second ipv4.firewall").succeed()?;
+    guests_are_served(stage, "c1", "with the rules again")?;
+    stage.delete("c1")?;
+    stage.lxctl("network delete second").succeed()?;
+    ensure!(!rules()?.contains("second"), "{}", rules()?);
+    // It leaves its rules where they are.
+    stage.host.succeed(["systemctl", "disable", "--now", "docker.service", "docker.socket", "containerd.service"])?;
+    stage.host.succeed(["nft", "delete table ip filter; delete table ip nat"])?;
+    guests_are_served(stage, "n1", "after Docker")
 }

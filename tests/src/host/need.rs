@@ -22,7 +22,7 @@ pub enum Need {
     Zfs,
     /// A kernel of its own, that a power cut takes down too.
     Kernel,
-    /// The machine's own speed, for what is done by the thousand. An emulated host has it never.
+    /// The machine's own speed, for what is done by the thousand or unpacks much. An emulated host has it never.
     Speed,
 }
 
