@@ -6,6 +6,7 @@
 mod acls;
 mod backups;
 mod bus;
+mod busctl;
 mod copies;
 mod dhcp6;
 mod disks;
@@ -37,6 +38,7 @@ mod recover;
 mod refusal;
 mod road;
 mod seeds;
+
 mod snapshots;
 mod terminal;
 mod trials;
@@ -64,6 +66,7 @@ const SUITES: &[Suite] = &[
     volumes::SUITE,
     disks::SUITE,
     seeds::SUITE,
+    busctl::SUITE,
     nics::SUITE,
     proxies::SUITE,
     dhcp6::SUITE,

@@ -20,8 +20,6 @@ pub(crate) const SUITE: Suite = suite!(
         ports_of_the_host_lead_to_a_web_server,
         a_rule_of_iptables_leads_a_port_to_an_instance,
         questions_to_the_host_are_answered_by_a_name_server_inside,
-        any_client_of_the_bus_can_do_the_same,
-        a_client_of_the_bus_makes_bridges_over_interfaces_vlans_and_tunnels needs [Vlan],
     ]
 );
 
@@ -30,7 +28,7 @@ fn all(stage: &Stage, lines: &[&str]) -> Result<()> {
 }
 
 /// What DHCP gives an instance's interface.
-fn lease(stage: &Stage, name: &str, interface: &str) -> Result<String> {
+pub(crate) fn lease(stage: &Stage, name: &str, interface: &str) -> Result<String> {
     let argv = ["udhcpc", "-i", interface, "-n", "-q", "-f", "-t", "10", "-T", "1", "-s", "/etc/udhcpc"];
     stage.exec(name, argv).succeed()?;
     let said = stage.exec(name, ["ip", "-4", "-oneline", "address", "show", "dev", interface]).succeed()?;
@@ -277,94 +275,39 @@ fn a_rule_of_iptables_leads_a_port_to_an_instance(stage: &Stage) -> Result<()> {
     stage.delete("web-server")
 }
 
-/// The network's own name server has the port at the bridge's addresses, and keeps it there.
-fn questions_to_the_host_are_answered_by_a_name_server_inside(stage: &Stage) -> Result<()> {
-    stage.running("dns-server")?;
-    stage.outside()?;
-    // Busybox has none: the host's, in the network of the instance.
-    let init = stage.init_of("dns-server")?;
+/// The unit `inside`: a name server in an instance, at 127.0.0.1, which knows `web.example`. Busybox has none: the host's, in
+/// the network of the instance.
+pub(crate) fn name_server(stage: &Stage, name: &str) -> Result<()> {
+    let init = stage.init_of(name)?;
     let server = format!(
         "systemd-run --quiet --unit=inside nsenter --net=/proc/{init}/ns/net dnsmasq --keep-in-foreground --conf-file=/dev/null \
          --no-resolv --no-hosts --bind-interfaces --listen-address=127.0.0.1 --address=/web.example/192.0.2.80"
     );
     stage.host.succeed(["sh", "-ec", &server])?;
     stage.eventually("a name server in the instance", || {
-        Ok(stage.exec("dns-server", ["netstat", "-lun"]).succeed()?.contains("127.0.0.1:53 ").then_some(()))
-    })?;
+        Ok(stage.exec(name, ["netstat", "-lun"]).succeed()?.contains("127.0.0.1:53 ").then_some(()))
+    })
+}
+
+/// What somebody outside hears who asks the host for `web.example`.
+pub(crate) fn asked_by_the_outside(stage: &Stage) -> Result<String> {
+    let ask = "ip netns exec outside busybox nslookup web.example 198.51.100.1";
+    Ok(stage.host.command(["sh", "-c", ask]).output()?.stdout_text())
+}
+
+/// The network's own name server has the port at the bridge's addresses, and keeps it there.
+fn questions_to_the_host_are_answered_by_a_name_server_inside(stage: &Stage) -> Result<()> {
+    stage.running("dns-server")?;
+    stage.outside()?;
+    name_server(stage, "dns-server")?;
     let line = "config device add dns-server dns-proxy proxy listen=udp:0.0.0.0:53 connect=udp:127.0.0.1:53";
     stage.lxctl(line).succeed()?;
-    let ask = "ip netns exec outside busybox nslookup web.example 198.51.100.1";
-    let said = stage.host.command(["sh", "-c", ask]).output()?;
-    ensure!(said.stdout_text().contains("192.0.2.80"), "{}", said.describe());
+    let said = asked_by_the_outside(stage)?;
+    ensure!(said.contains("192.0.2.80"), "{said}");
     stage.exec("dns-server", ["nslookup", "dns-server"]).succeed()?;
     stage.running("web-server")?;
     let second = stage.lxctl(&line.replace("add dns-server", "add web-server")).fail()?;
     ensure!(second.code == Some(5) && second.stderr_text().contains("instance dns-server"), "{}", second.describe());
     stage.host.succeed(["systemctl", "stop", "inside.service"])?;
     stage.delete("dns-server web-server")
-}
-
-/// What a script needs to call methods and to wait for jobs.
-const CALLS: &str = r#"
-    manager() { busctl call org.lxhost1 /org/lxhost1 org.lxhost1.Manager "$@"; }
-    wait_for() { busctl call org.lxhost1 "$1" org.lxhost1.Job Wait t 30000000 | grep -q '"done"'; }
-    network() { busctl call org.lxhost1 "$network" "org.lxhost1.Network" "$@"; }
-    create() {
-        made=$(manager CreateNetwork 'sssa{ss}a{sv}' '' "$@" 0)
-        network=$(echo "$made" | cut -d'"' -f2); wait_for "$(echo "$made" | cut -d'"' -f4)"
-    }
-    delete() { wait_for "$(network Delete 'a{sv}' 0 | cut -d'"' -f2)"; }
-    generation() { busctl get-property org.lxhost1 "$1" "$2" Generation | cut -d' ' -f2; }
-"#;
-
-fn any_client_of_the_bus_can_do_the_same(stage: &Stage) -> Result<()> {
-    stage.running("mon-conteneur")?;
-    let script = r#"
-        acl=$(manager CreateACL 'ssa{ss}aa{ss}aa{ss}a{sv}' '' bus-acl 0 \
-            1 4 action allow protocol tcp source 0.0.0.0/0 destination_port 80,443 0 0 | cut -d'"' -f2)
-        create bus-network bridge 2 ipv4.address 192.168.99.1/24 ipv6.address none
-        wait_for "$(network ReplaceConfig 'a{ss}ta{sv}' \
-            4 ipv4.address 192.168.101.1/24 ipv4.dhcp.ranges 192.168.101.50-192.168.101.200 \
-              ipv6.address none security.acls bus-acl "$(generation "$network" org.lxhost1.Network)" 0 | cut -d'"' -f2)"
-        network GetState 'a{sv}' 0 | grep -q 192.168.101.1
-        ip -4 -o address show bus-network | grep -q 192.168.101.1/24
-        nft list table inet lxhost | grep -q 'tcp dport { 80, 443 }'
-        instance=$(manager GetInstance ss '' mon-conteneur | cut -d'"' -f2)
-        busctl call org.lxhost1 "$instance" org.lxhost1.Instance ReplaceConfig 'a{ss}a{sa{ss}}asta{sv}' \
-            0 1 eth1 3 type nic network bus-network name eth1 1 default "$(generation "$instance" org.lxhost1.Instance)" 0
-    "#;
-    stage.host.succeed(["bash", "-euxc", &format!("{CALLS}{script}")])?;
-    stage.eventually("an interface for the guest", || {
-        let link = stage.exec("mon-conteneur", ["ip", "link", "show", "dev", "eth1"]).output()?;
-        Ok((link.code == Some(0)).then_some(()))
-    })?;
-    let address = lease(stage, "mon-conteneur", "eth1")?;
-    ensure!(address.starts_with("192.168.101."), "{address}");
-    let script = r#"
-        instance=$(manager GetInstance ss '' mon-conteneur | cut -d'"' -f2)
-        busctl call org.lxhost1 "$instance" org.lxhost1.Instance ReplaceConfig 'a{ss}a{sa{ss}}asta{sv}' \
-            0 0 1 default "$(generation "$instance" org.lxhost1.Instance)" 0
-        network=$(manager GetNetwork ss '' bus-network | cut -d'"' -f2); delete
-        acl=$(manager GetACL ss '' bus-acl | cut -d'"' -f2)
-        wait_for "$(busctl call org.lxhost1 "$acl" org.lxhost1.ACL Delete 'a{sv}' 0 | cut -d'"' -f2)"
-        test ! -e /sys/class/net/bus-network
-    "#;
-    stage.host.succeed(["bash", "-euxc", &format!("{CALLS}{script}")]).map(drop)
-}
-
-fn a_client_of_the_bus_makes_bridges_over_interfaces_vlans_and_tunnels(stage: &Stage) -> Result<()> {
-    stage.running("mon-conteneur")?;
-    let script = r#"
-        ip link add bus0 type veth peer name bus1; ip link set bus1 up
-        create br-physical bridge 1 parent bus0
-        ip -o link show bus0 | grep -q 'master br-physical'; delete
-        ip -o link show bus0 | grep -vq master
-        create vlan100 bridge 1 parent bus0.100
-        ip -d -o link show bus0.100 | grep -q 'master vlan100.*vlan protocol 802.1Q id 100'; delete
-        test ! -e /sys/class/net/bus0.100
-        create overlay-network overlay 3 tunnel.protocol vxlan tunnel.id 1000 tunnel.interface bus0
-        ip -d -o link show type vxlan | grep -q 'vxlan id 1000 .*dev bus0'; delete
-        ip link delete bus0
-    "#;
-    stage.host.succeed(["bash", "-euxc", &format!("{CALLS}{script}")]).map(drop)
 }
