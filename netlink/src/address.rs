@@ -37,6 +37,18 @@ impl Address {
 impl Handle {
     /// All addresses of this namespace.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::Handle;
+    /// let handle = Handle::open()?;
+    /// for address in handle.addresses().await?.iter().filter(|address| !address.link_local) {
+    ///     println!("{} on link {}", address.net, address.link);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Kernel`.
     pub async fn addresses(&self) -> Result<Vec<Address>> {
@@ -55,6 +67,18 @@ impl Handle {
     ///
     /// What is new comes before what is gone leaves: with its last IPv4 address a link loses every route by it.
     /// For an address that follows another in the same subnet, that takes `promote_secondaries` of the link.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lxhost_netlink::{Done, Handle};
+    /// let handle = Handle::open()?;
+    /// let wanted = ["10.1.2.1/24".parse()?, "fd42:1:2:3::1/64".parse()?];
+    /// if handle.ensure_addresses("br0", &wanted).await? == Done::Changed {
+    ///     println!("br0 had others");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `NoSuchLink`, `Kernel`.

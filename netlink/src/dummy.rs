@@ -18,6 +18,16 @@ pub struct Dummy {
 impl Handle {
     /// Makes the dummy (still down) or adapts the one that exists.
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lxhost_netlink::{Dummy, Handle};
+    /// let handle = Handle::open()?;
+    /// let _ = handle.ensure_dummy(&Dummy { name: "service0".parse()?, mac: None, mtu: None }).await?;
+    /// let _ = handle.ensure_addresses("service0", &["192.0.2.53/32".parse()?]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `WrongKind` when the name belongs to another kind of link; `Kernel`.
     pub async fn ensure_dummy(&self, dummy: &Dummy) -> Result<Done> {

@@ -6,6 +6,16 @@ use std::io;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A failed request.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> lxhost_netlink::Result<()> {
+/// use lxhost_netlink::{Error, Handle};
+/// let refused = Handle::open()?.set_up("no-such-link").await;
+/// assert!(matches!(refused, Err(Error::NoSuchLink(name)) if name == "no-such-link"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No netlink socket could be opened.

@@ -67,6 +67,17 @@ struct Heard {
 impl FilterWatch {
     /// Begins to listen; needs `CAP_NET_ADMIN`.
     ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::FilterWatch;
+    /// let mut watch = FilterWatch::open()?;
+    /// while let Some(change) = watch.next().await {
+    ///     println!("{} (process {}) has changed {} rules", change.program, change.by, change.parts.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Open`.
     pub fn open() -> Result<Self> {

@@ -8,6 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 
 /// A connection to the kernel's rtnetlink, in the network namespace of the thread that opened it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use lxhost_netlink::Handle;
+/// let handle = Handle::open()?;
+/// let lo = handle.link("lo").await?.ok_or("every namespace has one")?;
+/// assert_eq!((lo.name.as_str(), lo.kind), ("lo", None));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     connection: Arc<Mutex<Connection>>,
@@ -37,6 +48,16 @@ impl Handle {
     }
 
     /// A connection through a route socket that was opened in another network namespace.
+    ///
+    /// ```no_run
+    /// # async fn example(socket: std::os::fd::OwnedFd) -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::Handle;
+    /// // A program in a guest has opened it and passed it here.
+    /// let inside = Handle::through(socket)?;
+    /// println!("{} links there", inside.links().await?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Open`.

@@ -45,6 +45,12 @@ pub use vxlan::{MAX_SEGMENT, Vxlan};
 pub use watch::{Change, Watch};
 
 /// Whether a call that may find its work done already had something to do.
+///
+/// ```
+/// use lxhost_netlink::Done;
+/// assert_eq!(Done::Already.or(Done::Changed), Done::Changed);
+/// assert_eq!(Done::Already.or(Done::Already), Done::Already);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Done {

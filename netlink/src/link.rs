@@ -135,6 +135,20 @@ impl Handle {
 
     /// All links of this namespace.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::Handle;
+    /// let links = Handle::open()?.links().await?;
+    /// assert!(links.iter().any(|link| link.name == "lo"));
+    /// for bridge in links.iter().filter(|link| link.kind.as_deref() == Some("bridge")) {
+    ///     let ports = links.iter().filter(|link| link.controller == Some(bridge.index)).count();
+    ///     println!("{} has {ports} ports and has sent {} bytes", bridge.name, bridge.counters.sent_bytes);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Kernel`.
     pub async fn links(&self) -> Result<Vec<Link>> {
@@ -217,6 +231,15 @@ impl Handle {
 
     /// Moves the link called `name` into the network namespace of a process, under the name `to`; it is up there if
     /// `up`, else down.
+    ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::Handle;
+    /// # let pid = std::process::id();
+    /// Handle::open()?.hand_over("eth1", pid, &"eth0".parse()?, true).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Handle::move_link`]; `Exists` when the name is taken there.

@@ -88,6 +88,16 @@ impl Shared {
 impl Handle {
     /// Makes the macvlan or ipvlan (still down) or adapts the one that exists.
     ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::{Handle, Shared, Sharing};
+    /// let (name, parent) = ("mac0".parse()?, "eth0".parse()?);
+    /// let shared = Shared { name, parent, sharing: Sharing::Bridge, mac: None, mtu: None };
+    /// let _ = Handle::open()?.ensure_shared(&shared).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `NoSuchLink` for the parent; `WrongKind` and `Differs` when the name belongs to something else, or to a link
     /// on another parent or that shares it otherwise; `Kernel`, as when the parent is taken over already.

@@ -7,6 +7,13 @@ use std::str::FromStr;
 
 /// Name of a network interface: 1 to 15 bytes (`IFNAMSIZ`), letters, digits, `-`, `_` and `.`;
 /// narrower than `dev_valid_name` of the kernel, which also takes control characters.
+///
+/// ```
+/// use lxhost_netlink::LinkName;
+/// assert_eq!("eth0.100".parse::<LinkName>()?.as_str(), "eth0.100");
+/// assert!("../eth0".parse::<LinkName>().is_err() && "sixteen-is-many-".parse::<LinkName>().is_err());
+/// # Ok::<(), lxhost_netlink::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkName(String);
 
@@ -36,6 +43,15 @@ impl fmt::Display for LinkName {
 }
 
 /// Hardware address of one station: 48 bits, neither a group's address nor zero.
+///
+/// ```
+/// use lxhost_netlink::Mac;
+/// let mac: Mac = "0A:00:00:00:00:02".parse()?;
+/// assert_eq!(mac.to_string(), "0a:00:00:00:00:02");
+/// assert_eq!(mac.host_end().to_string(), "fe:00:00:00:00:02");
+/// assert!("ff:ff:ff:ff:ff:ff".parse::<Mac>().is_err(), "everybody is no station");
+/// # Ok::<(), lxhost_netlink::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac([u8; 6]);
 

@@ -43,6 +43,18 @@ impl Neighbour {
 impl Handle {
     /// All neighbours of this namespace, IPv4 and IPv6.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::Handle;
+    /// let known = Handle::open()?.neighbours().await?;
+    /// for neighbour in known.iter().filter(|neighbour| neighbour.mac.is_some()) {
+    ///     println!("{} is {:?}", neighbour.address, neighbour.mac);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Kernel`.
     pub async fn neighbours(&self) -> Result<Vec<Neighbour>> {
@@ -62,6 +74,18 @@ impl Handle {
     }
 
     /// Writes down for ever that the station `mac` has `address` on the link called `name`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lxhost_netlink::Handle;
+    /// let handle = Handle::open()?;
+    /// let printer = "10.1.2.9".parse()?;
+    /// let _ = handle.ensure_neighbour("br0", printer, "0a:00:00:00:00:09".parse()?).await?;
+    /// // Who asks for it on the other side is answered by this host.
+    /// let _ = handle.ensure_proxy("eth0", printer).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `NoSuchLink`, `Kernel`.

@@ -29,6 +29,17 @@ impl PortVlans {
 impl Handle {
     /// Makes the link called `name` a port of `bridge`, whatever it was a port of.
     ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::Handle;
+    /// let handle = Handle::open()?;
+    /// let _ = handle.ensure_port("eth1", "br0").await?;
+    /// // Not to be seen by others that are isolated.
+    /// let _ = handle.ensure_isolation("eth1", true).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `NoSuchLink` for either; `Kernel`, as for a link that has ports itself.
     pub async fn ensure_port(&self, name: &str, bridge: &str) -> Result<Done> {
@@ -85,6 +96,19 @@ impl Handle {
 
     /// Has the port called `name` (or, by its own name, the bridge itself) carry exactly these VLANs. They take
     /// effect on a bridge with `vlan_filtering`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::{Bridge, Handle, PortVlans};
+    /// let handle = Handle::open()?;
+    /// let bridge = Bridge::new("br0".parse()?, "0a:00:00:00:00:01".parse()?);
+    /// let _ = handle.ensure_bridge(&Bridge { vlan_filtering: true, ..bridge }).await?;
+    /// let _ = handle.ensure_port("eth1", "br0").await?;
+    /// let vlans = PortVlans { untagged: Some("100".parse()?), tagged: vec!["200".parse()?, "201".parse()?] };
+    /// let _ = handle.ensure_port_vlans("eth1", &vlans).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `NoSuchLink`, `Kernel` when it is no port, or the kernel's bridges know no VLANs.

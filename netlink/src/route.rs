@@ -135,6 +135,18 @@ impl Route {
 impl Handle {
     /// All routes of this namespace, IPv4 and IPv6, of all tables.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::Handle;
+    /// let routes = Handle::open()?.routes().await?;
+    /// // Of several ways out the one with the lowest metric is taken.
+    /// let outside = routes.iter().filter(|route| route.destination.prefix_len() == 0).min_by_key(|route| route.metric);
+    /// println!("the way out is by {:?}", outside.and_then(|route| route.gateway));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Kernel`.
     pub async fn routes(&self) -> Result<Vec<Route>> {
@@ -151,6 +163,18 @@ impl Handle {
     }
 
     /// Makes the route, or replaces the one to the same destination with the same table and metric.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lxhost_netlink::{Handle, StaticRoute};
+    /// let handle = Handle::open()?;
+    /// let lab = "10.9.0.0/16".parse()?;
+    /// let by_guest = StaticRoute { gateway: "10.1.2.7".parse().ok(), ..StaticRoute::new(lab, "br0".parse()?) };
+    /// let _ = handle.ensure_route(&by_guest).await?;
+    /// let _ = handle.remove_route(&by_guest).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `NoSuchLink`; `Kernel`, as when the link is down or the gateway cannot be reached.

@@ -71,6 +71,17 @@ impl Rule {
 impl Handle {
     /// All rules of this namespace that lead to tables, IPv4 and IPv6.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::Handle;
+    /// for rule in Handle::open()?.rules().await? {
+    ///     println!("{}: from {:?} look in table {}", rule.priority, rule.from, rule.table);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Kernel`.
     pub async fn rules(&self) -> Result<Vec<Rule>> {
@@ -84,6 +95,16 @@ impl Handle {
     }
 
     /// Makes the rule.
+    ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::{Handle, Rule};
+    /// let guests = "10.1.2.0/24".parse().ok();
+    /// let rule = Rule { priority: 1000, table: 100, from: guests, to: None, input: Some("br0".parse()?), ipv6: false };
+    /// let _ = Handle::open()?.ensure_rule(&rule).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Kernel`.

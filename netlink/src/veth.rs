@@ -54,6 +54,23 @@ impl Handle {
     /// Makes the pair, both ends up, the near end in its bridge if it has one: 1 ms, where making it here and
     /// moving one end waits 16 ms for an RCU grace period. On failure nothing is left.
     ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::{Handle, Veth};
+    /// # let pid = std::process::id();
+    /// let veth = Veth {
+    ///     pid,
+    ///     host_name: "veth0".parse()?,
+    ///     bridge: Some("br0".parse()?),
+    ///     guest_name: "eth0".parse()?,
+    ///     mac: "0a:00:00:00:00:02".parse()?,
+    ///     mtu: None,
+    /// };
+    /// Handle::open()?.create_veth(&veth).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Exists` when either name is taken, `NoSuchLink` for the bridge, `NoSuchProcess`, `Kernel`.
     pub async fn create_veth(&self, veth: &Veth) -> Result<()> {

@@ -8,6 +8,13 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Number of a VLAN: 1 to 4094 (IEEE 802.1Q; 0 means "none" and 4095 is reserved).
+///
+/// ```
+/// use lxhost_netlink::VlanId;
+/// assert_eq!("100".parse::<VlanId>()?, VlanId::new(100)?);
+/// assert!(VlanId::new(0).is_err() && VlanId::new(4095).is_err());
+/// # Ok::<(), lxhost_netlink::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VlanId(u16);
 

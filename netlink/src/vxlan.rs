@@ -67,6 +67,18 @@ impl Vxlan {
 impl Handle {
     /// Makes the vxlan (still down) or adapts the one that exists.
     ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::{Handle, Vxlan};
+    /// let handle = Handle::open()?;
+    /// // Hosts of a segment that find each other by multicast.
+    /// let (parent, remote) = (Some("eth0".parse()?), "239.0.0.1".parse().ok());
+    /// let _ = handle.ensure_vxlan(&Vxlan { parent, remote, ..Vxlan::new("vx1000".parse()?, 1000) }).await?;
+    /// let _ = handle.ensure_port("vx1000", "br0").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `NoSuchLink` for the parent; `WrongKind` and `Differs` when the name belongs to something else; `Kernel`, as
     /// for a segment and port that another link has, or a multicast remote without parent.
@@ -97,6 +109,17 @@ impl Handle {
 
     /// Has exactly these hosts get the frames of the vxlan called `name` whose station is not known (a forwarding
     /// database in place of a multicast group).
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lxhost_netlink::{Handle, Vxlan};
+    /// let handle = Handle::open()?;
+    /// let _ = handle.ensure_vxlan(&Vxlan::new("vx1000".parse()?, 1000)).await?;
+    /// let others = ["192.0.2.2".parse()?, "192.0.2.3".parse()?];
+    /// let _ = handle.ensure_flood_targets("vx1000", &others).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `NoSuchLink`, `Kernel`.

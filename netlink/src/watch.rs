@@ -43,6 +43,19 @@ pub struct Watch {
 impl Watch {
     /// Begins to listen; a task of the current tokio runtime reads.
     ///
+    /// ```no_run
+    /// # async fn example() -> lxhost_netlink::Result<()> {
+    /// use lxhost_netlink::{Change, Watch};
+    /// let mut watch = Watch::open()?;
+    /// while let Some(change) = watch.next().await {
+    ///     if let Change::LinkGone(link) = change {
+    ///         println!("{} is gone", link.name);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Open`.
     pub fn open() -> Result<Self> {
