@@ -16,6 +16,7 @@ mod failure;
 pub mod hostile;
 mod pages;
 mod pairs;
+mod paths;
 mod progress;
 mod pump;
 mod reference;

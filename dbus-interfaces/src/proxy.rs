@@ -46,7 +46,9 @@ pub trait Manager {
     fn get_states(&self, instances: &[ObjectPath<'_>], fields: &[&str]) -> zbus::Result<Vec<(OwnedObjectPath, Values)>>;
     /// Makes an instance. `name` empty: one is generated. Source keys: `type` s (image|empty|copy), `image` s
     /// (alias, fingerprint or `remote:alias`), `instance` o, `snapshot` s, `instance-only` b. Spec keys: `type` s, `description` s, `profiles` as,
-    /// `config` a{ss}, `devices` a{sa{ss}}, `pool` s, `ephemeral` b, `start` b. Returns instance and job.
+    /// `config` a{ss}, `devices` a{sa{ss}}, `pool` s, `ephemeral` b, `start` b. Option: `paths` ah, directories and
+    /// files of this host among the devices, open for reading, as every caller but root has to show those that a call brings.
+    /// Returns instance and job.
     #[zbus(allow_interactive_auth)]
     fn create_instance(
         &self,
@@ -105,7 +107,7 @@ pub trait Manager {
         config: &Config,
         options: &Options<'_>,
     ) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
-    /// Makes a profile.
+    /// Makes a profile. Options: `description` s, `paths` ah as for `CreateInstance`.
     #[zbus(allow_interactive_auth)]
     fn create_profile(
         &self,
@@ -193,7 +195,7 @@ pub trait Instance {
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Copies it, running or not, with its snapshots; `name` empty: one is generated. Options: `snapshot` s (that one
-    /// instead), `instance-only` b, and those of a spec in `Manager.CreateInstance`, which win over what the original
+    /// instead), `instance-only` b, `paths` ah, and those of a spec in `Manager.CreateInstance`, which win over what the original
     /// has. Returns instance and job.
     #[zbus(allow_interactive_auth)]
     fn copy(&self, name: &str, options: &Options<'_>) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
@@ -203,7 +205,8 @@ pub trait Instance {
     /// Sets and unsets keys. Option: `expected-generation` t.
     #[zbus(allow_interactive_auth)]
     fn update_config(&self, set: &Config, unset: &[&str], options: &Options<'_>) -> zbus::Result<(u64, OwnedObjectPath)>;
-    /// Replaces keys, devices and profiles.
+    /// Replaces keys, devices and profiles, at once where it runs. Options: `description` s, `paths` ah as for
+    /// `Manager.CreateInstance`.
     #[zbus(allow_interactive_auth)]
     fn replace_config(
         &self,
@@ -333,7 +336,7 @@ pub trait Profile {
     /// Configuration, devices, generation.
     #[zbus(allow_interactive_auth)]
     fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, Devices, u64)>;
-    /// Replaces keys and devices. Option: `description` s.
+    /// Replaces keys and devices. Options: `description` s, `paths` ah as for `Manager.CreateInstance`.
     #[zbus(allow_interactive_auth)]
     fn replace_config(
         &self,

@@ -5,6 +5,7 @@ use crate::bus::Session;
 use crate::definition::Definition;
 use crate::editor;
 use crate::failure::Failure;
+use crate::paths::Shown;
 use crate::progress::{self, OnInterrupt};
 use crate::render;
 use crate::values::text;
@@ -103,11 +104,13 @@ async fn edit(session: &Session, name: &str) -> Result<(), Failure> {
     let instance: InstanceProxy<'static> = session.object(&path).await?;
     let (before, generation) = read(session, &ObjectPath::from(&path), false).await?;
     editor::edit(&render::yaml(&before)?, async |text| {
-        let new = Definition::parse(text)?;
+        let mut new = Definition::parse(text)?;
+        let shown = Shown::of(&mut new.devices, &before.devices)?;
         let profiles = new.profiles.as_ref().or(before.profiles.as_ref()).map_or_else(Vec::new, Clone::clone);
         let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
         let described = new.description.as_deref().map(|d| ("description", d.into()));
-        let options: Options<'_> = described.into_iter().collect();
+        let mut options: Options<'_> = described.into_iter().collect();
+        shown.add_to(&mut options);
         let call = || instance.replace_config(&new.config, &new.devices, &profiles, generation, &options);
         let (_, job) = session.allowed(call).await?;
         progress::wait(session, &job, &format!("Configuring {name}"), OnInterrupt::Leave).await.map(drop)

@@ -5,6 +5,7 @@ use crate::args::Copy;
 use crate::bus::Session;
 use crate::failure::Failure;
 use crate::pairs;
+use crate::paths::Shown;
 use crate::progress::{self, OnInterrupt};
 use crate::reference;
 use lxhost_dbus::proxy::InstanceProxy;
@@ -31,7 +32,9 @@ pub(crate) async fn run(session: &Session, args: &Copy) -> Result<(), Failure> {
     if let Some(snapshot) = snapshot {
         options.insert("snapshot", snapshot.into());
     }
-    let devices = changed(session, args, instance, snapshot).await?;
+    let mut devices = changed(session, args, instance, snapshot).await?;
+    let shown = Shown::of(&mut devices, &Devices::new())?;
+    shown.add_to(&mut options);
     if !devices.is_empty() {
         options.insert("devices", devices.into());
     }

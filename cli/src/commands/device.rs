@@ -4,6 +4,7 @@ use crate::args::Device as Args;
 use crate::bus::Session;
 use crate::failure::Failure;
 use crate::pairs;
+use crate::paths::Shown;
 use crate::progress::{self, OnInterrupt};
 use crate::render::{self, Table};
 use lxhost_dbus::proxy::{InstanceProxy, ProfileProxy};
@@ -21,8 +22,22 @@ pub(crate) enum Of {
 
 /// Something that has devices, as it was read.
 pub(crate) enum Holder {
-    Instance { proxy: InstanceProxy<'static>, config: Config, devices: Devices, profiles: Vec<String>, generation: u64 },
-    Profile { proxy: ProfileProxy<'static>, config: Config, devices: Devices, generation: u64 },
+    Instance {
+        proxy: InstanceProxy<'static>,
+        config: Config,
+        devices: Devices,
+        /// Those that it has, before any of them is changed.
+        before: Devices,
+        profiles: Vec<String>,
+        generation: u64,
+    },
+    Profile {
+        proxy: ProfileProxy<'static>,
+        config: Config,
+        devices: Devices,
+        before: Devices,
+        generation: u64,
+    },
 }
 
 impl Holder {
@@ -32,12 +47,12 @@ impl Holder {
             Of::Instance => {
                 let proxy: InstanceProxy<'static> = session.object(&session.instance(name).await?).await?;
                 let (config, devices, profiles, generation) = session.allowed(|| proxy.get_config(&none)).await?;
-                Holder::Instance { proxy, config, devices, profiles, generation }
+                Holder::Instance { proxy, config, before: devices.clone(), devices, profiles, generation }
             }
             Of::Profile => {
                 let proxy = session.profile(name).await?;
                 let (config, devices, generation) = session.allowed(|| proxy.get_config(&none)).await?;
-                Holder::Profile { proxy, config, devices, generation }
+                Holder::Profile { proxy, config, before: devices.clone(), devices, generation }
             }
         })
     }
@@ -48,17 +63,20 @@ impl Holder {
         }
     }
 
-    pub(crate) async fn write(&self, session: &Session, name: &str) -> Result<(), Failure> {
-        let none = Options::new();
+    pub(crate) async fn write(&mut self, session: &Session, name: &str) -> Result<(), Failure> {
+        let mut options = Options::new();
+        let (Holder::Instance { devices, before, .. } | Holder::Profile { devices, before, .. }) = self;
+        let shown = Shown::of(devices, before)?;
+        shown.add_to(&mut options);
         match self {
-            Holder::Instance { proxy, config, devices, profiles, generation } => {
+            Holder::Instance { proxy, config, devices, profiles, generation, .. } => {
                 let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
-                let call = || proxy.replace_config(config, devices, &profiles, *generation, &none);
+                let call = || proxy.replace_config(config, devices, &profiles, *generation, &options);
                 let (_, job) = session.allowed(call).await?;
                 progress::wait(session, &job, &format!("Configuring {name}"), OnInterrupt::Leave).await.map(drop)
             }
-            Holder::Profile { proxy, config, devices, generation } => {
-                session.allowed(|| proxy.replace_config(config, devices, *generation, &none)).await.map(drop)
+            Holder::Profile { proxy, config, devices, generation, .. } => {
+                session.allowed(|| proxy.replace_config(config, devices, *generation, &options)).await.map(drop)
             }
         }
     }
@@ -79,6 +97,9 @@ impl Holder {
     async fn own(&mut self, session: &Session, name: &str, device: &str) -> Result<&mut Config, Failure> {
         if !self.devices().contains_key(device) {
             let inherited = self.expanded(session).await?.remove(device).ok_or_else(|| no_device(name, device))?;
+            // Its path of the host is there already, by way of a profile.
+            let (Holder::Instance { before, .. } | Holder::Profile { before, .. }) = self;
+            before.insert(device.to_owned(), inherited.clone());
             self.devices().insert(device.to_owned(), inherited);
         }
         self.devices().get_mut(device).ok_or_else(|| no_device(name, device))

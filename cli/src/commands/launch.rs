@@ -5,6 +5,7 @@ use crate::bus::Session;
 use crate::definition::Definition;
 use crate::failure::Failure;
 use crate::pairs;
+use crate::paths::Shown;
 use crate::progress::{self, OnInterrupt};
 use crate::reference;
 use lxhost_dbus::proxy::InstanceProxy;
@@ -25,7 +26,8 @@ pub(crate) async fn run(session: &Session, args: &NewInstance, start: bool) -> R
         source.insert("image", image.into());
     }
     let given = Definition::from_redirected_stdin()?;
-    let wanted = merged(session, args, given).await?;
+    let mut wanted = merged(session, args, given).await?;
+    let shown = Shown::of(&mut wanted.devices, &Devices::new())?;
     let mut spec = Options::from([("start", start.into())]);
     spec_of(&wanted, shape.storage.as_deref(), &mut spec);
     let doing = if start { "Launching" } else { "Creating" };
@@ -33,8 +35,10 @@ pub(crate) async fn run(session: &Session, args: &NewInstance, start: bool) -> R
         session.say(format!("{doing} {name}"));
     }
     let manager = session.manager().await?;
-    let none = Options::new();
-    let (instance, job) = session.allowed(|| manager.create_instance(&session.project, name, &source, &spec, &none)).await?;
+    let mut options = Options::new();
+    shown.add_to(&mut options);
+    let create = || manager.create_instance(&session.project, name, &source, &spec, &options);
+    let (instance, job) = session.allowed(create).await?;
     let proxy: InstanceProxy<'static> = session.object(&instance).await?;
     // A generated name is known once the record is there, which an image to be fetched comes before.
     let early = if name.is_empty() { proxy.name().await.ok() } else { None };

@@ -6,6 +6,7 @@ use crate::definition::Definition;
 use crate::editor;
 use crate::failure::Failure;
 use crate::pages;
+use crate::paths::Shown;
 use crate::progress::{self, OnInterrupt};
 use crate::render::{self, Table};
 use lxhost_dbus::proxy::{InstanceProxy, ProfileProxy};
@@ -94,8 +95,11 @@ async fn read(session: &Session, name: &str) -> Result<(Definition, u64), Failur
 async fn create(session: &Session, name: &str, new: &Definition) -> Result<(), Failure> {
     let name = crate::reference::local(name)?;
     let manager = session.manager().await?;
-    let options = described(new.description.as_deref());
-    session.allowed(|| manager.create_profile(&session.project, name, &new.config, &new.devices, &options)).await?;
+    let mut options = described(new.description.as_deref());
+    let mut devices = new.devices.clone();
+    let shown = Shown::of(&mut devices, &lxhost_dbus::Devices::new())?;
+    shown.add_to(&mut options);
+    session.allowed(|| manager.create_profile(&session.project, name, &new.config, &devices, &options)).await?;
     session.name_or(name, format!("Profile {name} created"))
 }
 
@@ -115,8 +119,10 @@ async fn edit(session: &Session, name: &str) -> Result<(), Failure> {
     let profile: ProfileProxy<'static> = session.profile(name).await?;
     let (before, generation) = read(session, name).await?;
     editor::edit(&render::yaml(&before)?, async |text| {
-        let new = Definition::parse(text)?;
-        let options = Options::from([("description", new.description.clone().unwrap_or_default().into())]);
+        let mut new = Definition::parse(text)?;
+        let shown = Shown::of(&mut new.devices, &before.devices)?;
+        let mut options = Options::from([("description", new.description.clone().unwrap_or_default().into())]);
+        shown.add_to(&mut options);
         session.allowed(|| profile.replace_config(&new.config, &new.devices, generation, &options)).await.map(drop)
     })
     .await

@@ -19,9 +19,15 @@ pub struct StateDefinitions {
 }
 
 impl StateDefinitions {
-    /// Below `state`.
+    /// Below `state`. What a daemon was writing there when it died goes.
     pub fn new(state: &Path) -> Self {
-        StateDefinitions { dir: state.join("definitions") }
+        let dir = state.join("definitions");
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(lxhost_safefs::DRAFT) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        StateDefinitions { dir }
     }
 }
 
@@ -64,5 +70,21 @@ impl Definitions for StateDefinitions {
             Ok(found)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_dead_daemon_was_writing_goes_and_definitions_stay() {
+        let state = std::env::temp_dir().join(format!("lxhost-definitions-{}", std::process::id()));
+        StateDefinitions::new(&state).write("profile-p1", "kind: profile\n").await.unwrap();
+        fs::write(state.join("definitions/.lxhost-30458b4813f8ac9f"), "kind: pro").unwrap();
+        let found = StateDefinitions::new(&state).all().await.unwrap();
+        assert_eq!(found.iter().map(|found| found.of.as_str()).collect::<Vec<_>>(), ["profile-p1"]);
+        assert_eq!(fs::read_dir(state.join("definitions")).unwrap().count(), 1);
+        fs::remove_dir_all(&state).unwrap();
     }
 }

@@ -59,7 +59,7 @@ impl Dir {
     fn temporary(&self) -> io::Result<(OwnedFd, String)> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for _ in 0..16 {
-            let name = format!(".lxhost-{:016x}", random());
+            let name = format!("{DRAFT}{:016x}", random());
             match retry(|| rustix::fs::openat2(self, name.as_str(), flags, Mode::RUSR | Mode::WUSR, CONFINED)) {
                 Ok(fd) => return Ok((fd, name)),
                 Err(Errno::EXIST) => {}
@@ -69,6 +69,9 @@ impl Dir {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 }
+
+/// What names of files begin with that are being written.
+pub const DRAFT: &str = ".lxhost-";
 
 /// Eight random bytes: std's hasher keys come from getrandom(2).
 pub(crate) fn random() -> u64 {

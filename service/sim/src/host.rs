@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use lxhost_engine::ports::{Check, Host};
 use lxhost_model::schedule::Minute;
 use lxhost_model::{IdRange, ObjectId, Result, Timestamp};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -97,6 +98,12 @@ impl Host for SimHost {
 
     async fn taken_ids(&self) -> Result<Vec<IdRange>> {
         Ok(locked(&self.taken).clone())
+    }
+
+    async fn path_of(&self, file: OwnedFd) -> Result<String> {
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let path = std::fs::read_link(own).map_err(|e| lxhost_model::Error::io("look at a path", &e))?;
+        Ok(path.to_string_lossy().into_owned())
     }
 
     async fn checks(&self) -> Vec<Check> {

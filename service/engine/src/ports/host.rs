@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use lxhost_model::schedule::Minute;
 use lxhost_model::{IdRange, Result, Timestamp};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// One finding of `lxctl doctor`.
@@ -68,6 +69,12 @@ pub trait Host: Send + Sync {
 
     /// Ids that somebody else on this machine uses or may use: /etc/subuid, /etc/subgid, users and groups.
     async fn taken_ids(&self) -> Result<Vec<IdRange>>;
+
+    /// The path by which a directory or file is reached that somebody holds open for reading.
+    ///
+    /// # Errors
+    /// `InvalidArgs` for what was not opened for reading, is neither, or is not at its path any more.
+    async fn path_of(&self, file: OwnedFd) -> Result<String>;
 
     /// Examines the machine for `lxctl doctor`: kernel features, tools, PID 1, Polkit, forwarding, limits.
     async fn checks(&self) -> Vec<Check>;

@@ -6,6 +6,7 @@ mod idmap;
 mod kernel;
 mod limits;
 mod services;
+mod shown;
 mod source;
 mod tools;
 
@@ -14,6 +15,7 @@ use lxhost_engine::ports::{Check, Host, Units};
 use lxhost_model::schedule::Minute;
 use lxhost_model::{IdRange, Result, Timestamp};
 use source::Source;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -106,6 +108,12 @@ impl Host for Facts {
 
     async fn taken_ids(&self) -> Result<Vec<IdRange>> {
         idmap::taken(&self.source)
+    }
+
+    async fn path_of(&self, file: OwnedFd) -> Result<String> {
+        // A path may lead through a file system that does not answer.
+        let found = tokio::task::spawn_blocking(move || shown::path_of(&file)).await;
+        found.unwrap_or_else(|lost| Err(lxhost_model::Error::failed(format!("look at a path: {lost}"))))
     }
 
     async fn checks(&self) -> Vec<Check> {

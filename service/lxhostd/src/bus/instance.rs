@@ -5,7 +5,7 @@ use super::job::value;
 use super::manager::Manager;
 use super::options::{self, Options};
 use super::rows::{self, no_object, object};
-use super::{Bus, invalid};
+use super::{Bus, invalid, paths};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
 use lxhost_engine::instance::{
@@ -263,8 +263,10 @@ impl Instance {
     ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
         let mut options = Options::new(options);
         let source = Source::Copy(Manager::original_of(self.id, &mut options)?);
-        let spec = Manager::spec_of(&mut options)?;
+        let (spec, shown) = (Manager::spec_of(&mut options)?, paths::take(&mut options)?);
         options.done()?;
+        let before = expand(&self.bus.engine.state(), self.record()?.as_ref()).devices;
+        paths::check(&self.bus, &header, shown, &spec.devices, &before).await?;
         let name = if name.is_empty() { None } else { Some(name.parse()?) };
         let project = self.record()?.project.clone();
         let verb = Create::new(project, name, source, spec, self.bus.engine.host().random())?;
@@ -319,11 +321,14 @@ impl Instance {
         options: Values,
     ) -> Result<(u64, OwnedObjectPath), Failure> {
         let mut options = Options::new(options);
-        let description = options.take("description")?;
+        let (description, shown) = (options.take("description")?, paths::take(&mut options)?);
         options.done()?;
+        let devices = options::devices(devices)?;
+        let before = expand(&self.bus.engine.state(), self.record()?.as_ref()).devices;
+        paths::check(&self.bus, &header, shown, &devices, &before).await?;
         let change = Change {
             config: Some(config),
-            devices: Some(options::devices(devices)?),
+            devices: Some(devices),
             profiles: Some(profiles.iter().map(|name| name.parse()).collect::<Result<_>>()?),
             description,
             expected: Some(expected_generation),

@@ -4,7 +4,7 @@ use super::error::Failure;
 use super::network::tried;
 use super::options::{self, Options};
 use super::rows::{self, InstanceFilter, VolumeFilter, object};
-use super::{Bus, invalid};
+use super::{Bus, invalid, paths};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{
     AclRow, Config, Devices, ImageRow, InstanceRow, JobRow, LostRow, NetworkRow, PoolRow, ProfileRow, RemoteImageRow, Values,
@@ -296,10 +296,14 @@ impl Manager {
         spec: Values,
         options: Values,
     ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
-        options::none(options)?;
+        let mut options = Options::new(options);
+        let shown = paths::take(&mut options)?;
+        options.done()?;
         let name = if name.is_empty() { None } else { Some(name.parse()?) };
+        let spec = Self::spec(spec)?;
+        paths::check(&self.bus, &header, shown, &spec.devices, &Default::default()).await?;
         let random = self.bus.engine.host().random();
-        let verb = Create::new(project_of(project)?, name, Self::source(source)?, Self::spec(spec)?, random)?;
+        let verb = Create::new(project_of(project)?, name, Self::source(source)?, spec, random)?;
         let id = verb.id();
         Ok((object(path::instance(id))?, self.bus.submit(&header, verb).await?))
     }
@@ -445,8 +449,10 @@ impl Manager {
         options: Values,
     ) -> Result<OwnedObjectPath, Failure> {
         let mut options = Options::new(options);
-        let description = options.text("description")?;
+        let (description, shown) = (options.text("description")?, paths::take(&mut options)?);
         options.done()?;
+        let devices = options::devices(devices)?;
+        paths::check(&self.bus, &header, shown, &devices, &Default::default()).await?;
         let host = self.bus.engine.host();
         let profile = Profile {
             id: ObjectId::from_random(host.random()),
@@ -454,7 +460,7 @@ impl Manager {
             name: name.parse()?,
             description,
             config,
-            devices: options::devices(devices)?,
+            devices,
             created: host.now(),
             generation: 0,
         };

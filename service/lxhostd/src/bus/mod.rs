@@ -16,6 +16,7 @@ mod log_control;
 mod manager;
 mod network;
 mod options;
+mod paths;
 mod pool;
 mod profile;
 mod publish;

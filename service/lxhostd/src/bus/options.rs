@@ -7,7 +7,7 @@ use lxhost_model::checkpoint::Trial;
 use lxhost_model::name::quoted;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use zbus::wire::{OwnedVariant, Variant};
+use zbus::wire::{Fd, OwnedVariant, Variant};
 
 /// Options of one call.
 pub(super) struct Options {
@@ -58,6 +58,19 @@ impl Options {
         match self.left.remove(key).map(Variant::from) {
             None => Ok(None),
             Some(Variant::Fd(fd)) => OwnedFd::try_from(fd).map(Some).map_err(|_| bad()),
+            Some(_) => Err(bad()),
+        }
+    }
+
+    /// Takes a list of file descriptors; absent is empty.
+    pub(super) fn fds(&mut self, key: &str) -> Result<Vec<OwnedFd>> {
+        let bad = || invalid(format!("option {key} has to be an array of file descriptors"));
+        match self.left.remove(key).map(Variant::from) {
+            None => Ok(vec![]),
+            Some(Variant::Array(array)) => {
+                let fds = Vec::<Fd<'_>>::try_from(array).map_err(|_| bad())?;
+                fds.into_iter().map(|fd| OwnedFd::try_from(fd).map_err(|_| bad())).collect()
+            }
             Some(_) => Err(bad()),
         }
     }

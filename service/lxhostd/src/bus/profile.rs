@@ -1,10 +1,10 @@
 //! `org.lxhost1.Profile`.
 
-use super::Bus;
 use super::error::Failure;
 use super::job::described;
 use super::options::{self, Options};
 use super::rows::object;
+use super::{Bus, paths};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
 use lxhost_engine::ports::State;
@@ -55,9 +55,10 @@ impl Profile {
         options: Values,
     ) -> Result<u64, Failure> {
         let mut options = Options::new(options);
-        let description = options.take("description")?;
+        let (description, shown) = (options.take("description")?, paths::take(&mut options)?);
         options.done()?;
         let devices = options::devices(devices)?;
+        paths::check(&self.bus, &header, shown, &devices, &self.record()?.devices).await?;
         let verb = Replace { id: self.id, config, devices, description, expected: Some(expected_generation) };
         let caller = self.bus.caller(&header).await?;
         self.bus.engine.perform(&caller, verb).await?;

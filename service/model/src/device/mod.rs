@@ -98,6 +98,14 @@ impl Device {
         self.kind() == "disk" && self.get("path") == Some("/")
     }
 
+    /// The path of the host that it is.
+    pub fn host_path(&self) -> Option<String> {
+        match Disk::read(&self.0).ok().flatten()?.source {
+            DiskSource::Host(host) => Some(host.path),
+            _ => None,
+        }
+    }
+
     /// Whether it hands part of the host to the guest, so that `configure-privileged` is asked.
     pub fn reaches_host(&self) -> bool {
         // What cannot be read, as an older version has written it, is asked about.
