@@ -194,6 +194,9 @@ pub trait Instance {
     /// Renames it while stopped; the path stays.
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Moves it and its snapshots, while stopped, to another pool; the path stays.
+    #[zbus(allow_interactive_auth, name = "Move")]
+    fn move_to(&self, pool: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Copies it, running or not, with its snapshots; `name` empty: one is generated. Options: `snapshot` s (that one
     /// instead), `instance-only` b, `paths` ah, and those of a spec in `Manager.CreateInstance`, which win over what the original
     /// has. Returns instance and job.

@@ -44,6 +44,8 @@ const SNAPSHOT: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 
 /// Something is in its root, and it is stopped.
 const WRITTEN: &str = "lxctl launch busybox f1 -s POOL && lxctl exec f1 -- touch /root/kept && lxctl stop --force f1";
 const WRITTEN_AND_SNAPSHOT: &str = "lxctl launch busybox f1 -s POOL && lxctl exec f1 -- touch /root/kept && lxctl snapshot f1 s1";
+const AWAY: &str = "lxctl storage create fpool dir && lxctl launch busybox f1 -s POOL && lxctl exec f1 -- touch /root/kept \
+    && lxctl snapshot f1 s1";
 /// The copy has it, and the original still has it.
 const COPIED: &str = "is f2 stopped && lxctl start f2 && lives f2 && lxctl exec f2 -- test -e /root/kept \
     && { lives f1 || lxctl start f1; } && lxctl exec f1 -- test -e /root/kept";
@@ -99,6 +101,14 @@ pub(crate) const DEEDS: &[Deed] = &[
     deed("copy", WRITTEN, "lxctl copy f1 f2", COPIED).stores(),
     deed("copy of what runs, with a snapshot", WRITTEN_AND_SNAPSHOT, "lxctl copy f1 f2", COPIED).stores(),
     deed("copy of a snapshot", WRITTEN_AND_SNAPSHOT, "lxctl copy f1/s1 f2", COPIED).stores(),
+    deed("copy to another pool", AWAY, "lxctl copy f1 f2 -s fpool", COPIED).stores(),
+    deed(
+        "move to another pool",
+        "lxctl storage create fpool dir && lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1",
+        "lxctl move f1 -s fpool",
+        "lxctl list f1 -f json | grep -q '\"pool\": \"fpool\"' && lxctl start f1 && lives f1 && lxctl restore f1 s1 && lives f1",
+    )
+    .stores(),
     deed("snapshot", CREATE, "lxctl snapshot f1 s1", "lxctl snapshot list f1 -q | grep -qx s1 && lxctl start f1 && lives f1")
         .stores(),
     deed("snapshot of what runs", LAUNCH, "lxctl snapshot f1 s1", "lxctl snapshot list f1 -q | grep -qx s1 && lives f1").stores(),

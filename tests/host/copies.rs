@@ -13,6 +13,8 @@ pub(crate) const SUITE: Suite = suite!(
     [
         a_copy_lives_beside_its_original_on_an_overlay,
         a_copy_lives_beside_its_original_on_btrfs,
+        an_instance_goes_from_pool_to_pool,
+        an_instance_goes_from_btrfs_to_layers_and_back,
         what_cannot_be_copied_is_refused,
         a_full_disk_leaves_no_copy
     ]
@@ -105,6 +107,66 @@ fn a_copy_lives_beside_its_original_on_btrfs(stage: &Stage) -> Result<()> {
     they_live(&stage, "volumes")
 }
 
+/// A copy of what runs, and then the original itself, with a snapshot each, go from one pool to another and back.
+fn they_go(stage: &Stage, here: &str, there: &str) -> Result<()> {
+    stage.lxctl(&format!("launch busybox c1 -s {here}")).succeed()?;
+    stage.address("c1")?;
+    inside(stage, "c1", MAKE)?;
+    stage.lxctl("snapshot c1 before").succeed()?;
+    let (init, was) = (stage.init_of("c1")?, identity(stage, "c1")?);
+    stage.lxctl(&format!("copy c1 c2 -s {there}")).succeed()?;
+    ensure!(stage.init_of("c1")? == init, "it went on");
+    stage.lxctl("start c2").succeed()?;
+    inside(stage, "c2", CHECK)?;
+    let copied = identity(stage, "c2")?;
+    ensure!((0..4).all(|part| copied[part] != was[part]), "{was:?} and {copied:?}");
+    inside(stage, "c2", SPOIL)?;
+    stage.lxctl("stop --force c2").succeed()?;
+    stage.lxctl("restore c2 before").succeed()?;
+    stage.lxctl("start c2").succeed()?;
+    inside(stage, "c2", CHECK)?;
+    let refused = stage.lxctl(&format!("move c1 -s {there}")).fail()?;
+    ensure!(refused.stderr_text().contains("stop it first"), "{}", refused.describe());
+    stage.lxctl("stop --force c1").succeed()?;
+    stage.lxctl(&format!("move c1 -s {there}")).succeed()?;
+    let left = stage.host.command(["find", &format!("/var/lib/lxhost/pools/{here}/instances"), "-mindepth", "1"]).succeed()?;
+    ensure!(left.is_empty(), "{left}");
+    stage.lxctl("start c1").succeed()?;
+    ensure!(identity(stage, "c1")?[1..] == was[1..], "it is still itself");
+    inside(stage, "c1", CHECK)?;
+    stage.lxctl("stop --force c1").succeed()?;
+    stage.lxctl(&format!("move c1 web -s {here}")).succeed()?;
+    let listed = stage.lxctl("list -c nS --format csv,noheader").succeed()?;
+    ensure!(listed.lines().collect::<Vec<_>>() == ["c2,1", "web,1"], "{listed}");
+    stage.lxctl("restore web before").succeed()?;
+    stage.lxctl("start web").succeed()?;
+    inside(stage, "web", CHECK)?;
+    stage.delete("web c2")?;
+    for pool in [here, there] {
+        for place in ["snapshots", "instances"] {
+            let left = stage.host.succeed(["find", &format!("/var/lib/lxhost/pools/{pool}/{place}"), "-mindepth", "1"])?;
+            ensure!(left.is_empty(), "{left}");
+        }
+    }
+    Ok(())
+}
+
+fn an_instance_goes_from_pool_to_pool(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Ext4)?;
+    stage.with_busybox()?;
+    stage.lxctl("storage create layers overlay").succeed()?;
+    stage.lxctl("storage create trees dir").succeed()?;
+    they_go(&stage, "layers", "trees")
+}
+
+fn an_instance_goes_from_btrfs_to_layers_and_back(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Btrfs)?;
+    stage.with_busybox()?;
+    stage.lxctl("storage create volumes btrfs").succeed()?;
+    stage.lxctl("storage create layers overlay").succeed()?;
+    they_go(&stage, "volumes", "layers")
+}
+
 fn what_cannot_be_copied_is_refused(stage: &Stage) -> Result<()> {
     stage.with_busybox()?;
     stage.lxctl("create busybox k1").succeed()?;
@@ -117,7 +179,11 @@ fn what_cannot_be_copied_is_refused(stage: &Stage) -> Result<()> {
             ("copy nobody k2", 3),
             ("copy k1 k2 -p nobodys", 3),
             ("copy k1 k2 -c limits.memory=much", 2),
-            ("copy k1 k2 -s other", 8),
+            ("copy k1 k2 -s nowhere", 3),
+            ("move k1 -s nowhere", 3),
+            ("move k1 -s default", 2),
+            ("move k1 ../x -s other", 2),
+            ("move k1", 2),
             ("copy k1 k2 --refresh", 8),
             ("copy k1 serveur2:k2", 8),
         ] {

@@ -91,16 +91,39 @@ async fn what_cannot_be_copied_is_refused_and_changes_nothing() {
     refused(instance.copy("c2", &options([("profiles", vec!["nobodys"].into())])).await, Kind::NoSuchProfile);
     let key = Config::from([("limits.memmory".to_owned(), "1GiB".to_owned())]);
     refused(instance.copy("c2", &options([("config", key.into())])).await, Kind::InvalidConfig);
+    refused(instance.move_to("nowhere", &none()).await, Kind::InvalidState);
     let manager = client.manager().await;
-    let (_, job) = manager.create_pool("other", "dir", &Config::new(), &none()).await.unwrap();
-    client.done(&job).await;
-    let why = refused(instance.copy("c2", &options([("pool", "other".into())])).await, Kind::Unsupported);
-    assert!(why.contains("other"), "{why}");
     let gone = OwnedObjectPath::try_from(format!("/org/lxhost1/instance/{}", "0".repeat(32))).unwrap();
     let from = options([("type", "copy".into()), ("instance", gone.into())]);
     refused(manager.create_instance("default", "c2", &from, &none(), &none()).await, Kind::NoSuchInstance);
     assert_eq!(manager.list_instances(&none(), "", 0).await.unwrap().0.len(), 1);
     assert_eq!(snapshots(&client, &path).await, ["s1"]);
+}
+
+#[tokio::test]
+async fn an_instance_is_copied_to_another_pool_and_moves_there() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let (path, instance, taken) = original(&client).await;
+    client.done(&taken.create("s1", &none()).await.unwrap()).await;
+    let (_, job) = client.manager().await.create_pool("other", "dir", &Config::new(), &none()).await.unwrap();
+    client.done(&job).await;
+    let (copy, job) = instance.copy("c2", &options([("pool", "other".into())])).await.unwrap();
+    client.done(&job).await;
+    assert!(text(&client, &copy, "Pool").await.contains("other"));
+    assert!(text(&client, &path, "Pool").await.contains("default"));
+    assert_eq!(snapshots(&client, &copy).await, ["s1"]);
+    let why = refused(instance.move_to("other", &none()).await, Kind::InvalidState);
+    assert!(why.contains("stop it first"), "{why}");
+    client.done(&instance.stop(&options([("mode", "force".into())])).await.unwrap()).await;
+    refused(instance.move_to("nowhere", &none()).await, Kind::NoSuchPool);
+    refused(instance.move_to("../x", &none()).await, Kind::InvalidName);
+    refused(instance.move_to("default", &none()).await, Kind::InvalidArgs);
+    client.done(&instance.move_to("other", &none()).await.unwrap()).await;
+    assert!(text(&client, &path, "Pool").await.contains("other"));
+    assert_eq!(snapshots(&client, &path).await, ["s1"]);
+    client.done(&taken.restore("s1", &none()).await.unwrap()).await;
+    client.done(&instance.start(&none()).await.unwrap()).await;
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ Examples:
   lxctl copy c1 c2
   lxctl copy c1/before-upgrade c2                  a snapshot becomes an instance
   lxctl copy c1 c2 --instance-only                 without its snapshots
+  lxctl copy c1 c2 --storage fast                  to another pool
   lxctl copy c1 c2 -c limits.memory=1GiB -p default -p web
   lxctl copy c1 c2 -d eth0,ipv4.address=10.0.3.9   one key of a device is another";
 
@@ -47,7 +48,7 @@ pub(crate) struct Copy {
     /// Delete the copy when it stops
     #[arg(short, long)]
     pub(crate) ephemeral: bool,
-    /// Pool to put it on; that of the original alone in this version
+    /// Pool to put it on instead of the original's
     #[arg(short, long = "storage", value_name = "POOL", add = ArgValueCandidates::new(complete::pools))]
     pub(crate) storage: Option<String>,
     /// Bring an earlier copy up to date; not in this version

@@ -134,9 +134,9 @@ pub(crate) enum Command {
     Copy(Copy),
     /// Rename a stopped instance, or a snapshot
     Rename(Rename),
-    /// Move an instance; within this host that is a rename
+    /// Move an instance to another pool, or to another name
     #[command(visible_alias = "mv")]
-    Move(Rename),
+    Move(Move),
     /// List instances
     #[command(visible_alias = "ls")]
     List(List),

@@ -84,9 +84,9 @@ pub(crate) struct Delete {
     pub(crate) interactive: bool,
 }
 
-/// `rename`, `move`.
+/// `rename`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  lxctl rename c1 web\n  lxctl rename c1/snap0 c1/before-upgrade\n  lxctl move c1 web")]
+#[command(after_help = "Examples:\n  lxctl rename c1 web\n  lxctl rename c1/snap0 c1/before-upgrade")]
 pub(crate) struct Rename {
     /// Instance, or snapshot as INSTANCE/SNAPSHOT
     #[arg(value_name = "OLD", add = ArgValueCandidates::new(complete::instances))]
@@ -94,6 +94,28 @@ pub(crate) struct Rename {
     /// Its new name
     #[arg(value_name = "NEW")]
     pub(crate) new: String,
+}
+
+/// `move`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The instance is stopped. It keeps its id, its addresses and its snapshots.\n\nExamples:\n  lxctl move c1 web                 another name\n  lxctl move c1 --storage fast      another pool\n  lxctl move c1 web -s fast         both"
+)]
+pub(crate) struct Move {
+    /// Instance, or snapshot as INSTANCE/SNAPSHOT
+    #[arg(value_name = "OLD", add = ArgValueCandidates::new(complete::instances))]
+    pub(crate) old: String,
+    /// Its new name
+    #[arg(value_name = "NEW", required_unless_present = "storage")]
+    pub(crate) new: Option<String>,
+    /// Pool to put it on
+    #[arg(short, long = "storage", value_name = "POOL", add = ArgValueCandidates::new(complete::pools))]
+    pub(crate) storage: Option<String>,
+    // Between hosts; there is one.
+    #[arg(long, hide = true, value_parser = ["pull", "push", "relay"])]
+    pub(crate) mode: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) stateless: bool,
 }
 
 /// What to wait for.

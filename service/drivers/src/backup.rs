@@ -66,6 +66,10 @@ impl Backups for SandboxedBackups {
     }
 
     async fn unpack(&self, file: &OwnedFd, trees: &[Tree], progress: &dyn Progress) -> Result<()> {
+        self.receive(reopened(file)?, trees, progress).await
+    }
+
+    async fn receive(&self, from: OwnedFd, trees: &[Tree], progress: &dyn Progress) -> Result<()> {
         let mut targets = Vec::new();
         for tree in trees {
             let top = tree.layers.first().ok_or_else(|| Error::failed("a root without a directory"))?;
@@ -85,7 +89,7 @@ impl Backups for SandboxedBackups {
                 progress.report("unpacking backup", fraction);
             }
         };
-        let (exit, _) = self.program.ask(reopened(file)?, job, &told).await?;
+        let (exit, _) = self.program.ask(from, job, &told).await?;
         answer::check_exit("backup", &exit)?;
         // All of them lie on one file system.
         blocking("unpack the backup", move || {

@@ -5,6 +5,7 @@ use crate::storage::definition::{beside_it, text};
 use async_trait::async_trait;
 use lxhost_engine::ports::{Definition, Definitions};
 use lxhost_model::{Error, Result};
+use lxhost_safefs::Dir;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
@@ -19,13 +20,12 @@ pub struct StateDefinitions {
 }
 
 impl StateDefinitions {
-    /// Below `state`. What a daemon was writing there when it died goes.
+    /// Below `state`. Removes what a daemon that died had begun to write.
     pub fn new(state: &Path) -> Self {
         let dir = state.join("definitions");
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(lxhost_safefs::DRAFT) {
-                let _ = fs::remove_file(entry.path());
-            }
+        match Dir::open(&dir).and_then(|dir| dir.remove_unfinished()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => tracing::warn!("{}: {error}", dir.display()),
+            _ => {}
         }
         StateDefinitions { dir }
     }

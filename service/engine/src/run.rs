@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Prerequisites one verb may have made, one after the other, before we call it a loop.
 const MAX_NEEDS: usize = 16;
-/// When a transaction that ends a failed verb is tried again, should the disk not take it.
+/// When what ends a verb is tried again, should the disk not take it.
 const AGAIN: [Duration; 3] = [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)];
 
 /// A verb whose steps are done and whose end is not written yet.
@@ -112,6 +112,7 @@ async fn enter(
 async fn conclude(core: &Arc<Core>, job: &JobHandle, acted: Acted) -> Result<Output> {
     let Acted { verb, plan, outcome, recorded } = acted;
     let name = verb.name();
+    let rest = Plan { steps: verb.after(), recovery: Recovery::Insist, ..Plan::writes(vec![]) };
     let ended = async {
         if recorded {
             core.faults.at(&[name, "acted"]).await?;
@@ -120,7 +121,10 @@ async fn conclude(core: &Arc<Core>, job: &JobHandle, acted: Acted) -> Result<Out
         let mut finish = verb.finish(&plan, &outcome, &core.state())?;
         // What was one transaction has had it.
         if recorded {
-            finish.writes.push(Write::Delete(RowKey::Job(job.id())));
+            finish.writes.push(match rest.steps.is_empty() {
+                true => Write::Delete(RowKey::Job(job.id())),
+                false => Write::Update(Row::Job(job.row(&rest)?)),
+            });
         }
         core.commit(finish.writes).await?;
         Ok(finish.output)
@@ -129,9 +133,29 @@ async fn conclude(core: &Arc<Core>, job: &JobHandle, acted: Acted) -> Result<Out
         Ok(output) => {
             // Nothing can fail any more; a daemon can still die, or be late.
             let _ = core.faults.at(&[name, "finished"]).await;
+            after(core, job, name, &rest).await;
             Ok(output)
         }
         Err(error) => Err(give_up(core, job, name, &plan, outcome, error).await),
+    }
+}
+
+/// What is left to do after a good end. It is tried again, and left to the next daemon if that does not help.
+async fn after(core: &Arc<Core>, job: &JobHandle, name: &str, rest: &Plan) {
+    if rest.steps.is_empty() {
+        return;
+    }
+    let done = async || {
+        resume(core, &[name, "after"], rest).await?;
+        core.commit(vec![Write::Delete(RowKey::Job(job.id()))]).await
+    };
+    let mut pauses = AGAIN.iter();
+    while let Err(error) = done().await {
+        let Some(pause) = pauses.next() else {
+            tracing::warn!("{name}: something is left, and will be removed at the next start: {error}");
+            return;
+        };
+        tokio::time::sleep(*pause).await;
     }
 }
 
@@ -185,7 +209,7 @@ async fn act(core: &Arc<Core>, job: &JobHandle, verb: &str, plan: &Plan, outcome
         let done = core.faults.around(&point, step.act(&mut context));
         acted = match plan.recovery {
             // What cannot be undone goes on to its end.
-            Recovery::Resume => done.await,
+            Recovery::Resume | Recovery::Insist => done.await,
             Recovery::Undo => tokio::select! {
                 biased;
                 () = job.canceled() => Err(Error::new(Kind::Canceled, "the job was cancelled")),
@@ -241,8 +265,12 @@ pub(crate) async fn recover(core: &Arc<Core>, job: &JobRow, plan: &Plan) -> Resu
     let road = [job.verb.as_str(), "recovery"];
     let job = job.id;
     let mut writes = match plan.recovery {
-        Recovery::Resume => match resume(core, &road, plan).await {
+        Recovery::Resume | Recovery::Insist => match resume(core, &road, plan).await {
             Ok(()) => plan.finish.clone(),
+            Err(error) if plan.recovery == Recovery::Insist => {
+                tracing::warn!(LXHOST_JOB = job, "{} is not done, and will be at the next start: {error}", road[0]);
+                return Ok(());
+            }
             Err(error) => {
                 tracing::error!(LXHOST_JOB = job, "what a crash interrupted could not be finished: {error}");
                 plan.failed.clone()

@@ -50,6 +50,8 @@ pub enum Recovery {
     Undo,
     /// Do every step again, then write `finish`.
     Resume,
+    /// The same, as often as it takes: one that failed is kept for the next start.
+    Insist,
 }
 
 /// What a verb is going to do, as data. It is stored before the first step.
@@ -152,6 +154,12 @@ pub trait Verb: Send + Sync + 'static {
     /// Those of the verb; the steps are undone then.
     fn finish(&self, plan: &Plan, _outcome: &Outcome, _state: &State) -> Result<Finish> {
         Ok(Finish { writes: plan.finish.clone(), output: Output::default() })
+    }
+
+    /// What is left to do once the end is written: to remove what nobody needs any more. It cannot fail the verb; a
+    /// daemon that starts goes on with it. A verb that has it is followed by none.
+    fn after(&self) -> Vec<Step> {
+        vec![]
     }
 
     /// What goes on in the same job after a good end.

@@ -7,7 +7,7 @@
 mod remove;
 mod replace;
 
-pub use replace::{DRAFT, Durability};
+pub use replace::Durability;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;

@@ -6,7 +6,10 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// What the name of a file begins with while it is written.
+const PREFIX: &str = ".lxhost-";
 
 /// How durable a new file is on return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,21 @@ impl Dir {
             let _ = rustix::fs::unlinkat(self, temporary.as_str(), AtFlags::empty());
         }
         written
+    }
+
+    /// Removes files that a writer which died had begun to write here. Nobody may be writing.
+    ///
+    /// # Errors
+    /// As openat2(2), unlinkat(2).
+    pub fn remove_unfinished(&self) -> io::Result<()> {
+        let listed = self.readable()?;
+        for entry in std::fs::read_dir(format!("/proc/self/fd/{}", listed.as_raw_fd()))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() && is_temporary(entry.file_name().as_encoded_bytes()) {
+                rustix::fs::unlinkat(self, entry.file_name(), AtFlags::empty())?;
+            }
+        }
+        Ok(())
     }
 
     fn fill_and_rename(
@@ -59,7 +77,7 @@ impl Dir {
     fn temporary(&self) -> io::Result<(OwnedFd, String)> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for _ in 0..16 {
-            let name = format!("{DRAFT}{:016x}", random());
+            let name = format!("{PREFIX}{:016x}", random());
             match retry(|| rustix::fs::openat2(self, name.as_str(), flags, Mode::RUSR | Mode::WUSR, CONFINED)) {
                 Ok(fd) => return Ok((fd, name)),
                 Err(Errno::EXIST) => {}
@@ -70,8 +88,10 @@ impl Dir {
     }
 }
 
-/// What names of files begin with that are being written.
-pub const DRAFT: &str = ".lxhost-";
+/// Whether it is a name that `temporary` gives: others of ours begin alike.
+fn is_temporary(name: &[u8]) -> bool {
+    name.strip_prefix(PREFIX.as_bytes()).is_some_and(|end| end.len() == 16 && end.iter().all(u8::is_ascii_hexdigit))
+}
 
 /// Eight random bytes: std's hasher keys come from getrandom(2).
 pub(crate) fn random() -> u64 {
@@ -98,6 +118,19 @@ mod tests {
         assert!(fs::symlink_metadata(&made).unwrap().is_file());
         assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o7777, 0o644);
         assert_eq!(fs::read_dir(tree.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_writer_left_is_removed_and_nothing_else() {
+        let tree = tempfile::tempdir().unwrap();
+        for name in ["kept", ".lxhost-pool", ".lxhost-12345678", ".lxhost-12345678901234567"] {
+            fs::write(tree.path().join(name), "").unwrap();
+        }
+        let dir = Dir::open(tree.path()).unwrap();
+        drop(dir.temporary().unwrap());
+        assert_eq!(fs::read_dir(tree.path()).unwrap().count(), 5);
+        dir.remove_unfinished().unwrap();
+        assert_eq!(fs::read_dir(tree.path()).unwrap().count(), 4);
     }
 
     #[test]

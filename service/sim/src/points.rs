@@ -153,6 +153,7 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Thaw::new(id)).await;
     snapshots(&engine, id).await;
     backups(&engine, id).await;
+    moves(&engine, id).await;
     interfaces(&engine, id).await;
     disks(&engine, id).await;
     proxies(&engine, id).await;
@@ -223,6 +224,27 @@ async fn copies(engine: &Engine, id: ObjectId) {
         act(engine, copy).await;
         act(engine, instance::Delete::new(copied, true)).await;
         act(engine, instance::Stop::new(id, true, None)).await;
+    }
+}
+
+/// The instance is copied to another pool while it runs, with a snapshot, and the copy moves back.
+async fn moves(engine: &Engine, id: ObjectId) {
+    let Ok(other) = "other".parse::<lxhost_model::name::PoolName>() else { return };
+    if let Ok(create) = pool::Create::new(engine.ports(), other.clone(), "dir", Default::default()).await {
+        act(engine, create).await;
+    }
+    let source = instance::Source::Copy(instance::Original::whole(id));
+    let spec = instance::Spec { pool: Some(other.clone()), ..Default::default() };
+    if let Ok(copy) = instance::Create::new(Default::default(), "m1".parse().ok(), source, spec, engine.host().random()) {
+        let copied = copy.id();
+        act(engine, copy).await;
+        if let Some(back) = engine.state().instances.get(&id).map(|instance| instance.pool.clone()) {
+            act(engine, instance::Move::new(engine.ports(), copied, back)).await;
+        }
+        act(engine, instance::Delete::new(copied, true)).await;
+    }
+    if let Some(there) = engine.state().pool(&other) {
+        act(engine, pool::Delete::new(there.id)).await;
     }
 }
 

@@ -244,6 +244,20 @@ impl PoolDriver for SimPools {
         })
     }
 
+    async fn prepared_for(&self, pool: &Pool, held: Held) -> Result<Option<String>> {
+        self.faults.pass("pool.prepared_for")?;
+        let (id, pools) = (held.id(), locked(&self.pools));
+        let contents = pools.get(&pool.id);
+        Ok(contents.and_then(|all| all.hostnames.get(&id).cloned().or_else(|| all.snapshots.get(&id).cloned().flatten())))
+    }
+
+    async fn note_prepared(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
+        self.change("pool.note_prepared", pool, |contents| {
+            contents.hostnames.insert(instance, hostname.to_owned());
+            Ok(())
+        })
+    }
+
     async fn keep_root(&self, pool: &Pool, instance: ObjectId, _hostname: &str) -> Result<()> {
         self.change("pool.keep_root", pool, |contents| contents.root(pool, instance))
     }

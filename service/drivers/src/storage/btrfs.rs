@@ -158,6 +158,14 @@ impl PoolDriver for Btrfs {
         true
     }
 
+    async fn prepared_for(&self, pool: &Pool, held: Held) -> Result<Option<String>> {
+        prepare::prepared_for(&self.layout(pool).held(held))
+    }
+
+    async fn note_prepared(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
+        prepare::note(&self.layout(pool).instance(instance), hostname)
+    }
+
     async fn take_snapshot(&self, pool: &Pool, instance: ObjectId, id: ObjectId, _live: bool) -> Result<()> {
         let layout = self.layout(pool);
         self.fill(&layout, &layout.instance(instance), (&layout.instance(instance), &layout.taking(id))).await

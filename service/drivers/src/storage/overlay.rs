@@ -186,6 +186,14 @@ impl PoolDriver for Overlay {
         prepare::keep(beside.clone(), beside.join(UPPER), hostname).await
     }
 
+    async fn prepared_for(&self, pool: &Pool, held: Held) -> Result<Option<String>> {
+        prepare::prepared_for(&self.layout(pool).held(held))
+    }
+
+    async fn note_prepared(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()> {
+        prepare::note(&self.layout(pool).instance(instance), hostname)
+    }
+
     async fn take_snapshot(&self, pool: &Pool, instance: ObjectId, id: ObjectId, live: bool) -> Result<()> {
         upper::take(&self.layout(pool), instance, id, live).await
     }

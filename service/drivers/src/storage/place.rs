@@ -237,6 +237,9 @@ fn delete_now(bin: &Path) {
 
 /// Begins to delete what a crash left on its way out. What comes there from now on is somebody's.
 pub(super) fn sweep(layout: &Layout) {
+    if let Err(error) = Dir::open(&layout.source).and_then(|dir| dir.remove_unfinished()) {
+        tracing::debug!(path = %layout.source.display(), %error, "what was half written could not be removed");
+    }
     let left: Vec<PathBuf> = fs::read_dir(layout.trash()).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     if !left.is_empty() {
         tokio::task::spawn_blocking(move || left.iter().for_each(|bin| delete_now(bin)));

@@ -70,7 +70,28 @@ fn keep_now(beside: &Path, top: &Path, hostname: &str) -> io::Result<()> {
         etc.sync()?;
         top.sync()?;
     }
+    note_done(beside, hostname)
+}
+
+fn note_done(beside: &Path, hostname: &str) -> io::Result<()> {
     Dir::open(beside)?.replace_file(OsStr::new(DONE), hostname.as_bytes(), 0o600, Durability::Memory)
+}
+
+/// The host name last written and kept.
+///
+/// # Errors
+/// `Failed`.
+pub(super) fn prepared_for(beside: &Path) -> Result<Option<String>> {
+    let name = done(beside).map_err(|e| Error::io("look at its root", &e))?;
+    Ok(name.and_then(|name| String::from_utf8(name).ok()))
+}
+
+/// Notes that the root beside came with all that is written into one.
+///
+/// # Errors
+/// `NoSpace`, `Failed`.
+pub(super) fn note(beside: &Path, hostname: &str) -> Result<()> {
+    note_done(beside, hostname).map_err(|e| Error::io("keep its root", &e))
 }
 
 /// The host name last written and kept.

@@ -2,15 +2,17 @@
 //! configuration of its original, and a name, ids and addresses of its own. One that runs stands still for as long as
 //! its file system needs. Called by `create`.
 
+use super::across::{Across, placed_on};
+use super::export::held;
 use super::{expand, mac, mac_key};
+use crate::Result;
 use crate::core::instance_of;
-use crate::ports::{Origin, Row, State, Write};
+use crate::ports::{Held, Origin, Row, State, Write};
 use crate::snapshot::{find, is_left, settled};
 use crate::step::Step;
 use crate::verb::View;
-use crate::{Error, Kind, Result};
-use lxhost_model::name::{PoolName, SnapshotName};
-use lxhost_model::{Instance, ObjectId, Pool, Status};
+use lxhost_model::name::SnapshotName;
+use lxhost_model::{Instance, ObjectId, Pool, Snapshot, Status};
 use std::sync::Arc;
 
 /// What is copied.
@@ -51,25 +53,19 @@ impl Original {
         self.snapshot.is_none() && state.instances.get(&self.instance).is_some_and(|instance| instance.status.is_live())
     }
 
-    /// Refuses what cannot be copied, or not to `pool`.
-    pub(super) fn check(&self, state: &State, pool: Option<&PoolName>) -> Result<()> {
-        let instance = instance_of(state, self.instance)?;
-        settled(&instance)?;
-        self.record(state)?;
-        match pool.filter(|pool| **pool != instance.pool) {
-            None => Ok(()),
-            Some(pool) => {
-                let (name, its) = (&instance.name, &instance.pool);
-                let what = format!("instance {name} lies on pool {its}; this version cannot copy it to pool {pool}");
-                Err(Error::new(Kind::Unsupported, what))
-            }
-        }
+    /// Refuses what cannot be copied.
+    pub(super) fn check(&self, state: &State) -> Result<()> {
+        settled(&*instance_of(state, self.instance)?)?;
+        self.record(state).map(drop)
     }
 
     /// The steps that make the root of `copy`, and the records of its snapshots.
     pub(super) fn copying(&self, view: &View<'_>, pool: Pool, copy: &Instance) -> Result<Copying> {
         let state = &view.state;
         let instance = instance_of(state, self.instance)?;
+        if copy.pool != instance.pool {
+            return self.carrying(view, &pool, (&instance, copy));
+        }
         let at_once = view.ports.pools.driver(&pool.driver)?.snapshots_at_once();
         let from = match &self.snapshot {
             Some(name) => Origin::Snapshot(find(state, self.instance, name)?.id),
@@ -81,16 +77,41 @@ impl Original {
             steps.push(Step::Thaw(self.instance));
         }
         let mut snapshots = vec![];
-        if self.snapshot.is_none() && !self.instance_only {
-            for snapshot in state.snapshots_of(self.instance).filter(|snapshot| !is_left(snapshot)) {
-                let of_copy = snapshot.copied(ObjectId::from_random(view.ports.host.random()), copy);
-                let (from, to) = (snapshot.id, of_copy.id);
-                steps.push(Step::CopySnapshot { pool: pool.clone(), from, to, instance: copy.id });
-                snapshots.push(Write::Insert(Row::Snapshot(of_copy)));
-            }
+        for snapshot in self.snapshots(state) {
+            let of_copy = snapshot.copied(ObjectId::from_random(view.ports.host.random()), copy);
+            let (from, to) = (snapshot.id, of_copy.id);
+            steps.push(Step::CopySnapshot { pool: pool.clone(), from, to, instance: copy.id });
+            snapshots.push(Write::Insert(Row::Snapshot(of_copy)));
         }
         steps.push(Step::KeepCopy { pool, instance: copy.id });
         Ok(Copying { steps, snapshots })
+    }
+
+    /// The same to another pool.
+    fn carrying(&self, view: &View<'_>, pool: &Pool, (instance, copy): (&Instance, &Instance)) -> Result<Copying> {
+        let state = &view.state;
+        let random = || ObjectId::from_random(view.ports.host.random());
+        let taken = random();
+        let from = match &self.snapshot {
+            Some(name) => Held::Snapshot(find(state, self.instance, name)?.id),
+            None => held(instance, taken),
+        };
+        let kept: Vec<(&Arc<Snapshot>, ObjectId)> = self.snapshots(state).map(|snapshot| (snapshot, random())).collect();
+        let of_copy = |(snapshot, id): &(&Arc<Snapshot>, ObjectId)| {
+            let of_copy = snapshot.copied(*id, copy);
+            let instance = placed_on(&copy.pool, of_copy.instance.clone())?;
+            Ok(Write::Insert(Row::Snapshot(Snapshot { instance, ..of_copy })))
+        };
+        let snapshots = kept.iter().map(of_copy).collect::<Result<_>>()?;
+        let was = self.record(state)?;
+        let across = Across { instance, from, was: &was, taken, to: copy.id, snapshots: kept };
+        Ok(Copying { steps: across.steps(view, pool)?, snapshots })
+    }
+
+    /// The snapshots that are copied, too.
+    fn snapshots<'a>(&self, state: &'a State) -> impl Iterator<Item = &'a Arc<Snapshot>> {
+        let wanted = self.snapshot.is_none() && !self.instance_only;
+        state.snapshots_of(self.instance).filter(move |snapshot| wanted && !is_left(snapshot))
     }
 }
 

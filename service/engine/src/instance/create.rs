@@ -1,5 +1,6 @@
 //! `instance.create`: a new instance from an image, from another instance, or empty; started when asked.
 
+use super::across::placed_on;
 use super::copy::{Original, address, inherit};
 use super::{Start, guard, pool_of};
 use crate::job::Output;
@@ -143,7 +144,12 @@ impl Create {
             generation: 0,
         };
         match &self.source {
-            Source::Copy(original) => inherit(&mut instance, original.record(state)?.as_ref()),
+            Source::Copy(original) => {
+                inherit(&mut instance, original.record(state)?.as_ref());
+                if let Some(pool) = self.spec.pool.as_ref().filter(|pool| **pool != instance.pool) {
+                    instance = placed_on(pool, instance)?;
+                }
+            }
             Source::Image(_) | Source::Empty => instance.pool = self.pool(state, &instance)?,
         }
         address(state, &mut instance);
@@ -248,7 +254,7 @@ impl Verb for Create {
         }
         match &self.source {
             Source::Image(reference) if !reference.contains(':') => drop(crate::image::find(state, &self.project, reference)?),
-            Source::Copy(original) => original.check(state, self.spec.pool.as_ref())?,
+            Source::Copy(original) => original.check(state)?,
             Source::Image(_) | Source::Empty => {}
         }
         let unknown = self

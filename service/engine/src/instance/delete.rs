@@ -7,7 +7,7 @@ use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
-use lxhost_model::{Action, Instance, ObjectId, Status, Trigger};
+use lxhost_model::{Action, Fingerprint, ObjectId, Pool, Status, Trigger};
 
 /// Deletes an instance.
 pub struct Delete {
@@ -66,20 +66,16 @@ impl Verb for Delete {
         }
         finish.push(Write::Delete(RowKey::Instance(self.id)));
         steps.push(Step::RemoveRoot { pool: pool.clone(), instance: self.id });
-        if let Some(image) = orphan(&view.state, &instance) {
+        if let Some(image) = instance.image.clone().filter(|image| is_orphan(&view.state, image, &pool, self.id)) {
             steps.push(Step::RemoveImageTree { pool, image, used: false });
         }
         Ok(Plan { writes, steps, finish, failed: vec![Write::Transition(self.id, Trigger::Delete)], recovery: Recovery::Resume })
     }
 }
 
-/// The image of `instance`, when its record is gone and no other root on the pool needs its tree.
-fn orphan(state: &State, instance: &Instance) -> Option<lxhost_model::Fingerprint> {
-    let image = instance.image.as_ref()?;
+/// Whether the record of an image is gone, and no root on the pool but that of `instance` needs its tree.
+pub(crate) fn is_orphan(state: &State, image: &Fingerprint, pool: &Pool, instance: ObjectId) -> bool {
     let known = state.images.values().any(|other| other.fingerprint == *image);
-    let used = state
-        .instances
-        .values()
-        .any(|other| other.id != instance.id && other.pool == instance.pool && other.image.as_ref() == Some(image));
-    (!known && !used).then(|| image.clone())
+    let mut others = state.instances.values().filter(|other| other.id != instance && other.pool == pool.name);
+    !known && !others.any(|other| other.image.as_ref() == Some(image))
 }

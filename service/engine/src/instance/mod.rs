@@ -1,5 +1,6 @@
 //! Verbs on instances, one file each, and what several of them share.
 
+mod across;
 mod bulk;
 mod configure;
 mod copy;
@@ -13,6 +14,7 @@ mod import;
 mod nics;
 mod proxies;
 mod publish;
+mod relocate;
 mod rename;
 mod restart;
 mod rewired;
@@ -25,6 +27,7 @@ pub use copy::Original;
 pub use create::{Create, Source, Spec};
 pub(crate) use create::{free_ids, is_block};
 pub use delete::Delete;
+pub(crate) use delete::is_orphan;
 pub use disks::Attached;
 pub(crate) use disks::{disks, named, reattach, spec};
 pub(crate) use exited::{Exited, end_of_run};
@@ -35,6 +38,7 @@ pub use nics::Wired;
 pub(crate) use nics::{needed, nics, refuse_clashes, rewire};
 pub(crate) use proxies::{proxies, refuse_diversion, refuse_taken, reproxy};
 pub use publish::{Edition, Publish};
+pub use relocate::Move;
 pub use rename::Rename;
 pub use restart::Restart;
 pub(crate) use rewired::rewired;

@@ -26,4 +26,10 @@ pub trait Backups: Send + Sync {
     /// # Errors
     /// `Untrusted`, `NoSpace`. What was written stays.
     async fn unpack(&self, file: &OwnedFd, trees: &[Tree], progress: &dyn Progress) -> Result<()>;
+
+    /// The same of a backup that comes from a pipe while it is written.
+    ///
+    /// # Errors
+    /// As `unpack`; `Untrusted` also for one that breaks off.
+    async fn receive(&self, from: OwnedFd, trees: &[Tree], progress: &dyn Progress) -> Result<()>;
 }

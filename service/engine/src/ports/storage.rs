@@ -42,6 +42,15 @@ pub enum Held {
     Snapshot(ObjectId),
 }
 
+impl Held {
+    /// Its id.
+    pub fn id(self) -> ObjectId {
+        match self {
+            Held::Instance(id) | Held::Taken(id) | Held::Snapshot(id) => id,
+        }
+    }
+}
+
 /// What a definition that lies beside data is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Defined {
@@ -132,6 +141,12 @@ pub trait PoolDriver: Send + Sync {
 
     /// Makes durable what `prepare_root` wrote, while the guest starts. Until then it is written at every start.
     async fn keep_root(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()>;
+
+    /// The host name for which a root was last prepared, durably; `None`: it was not yet.
+    async fn prepared_for(&self, pool: &Pool, held: Held) -> Result<Option<String>>;
+
+    /// Notes the same of the root of an instance that was prepared elsewhere.
+    async fn note_prepared(&self, pool: &Pool, instance: ObjectId, hostname: &str) -> Result<()>;
 
     /// Directories of the instance's own for those of `places` (absolute paths inside) where containers keep
     /// layers, if the root cannot carry an overlay. Made when missing; they go with the root.

@@ -20,18 +20,46 @@ pub(super) async fn publish(context: &mut Context<'_>, packing: &Packing) -> Res
     let ports = &context.core.ports;
     let files = ImageFiles { meta: from.into(), rootfs: None };
     let (packed, taken) = tokio::join!(ports.backups.pack(&request, to.into(), context), ports.images.take_in(files, &Quiet));
-    // An image that breaks off is said to be none, and a pipe that nobody reads to be broken: neither is the cause.
+    let taken = taken.map(|imported| context.outcome.imported = Some(imported));
+    cause(packed, taken)
+}
+
+/// What is packed is unpacked while it comes.
+pub(super) async fn transfer(context: &mut Context<'_>, from: &Packing, pool: &Pool, roots: &[Placed]) -> Result<()> {
+    let request = request(context, from)?;
+    let trees = trees(context, pool, roots).await?;
+    let (read, written) = std::io::pipe().map_err(|e| Error::io("make a pipe", &e))?;
+    let backups = &context.core.ports.backups;
+    let told = Copying(context);
+    let (packed, filled) =
+        tokio::join!(backups.pack(&request, written.into(), &told), backups.receive(read.into(), &trees, &Quiet));
+    cause(packed, filled)?;
+    let (old, new) = (context.core.ports.pools.driver(&from.pool.driver)?, context.core.ports.pools.driver(&pool.driver)?);
+    for (was, is) in from.roots.iter().zip(roots) {
+        // A copy is prepared at its first start; what moves is itself.
+        if let (true, Held::Instance(id)) = (was.held.id() == is.held.id(), is.held)
+            && let Some(hostname) = old.prepared_for(&from.pool, was.held).await?
+        {
+            new.note_prepared(pool, id, &hostname).await?;
+        }
+    }
+    Ok(())
+}
+
+/// An archive that breaks off is said to be none, and a pipe that nobody reads to be broken: neither is the cause.
+fn cause(packed: Result<()>, taken: Result<()>) -> Result<()> {
     match (packed, taken) {
-        (Ok(()), Ok(imported)) => {
-            context.outcome.imported = Some(imported);
-            Ok(())
-        }
-        (Err(error), Ok(imported)) => {
-            context.outcome.imported = Some(imported);
-            Err(error)
-        }
         (Err(error), Err(taken)) if taken.kind == Kind::Untrusted => Err(error),
-        (_, Err(error)) => Err(error),
+        (packed, taken) => taken.and(packed),
+    }
+}
+
+/// Says how much has been read, of what is no backup.
+struct Copying<'a>(&'a dyn Progress);
+
+impl Progress for Copying<'_> {
+    fn report(&self, phase: &str, fraction: f64) {
+        self.0.report(&phase.replace("writing backup", "copying root"), fraction);
     }
 }
 
@@ -61,6 +89,12 @@ fn request(context: &Context<'_>, packing: &Packing) -> Result<Request> {
 
 pub(super) async fn unpack(context: &mut Context<'_>, pool: &Pool, roots: &[Placed]) -> Result<()> {
     let from = descriptor(context)?;
+    let trees = trees(context, pool, roots).await?;
+    context.core.ports.backups.unpack(&from, &trees, context).await
+}
+
+/// Where roots that were made are filled.
+async fn trees(context: &Context<'_>, pool: &Pool, roots: &[Placed]) -> Result<Vec<Tree>> {
     let driver = context.core.ports.pools.driver(&pool.driver)?;
     let mut trees = vec![];
     for root in roots {
@@ -74,7 +108,7 @@ pub(super) async fn unpack(context: &mut Context<'_>, pool: &Pool, roots: &[Plac
             }));
         }
     }
-    context.core.ports.backups.unpack(&from, &trees, context).await
+    Ok(trees)
 }
 
 fn tree(driver: &dyn PoolDriver, pool: &Pool, root: &Placed) -> Tree {

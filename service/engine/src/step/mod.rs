@@ -182,6 +182,17 @@ pub enum Step {
         /// Which roots.
         roots: Vec<Placed>,
     },
+    /// Fills roots of a pool with what those of another hold, which have the same names. Undone with the roots.
+    Transfer {
+        /// What is read.
+        from: Box<Packing>,
+        /// The other pool.
+        pool: Pool,
+        /// Its roots.
+        roots: Vec<Placed>,
+    },
+    /// Removes what lies on a pool that an instance is not on. Not undone.
+    ClearOut(Box<Leftover>),
     /// Makes a root that was filled a snapshot.
     AdoptSnapshot {
         /// The pool.
@@ -277,6 +288,19 @@ pub struct Packing {
     pub compression: Compression,
 }
 
+/// What an instance has on a pool that it leaves.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Leftover {
+    /// The pool.
+    pub pool: Pool,
+    /// The instance.
+    pub instance: ObjectId,
+    /// Its snapshots.
+    pub snapshots: Vec<ObjectId>,
+    /// The image it was made from.
+    pub image: Option<Fingerprint>,
+}
+
 /// What a run of an instance uses outside of it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ran {
@@ -363,6 +387,8 @@ impl Step {
             Step::PackBackup(_) => "writing backup",
             Step::PackImage(_) => "making image",
             Step::UnpackBackup { .. } | Step::AdoptSnapshot { .. } => "unpacking backup",
+            Step::Transfer { .. } => "copying root",
+            Step::ClearOut(_) => "cleaning up",
             Step::NetworkUp(_) | Step::AdoptNetwork(_) => "setting up network",
             Step::NetworkDown(_) => "removing network",
             Step::NetworkBack(_) => "undoing the change of a network",
@@ -406,6 +432,8 @@ impl Step {
             Step::PackBackup(_) => "pack-backup",
             Step::PackImage(_) => "pack-image",
             Step::UnpackBackup { .. } => "unpack-backup",
+            Step::Transfer { .. } => "transfer",
+            Step::ClearOut(_) => "clear-out",
             Step::AdoptSnapshot { .. } => "adopt-snapshot",
             Step::NetworkUp(_) => "network-up",
             Step::AdoptNetwork(_) => "adopt-network",
@@ -452,6 +480,8 @@ impl Step {
             Step::PackBackup(packing) => backup::pack(context, packing).await,
             Step::PackImage(packing) => backup::publish(context, packing).await,
             Step::UnpackBackup { pool, roots } => backup::unpack(context, pool, roots).await,
+            Step::Transfer { from, pool, roots } => backup::transfer(context, from, pool, roots).await,
+            Step::ClearOut(left) => storage::clear_out(context, left).await,
             Step::AdoptSnapshot { pool, snapshot } => snapshot::adopt(context, pool, *snapshot).await,
             Step::NetworkUp(network) | Step::AdoptNetwork(network) => network::up(context, network).await,
             Step::NetworkDown(network) => network::down(context, network).await,
@@ -508,6 +538,8 @@ impl Step {
             | Step::RemoveVolume { .. }
             | Step::PackBackup(_)
             | Step::UnpackBackup { .. }
+            | Step::Transfer { .. }
+            | Step::ClearOut(_)
             | Step::RemoveSnapshot { .. }
             | Step::Restore { .. }
             | Step::NetworkBack(_)

@@ -1,6 +1,7 @@
 //! Steps on pools and roots.
 
-use super::Context;
+use super::{Context, Leftover};
+use crate::instance::is_orphan;
 use crate::ports::{Defined, Origin};
 use crate::{Error, Result, define};
 use lxhost_model::{Fingerprint, ObjectId, Pool};
@@ -37,6 +38,25 @@ pub(super) async fn remove_root(context: &Context<'_>, pool: &Pool, id: ObjectId
     context.core.ports.pools.driver(&pool.driver)?.remove_root(pool, id).await?;
     context.at("remove-root", "removed").await?;
     context.core.ports.launcher.forget(id).await
+}
+
+/// Removes what an instance has on a pool, unless it is there.
+pub(super) async fn clear_out(context: &Context<'_>, left: &Leftover) -> Result<()> {
+    let (pool, state) = (&left.pool, context.core.state());
+    if state.instances.get(&left.instance).is_some_and(|instance| instance.pool == pool.name) {
+        return Ok(());
+    }
+    let driver = context.core.ports.pools.driver(&pool.driver)?;
+    for snapshot in &left.snapshots {
+        driver.remove_snapshot(pool, *snapshot).await?;
+    }
+    context.at("clear-out", "snapshots-removed").await?;
+    driver.remove_root(pool, left.instance).await?;
+    context.at("clear-out", "removed").await?;
+    match &left.image {
+        Some(image) if is_orphan(&state, image, pool, left.instance) => driver.remove_image(pool, image, false).await,
+        _ => Ok(()),
+    }
 }
 
 /// The error with the instance in front; drivers know ids, people names.

@@ -43,6 +43,7 @@ macro_rules! deed {
 }
 
 mod backups;
+mod copies;
 pub(crate) mod volumes;
 
 fn is(world: &World, name: &str, status: &str) -> bool {
@@ -181,14 +182,6 @@ pub(crate) fn new_profile(world: &World) -> profile::Create {
     profile::Create::new(profile).unwrap()
 }
 
-fn copy(world: &World, snapshot: Option<&str>) -> instance::Create {
-    let original =
-        instance::Original { snapshot: snapshot.map(|name| name.parse().unwrap()), ..instance::Original::whole(id(world)) };
-    let source = instance::Source::Copy(original);
-    let random = world.engine.host().random();
-    instance::Create::new(Default::default(), Some("c2".parse().unwrap()), source, Default::default(), random).unwrap()
-}
-
 fn take(world: &World) -> snapshot::Create {
     let (name, random) = (Some("s1".parse().unwrap()), world.engine.host().random());
     snapshot::Create::new(id(world), name, String::new(), true, random).unwrap()
@@ -280,6 +273,7 @@ pub(crate) fn all() -> Vec<Deed> {
     let mut deeds = on_instances();
     deeds.extend(on_snapshots());
     deeds.extend(backups::all());
+    deeds.extend(copies::all());
     deeds.extend(volumes::all());
     deeds.extend(on_the_rest());
     deeds.extend(on_trial());
@@ -405,17 +399,6 @@ fn on_snapshots() -> Vec<Deed> {
             |w| is_restored(w) && is(w, "c1", "stopped")
         ),
         deed!(
-            "restore what runs",
-            false,
-            |w| {
-                w.launch("c1").await;
-                changed_since(&w).await;
-            },
-            |w| w.perform(restore(&w)),
-            |w| is_restored(w)
-        ),
-        deed!("copy", true, |w| stopped(&w, "c1").await, |w| w.perform(copy(&w, None)), |w| is(w, "c2", "stopped")),
-        deed!(
             "start with a snapshot",
             true,
             |w| {
@@ -428,24 +411,14 @@ fn on_snapshots() -> Vec<Deed> {
             |w| is(w, "c1", "running") && snapshots(w) == ["snap0"]
         ),
         deed!(
-            "copy what runs and has a snapshot",
-            true,
+            "restore what runs",
+            false,
             |w| {
                 w.launch("c1").await;
-                w.perform(take(&w)).await.unwrap();
+                changed_since(&w).await;
             },
-            |w| w.perform(copy(&w, None)),
-            |w| is(w, "c1", "running") && is(w, "c2", "stopped") && snapshots(w) == ["s1", "s1"]
-        ),
-        deed!(
-            "copy a snapshot",
-            true,
-            |w| {
-                w.launch("c1").await;
-                w.perform(take(&w)).await.unwrap();
-            },
-            |w| w.perform(copy(&w, Some("s1"))),
-            |w| is(w, "c2", "stopped") && snapshots(w) == ["s1"]
+            |w| w.perform(restore(&w)),
+            |w| is_restored(w)
         ),
         deed!(
             "delete a snapshot",

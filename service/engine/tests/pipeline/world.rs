@@ -192,6 +192,9 @@ impl World {
             BTreeSet::new(),
         );
         same("roots", sim.pools.roots().into_iter().collect(), of(|_| true));
+        let mut roots = sim.pools.roots();
+        roots.sort();
+        same("roots on two pools", roots.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect(), BTreeSet::new());
         same("snapshots", sim.pools.snapshots(), state.snapshots.keys().map(|(_, id)| *id).collect());
         same("volumes", sim.pools.volumes(), state.volumes.keys().copied().collect());
         same("guests", sim.launcher.running().into_iter().collect(), of(runs));

@@ -9,7 +9,7 @@ use super::{Bus, invalid, paths};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
 use lxhost_engine::instance::{
-    Change, Configure, Create, Delete, Edition, Export, Freeze, Publish, Rename, Restart, Source, Start, Stop, Thaw, expand,
+    Change, Configure, Create, Delete, Edition, Export, Freeze, Move, Publish, Rename, Restart, Source, Start, Stop, Thaw, expand,
 };
 use lxhost_engine::ports::{State, Whom};
 use lxhost_engine::{Engine, Error, Kind, Live, Question, Result};
@@ -252,6 +252,12 @@ impl Instance {
         let caller = self.bus.caller(&header).await?;
         self.bus.engine.perform(&caller, Rename::new(self.id, name.parse()?)).await?;
         Ok(object(path::instance(self.id))?)
+    }
+
+    #[zbus(name = "Move", out_args("job"))]
+    async fn move_to(&self, #[zbus(header)] header: Header<'_>, pool: &str, options: Values) -> Result<OwnedObjectPath, Failure> {
+        options::none(options)?;
+        self.bus.submit(&header, Move::new(self.bus.engine.ports(), self.id, pool.parse()?)).await
     }
 
     #[zbus(out_args("instance", "job"))]
