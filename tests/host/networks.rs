@@ -406,7 +406,13 @@ fn a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests(
     // A test before this one may have given the bridge a subnet that is not the guest's yet.
     stage.lxctl("restart --force n1").succeed()?;
     let address = stage.address("n1")?;
-    for deed in ["ip link delete lxbr0", "ip address flush dev lxbr0", "ip link set lxbr0 name lost"] {
+    let deeds = [
+        "ip link delete lxbr0",
+        "ip address flush dev lxbr0",
+        "ip link set lxbr0 name lost",
+        "ip -6 address flush dev lxbr0 scope link",
+    ];
+    for deed in deeds {
         stage.host.succeed(["sh", "-ec", deed])?;
         stage.eventually(&format!("n1 after {deed}"), || {
             let reached = stage.host.command(["ping", "-c", "1", "-W", "1", &address]).output()?;
@@ -415,6 +421,10 @@ fn a_bridge_that_somebody_deletes_flushes_or_renames_comes_back_with_its_guests(
         stage.eventually("its own name", || {
             let bridges = stage.host.succeed(["ip", "-o", "link", "show", "type", "bridge"])?;
             Ok((bridges.contains("lxbr0:") && !bridges.contains("lost:")).then_some(()))
+        })?;
+        stage.eventually(&format!("the address that guests have for their router after {deed}"), || {
+            let local = stage.host.succeed(["ip", "-6", "-oneline", "address", "show", "dev", "lxbr0", "scope", "link"])?;
+            Ok(local.contains("inet6 fe80:").then_some(()))
         })?;
     }
     Ok(())

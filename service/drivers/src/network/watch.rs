@@ -131,10 +131,8 @@ impl Links {
                     _ => Some(NetworkChange::Link(name)),
                 }
             }
-            Change::AddressGone(address) if !address.link_local => {
-                self.names.get(&address.link).cloned().map(NetworkChange::Link)
-            }
-            Change::Address(_) | Change::AddressGone(_) => None,
+            Change::AddressGone(address) => self.names.get(&address.link).cloned().map(NetworkChange::Link),
+            Change::Address(_) => None,
             Change::Route(route) | Change::RouteGone(route) => leads_somewhere(&route).then_some(NetworkChange::Routes),
         }
     }

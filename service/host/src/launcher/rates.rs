@@ -61,7 +61,8 @@ async fn tc(words: &[&str], key: &str) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said: String = String::from_utf8_lossy(&output.stderr).chars().filter(|c| !c.is_control()).take(300).collect();
+    let said = String::from_utf8_lossy(&output.stderr).lines().collect::<Vec<_>>().join("; ");
+    let said: String = said.chars().filter(|c| !c.is_control()).take(300).collect();
     Err(Error::new(Kind::Unsupported, format!("{key}: the kernel does not hold the interface to it: {said}")))
 }
 

@@ -14,7 +14,8 @@ use lxhost_netlink::Mac;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
+/// Where addresses are that hold on one link.
+pub(super) const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 /// IPv4 addresses that are kept for somebody, by network interface and file.
 pub(super) type Kept = BTreeMap<String, BTreeMap<String, Ipv4Addr>>;

@@ -2,10 +2,12 @@
 //! Depends on netlink; called by the driver.
 
 use super::BridgeNetworks;
+use super::entry::slaac;
+use super::guard::LINK_LOCAL;
 use super::note::Note;
 use super::settings::{self, Settings};
 use crate::network::from_netlink;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use lxhost_model::{Error, Kind, Network, Result};
 use lxhost_netlink::{Bridge, Link, StaticRoute};
 use std::collections::BTreeSet;
@@ -60,9 +62,7 @@ impl BridgeNetworks {
         self.on.made().note(name).await?;
         self.sysctl.protect(name);
         self.sysctl.switch_ipv6(name, settings.ipv6.is_some())?;
-        let ipv4 = settings.ipv4.iter().map(|v| IpNet::V4(v.address));
-        let wanted: Vec<IpNet> = ipv4.chain(settings.ipv6.iter().map(|v| IpNet::V6(v.address))).collect();
-        done = done.or(links.ensure_addresses(name, &wanted).await.map_err(from_netlink)?);
+        done = done.or(links.ensure_addresses(name, &addresses(settings)).await.map_err(from_netlink)?);
         done = done.or(links.set_up(name).await.map_err(from_netlink)?);
         if settings.ipv4.as_ref().is_some_and(|v| v.routing) {
             self.sysctl.forward_ipv4()?;
@@ -91,4 +91,12 @@ impl BridgeNetworks {
         }
         Ok(())
     }
+}
+
+/// What the bridge has: its addresses in the subnets, and with IPv6 the one that it is a router and a server by. The kernel
+/// gives that one too, to a bridge that carries something, but not again to one from which somebody took it.
+pub(super) fn addresses(settings: &Settings) -> Vec<IpNet> {
+    let ipv4 = settings.ipv4.iter().map(|v| IpNet::V4(v.address));
+    let ipv6 = settings.ipv6.iter().flat_map(|v| [Some(v.address), Ipv6Net::new(slaac(LINK_LOCAL, settings.mac), 64).ok()]);
+    ipv4.chain(ipv6.flatten().map(IpNet::V6)).collect()
 }

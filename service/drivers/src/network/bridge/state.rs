@@ -2,7 +2,7 @@
 
 use super::choose::Use;
 use super::settings::Settings;
-use super::{BridgeNetworks, outside, subnet};
+use super::{BridgeNetworks, link, outside, subnet};
 use crate::network::{described, footing, from_netlink};
 use ipnet::IpNet;
 use lxhost_engine::ports::NetworkState;
@@ -46,8 +46,7 @@ impl BridgeNetworks {
         let served = !settings.serves() || self.is_serving(settings).await?;
         let addresses = self.on.links.addresses().await.map_err(from_netlink)?;
         let has = |net: IpNet| addresses.iter().any(|address| address.link == link.index && address.net == net);
-        let ipv4 = settings.ipv4.iter().map(|v| IpNet::V4(v.address));
-        let whole = ipv4.chain(settings.ipv6.iter().map(|v| IpNet::V6(v.address))).all(has);
+        let whole = link::addresses(settings).into_iter().all(has);
         Ok(link.up && whole && served && self.has_outside(settings, link).await?)
     }
 
