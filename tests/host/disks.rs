@@ -22,6 +22,7 @@ pub(crate) const SUITE: Suite = suite!(
         memory_has_its_size_and_ends_with_the_run,
         what_reaches_the_host_is_asked_about,
         who_is_not_root_brings_what_he_can_read,
+        a_path_that_is_swapped_all_the_time_leads_nowhere_else,
     ]
 );
 
@@ -220,6 +221,10 @@ fn links_on_the_host_are_not_followed(stage: &Stage) -> Result<()> {
         }
         Ok(())
     })?;
+    // A link that somebody else has made decides nothing for root.
+    stage.host.succeed(["sh", "-ec", "ln -sfn /root /share/alice/planted && chown -h alice /share/alice/planted"])?;
+    let said = refused(stage, "config device add d1 trap disk source=/share/alice/planted path=/mnt/trap", 2)?;
+    ensure!(said.contains("symbolic link of user"), "{said}");
     // A path that is swapped after it was written down.
     add(stage, "d2", "work disk source=/share/alice/link path=/mnt/work")?;
     ensure!(stage.lxctl("config device get d2 work source").succeed()? == "/share/alice/work\n");
@@ -348,4 +353,34 @@ fn who_is_not_root_brings_what_he_can_read(stage: &Stage) -> Result<()> {
     stage.lxctl("config device set d1 secret readonly=true").user("erin").succeed()?;
     inside(stage, "d1", "test -d /mnt/secret && ! touch /mnt/secret/x 2>/dev/null")?;
     stage.delete("d1 d2")
+}
+
+/// How often a path is taken while its owner swaps it.
+const SWAPS: u32 = 40;
+
+fn a_path_that_is_swapped_all_the_time_leads_nowhere_else(stage: &Stage) -> Result<()> {
+    shared(stage)?;
+    stage.host.succeed([
+        "sh",
+        "-ec",
+        "install -d -m 0700 /share/secret && touch /share/secret/s && rm -rf /share/alice/race /share/alice/over",
+    ])?;
+    stage.lxctl("launch busybox d1").succeed()?;
+    let swap =
+        "cd /share/alice && echo on && while test ! -e over; do mkdir race; rmdir race; ln -s /share/secret race; rm race; done";
+    let swapping = stage.host.command(["sh", "-c", swap]).user("alice").spawn()?;
+    swapping.until("on")?;
+    for _ in 0..SWAPS {
+        let words = "config device add d1 race disk source=/share/alice/race path=/mnt/race";
+        if stage.lxctl(words).output()?.code == Some(0) {
+            inside(stage, "d1", "test ! -e /mnt/race/s").context("it was led elsewhere")?;
+            ensure!(stage.lxctl("config device get d1 race source").succeed()? == "/share/alice/race\n");
+            stage.lxctl("config device remove d1 race").succeed()?;
+        } else {
+            ensure!(stage.lxctl("config device list d1 -q").succeed()?.is_empty(), "nothing is written down");
+        }
+    }
+    stage.host.succeed(["touch", "/share/alice/over"])?;
+    swapping.wait()?;
+    stage.delete("d1")
 }
