@@ -106,7 +106,7 @@ pub(crate) const DEEDS: &[Deed] = &[
         "move to another pool",
         "lxctl storage create fpool dir && lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1",
         "lxctl move f1 -s fpool",
-        "lxctl list f1 -f json | grep -q '\"pool\": \"fpool\"' && lxctl start f1 && lives f1 && lxctl restore f1 s1 && lives f1",
+        "lxctl list pool=fpool -q | grep -qx f1 && lxctl start f1 && lives f1 && lxctl restore f1 s1 && lives f1",
     )
     .stores(),
     deed("snapshot", CREATE, "lxctl snapshot f1 s1", "lxctl snapshot list f1 -q | grep -qx s1 && lxctl start f1 && lives f1")
