@@ -91,7 +91,12 @@ pub(crate) fn sorted(said: &Described) -> Result<Sorted> {
     }
     for (name, keys) in &said.devices {
         let name = name.parse()?;
-        match Device::new(&name, keys.clone()) {
+        let mut keys = keys.clone();
+        let is_root = keys.get("path").is_some_and(|path| path == "/");
+        if let Some(size) = is_root.then(|| keys.remove("size")).flatten() {
+            all.left_out.push(format!("left out: size {} of the root: roots have no quota in this version", quoted(&size)));
+        }
+        match Device::new(&name, keys) {
             Ok(device) => drop(all.devices.insert(name, device)),
             Err(error) => all.left_out.push(format!("left out: {error}")),
         }
@@ -178,8 +183,9 @@ mod tests {
     fn a_device_that_is_not_known_here_is_left_out() {
         let mut devices = said(&[]);
         devices.devices.insert("gpu0".into(), Words::from([("type".into(), "gpu".into())]));
-        devices.devices.insert("root".into(), Words::from([("type".into(), "disk".into()), ("path".into(), "/".into())]));
+        let root = [("type", "disk"), ("path", "/"), ("size", "10GiB")].map(|(key, value)| (key.into(), value.into()));
+        devices.devices.insert("root".into(), Words::from(root));
         let sorted = sorted(&devices).unwrap();
-        assert_eq!((sorted.devices.len(), sorted.left_out.len()), (1, 1));
+        assert_eq!((sorted.devices.len(), sorted.left_out.len()), (1, 2));
     }
 }

@@ -171,6 +171,8 @@ fn check_root(keys: &BTreeMap<String, String>) -> Result<(), Error> {
     match OF_HOST.iter().chain(&["source"]).find(set) {
         Some(key) => Err(bad(format!("{key}: the root disk has none"))),
         None if switch(keys, "readonly", false)? => Err(bad("readonly: the root disk is written to")),
+        // Better no instance than one without the limit that its owner relies on.
+        None if set(&&"size") => Err(Error::new(Kind::Unsupported, "size: roots have no quota in this version")),
         None => Ok(()),
     }
 }
@@ -179,7 +181,7 @@ fn check_root(keys: &BTreeMap<String, String>) -> Result<(), Error> {
 fn check_kind(keys: &BTreeMap<String, String>, source: &DiskSource) -> Result<(), Error> {
     let set = |key: &str| keys.get(key).is_some_and(|value| !value.is_empty());
     if set("size") && !matches!(source, DiskSource::Memory { .. }) {
-        return Err(bad("size: it is for the root disk and for source=tmpfs:"));
+        return Err(bad("size: it is for source=tmpfs:"));
     }
     if !matches!(source, DiskSource::Host(_))
         && let Some(key) = OF_HOST.iter().find(|key| set(key))
