@@ -23,7 +23,7 @@ fn a_volume_is_mounted_where_the_keys_say() {
     assert!(matches!(&disk.source, DiskSource::Volume { volume, .. } if volume.as_str() == "data"));
     assert_eq!((disk.path.as_str(), disk.read_only), ("/srv/data", true));
     assert!(read(&[("path", "/"), ("source", "-")]).unwrap().is_none(), "the root is read by others");
-    assert_eq!(read(&[("path", "/"), ("size", "1GiB")]).unwrap_err().kind, Kind::Unsupported);
+    assert_eq!(read(&[("path", "/"), ("source", ""), ("pool", ""), ("size", "1GiB")]).unwrap_err().kind, Kind::Unsupported);
 }
 
 #[test]
