@@ -26,6 +26,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_guest_cannot_pretend_to_be_another,
         a_guest_is_no_router_no_server_and_no_neighbour_however_it_says_so,
         a_limit_holds_what_goes_to_the_guest,
+        a_limit_drops_what_comes_from_the_guest_too_fast needs [Kernel],
         an_older_daemons_death_leaves_no_half_interface,
     ]
 );
@@ -460,6 +461,29 @@ fn a_limit_holds_what_goes_to_the_guest(stage: &Stage) -> Result<()> {
     stage.lxctl("config device unset n1 lim limits.ingress").succeed()?;
     ensure!(!stage.host.succeed(["tc", "qdisc", "show", "dev", "lim0"])?.contains("tbf"));
     stage.lxctl("config device remove n1 lim").succeed().map(drop)
+}
+
+/// Modules for it are on a Debian host, and not in every kernel that tests run on.
+fn a_limit_drops_what_comes_from_the_guest_too_fast(stage: &Stage) -> Result<()> {
+    stage.running("n1")?;
+    stage.lxctl("config device add n1 fast nic nictype=p2p host_name=fast0 limits.egress=1Mbit").succeed()?;
+    stage.host.succeed(["ip", "address", "add", "192.0.2.1/30", "dev", "fast0"])?;
+    stage.exec("n1", ["ip", "address", "add", "192.0.2.2/30", "dev", "fast"]).succeed()?;
+    let held = || stage.host.succeed(["tc", "-s", "filter", "show", "dev", "fast0", "parent", "ffff:"]);
+    // What the guest hands over in one piece is not too large for it.
+    ensure!(held()?.contains("rate 1Mbit burst 128Kb mtu 128Kb action drop"), "{}", held()?);
+    stage.exec("n1", ["ping", "-c", "1", "-W", "10", "192.0.2.1"]).succeed()?;
+    // A megabyte at once is more than the bucket takes.
+    let flood = "for i in $(seq 20); do ping -c 1 -W 1 -s 60000 192.0.2.1 >/dev/null & done; wait";
+    stage.eventually("packets that were dropped", || {
+        stage.exec("n1", ["sh", "-c", flood]).output()?;
+        let said = held()?;
+        ensure!(said.contains("dropped "), "{said}");
+        Ok((!said.contains("dropped 0,")).then_some(()))
+    })?;
+    stage.lxctl("config device unset n1 fast limits.egress").succeed()?;
+    ensure!(!stage.host.succeed(["tc", "qdisc", "show", "dev", "fast0"])?.contains("ingress"));
+    stage.lxctl("config device remove n1 fast").succeed().map(drop)
 }
 
 fn an_older_daemons_death_leaves_no_half_interface(stage: &Stage) -> Result<()> {

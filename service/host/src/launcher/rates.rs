@@ -10,7 +10,8 @@ use tokio::process::Command;
 
 /// Longest time for one call.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Least bytes that may come at once: two packets of the largest size that a pair carries (GSO).
+/// Least bytes that may come at once: two packets of the largest size that a pair carries (GSO). The police action drops
+/// what is larger than it is told of, and takes 2 KiB for that if it is told nothing.
 const LEAST_BURST: u64 = 128 << 10;
 
 /// Holds the end to its rates. A `new` one has none yet.
@@ -48,7 +49,7 @@ fn egress(name: &str, rate: u64) -> Vec<String> {
     vec![
         format!("qdisc add dev {name} handle ffff: ingress"),
         format!(
-            "filter add dev {name} parent ffff: protocol all prio 1 u32 match u32 0 0 police rate {rate}bit burst {}b drop flowid :1",
+            "filter add dev {name} parent ffff: protocol all prio 1 u32 match u32 0 0 police rate {rate}bit burst {}b mtu {LEAST_BURST}b drop flowid :1",
             burst(rate)
         ),
     ]
@@ -73,6 +74,6 @@ mod tests {
     #[test]
     fn a_small_rate_still_lets_the_largest_packet_through() {
         assert_eq!(ingress("veth1", 8_000), ["qdisc add dev veth1 root tbf rate 8000bit burst 131072b latency 50ms"]);
-        assert!(egress("veth1", 10_000_000_000)[1].contains("burst 5000000b"));
+        assert!(egress("veth1", 10_000_000_000)[1].contains("burst 5000000b mtu 131072b"));
     }
 }
