@@ -83,15 +83,16 @@ fn bad_names_and_images_are_refused_and_nothing_is_made() {
 #[test]
 fn configuration_and_devices_are_set_shown_and_unset() {
     let sim = Sim::start();
-    sim.ok(&["create", "sim:empty", "c1", "-d", "root,size=5GiB"]);
+    sim.ok(&["create", "sim:empty", "c1", "-d", "root,pool=default"]);
     sim.ok(&["config", "set", "c1", "limits.memory", "1GiB"]);
     sim.ok(&["config", "set", "c1", "limits.memory=2GiB", "boot.autostart=true"]);
     assert_eq!(sim.ok(&["config", "get", "c1", "limits.memory"]), "2GiB\n");
     assert!(sim.fails(2, &["config", "set", "c1", "limits.memry", "1"]).contains("limits.memory"));
     sim.fails(8, &["config", "set", "core.https_address", "[::]"]);
+    assert!(sim.fails(8, &["config", "device", "set", "c1", "root", "size=5GiB"]).contains("quota"));
     sim.ok(&["config", "unset", "c1", "boot.autostart"]);
     let shown = sim.ok(&["config", "show", "c1"]);
-    assert!(shown.contains("config:\n  limits.memory: 2GiB\ndevices:\n  root:\n") && shown.contains("size: 5GiB"), "{shown}");
+    assert!(shown.contains("config:\n  limits.memory: 2GiB\ndevices:\n  root:\n") && shown.contains("pool: default"), "{shown}");
     sim.ok(&["config", "device", "add", "c1", "eth1", "nic", "network=lxbr0"]);
     sim.ok(&["config", "device", "set", "c1", "eth1", "mtu", "1400"]);
     sim.ok(&["config", "device", "set", "c1", "eth0", "mtu=1300"]);
