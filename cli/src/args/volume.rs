@@ -91,7 +91,7 @@ pub(crate) enum Volume {
         after_help = "Examples:\n  lxctl storage volume edit default data\n  lxctl storage volume edit default data < data.yaml"
     )]
     Edit(VolumeName),
-    /// Give an instance a volume; one that runs has to be stopped first
+    /// Give an instance a volume, while it runs as well
     #[command(
         after_help = "Examples:\n  lxctl storage volume attach default data c1 /srv\n  lxctl storage volume attach default data c1 shared /srv --readonly"
     )]
