@@ -276,13 +276,14 @@ pub trait Exec {
     fn close(&self) -> zbus::Result<()>;
 }
 
-/// The snapshots of an instance, on its object.
+/// The snapshots of an instance or of a custom volume, on its object.
 #[proxy(interface = "org.lxhost1.Snapshots", default_service = "org.lxhost1")]
 pub trait Snapshots {
     /// Page of snapshots, the oldest first.
     fn list(&self, cursor: &str, limit: u32) -> zbus::Result<(Vec<SnapshotRow>, String)>;
     /// One with what the instance was: `name` s, `description` s, `created` t, `expires` t, `architecture` s,
-    /// `ephemeral` b, `profiles` as, `config` a{ss}, `devices` a{sa{ss}}.
+    /// `ephemeral` b, `profiles` as, `config` a{ss}, `devices` a{sa{ss}}. Of a volume: the first four, `content-type` s,
+    /// `config` a{ss}.
     #[zbus(allow_interactive_auth)]
     fn get(&self, name: &str, options: &Options<'_>) -> zbus::Result<Values>;
     /// Takes one; `name` empty: as `snapshots.pattern` says. Options: `description` s, `reuse` b (it takes the place of
@@ -290,7 +291,8 @@ pub trait Snapshots {
     /// output has `snapshot` s.
     #[zbus(allow_interactive_auth)]
     fn create(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Makes the instance what it was; one that runs is killed and started again.
+    /// Makes the instance what it was; one that runs is killed and started again. A volume holds what it did, and keeps
+    /// its keys; while instances run with it, that is refused.
     #[zbus(allow_interactive_auth)]
     fn restore(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Deletes one.

@@ -143,7 +143,7 @@ pub struct VolumeRow {
 pub struct LostRow {
     /// `pool`, `acl`, `network`, `profile`, `image`, `volume`, `instance` or `snapshot`.
     pub kind: String,
-    /// Name; `INSTANCE/SNAPSHOT` for a snapshot.
+    /// Name; `INSTANCE/SNAPSHOT` or `VOLUME/SNAPSHOT` for a snapshot.
     pub name: String,
     /// Directory of a pool, or the pool that it lies on; empty for what has no disk.
     pub place: String,

@@ -34,7 +34,10 @@ pub(crate) const TIDY: &[(&str, &str)] = &[
         "for name in $(lxctl network list -q | grep '^fnet'); do lxctl network rollback $name 2>/dev/null || true; lxctl network delete $name; done",
     ),
     ("facl", "for name in $(lxctl network acl list -q); do lxctl network acl delete $name; done"),
-    ("fvol", "for name in $(lxctl storage volume list -q | grep '^fvol'); do lxctl storage volume delete fpool $name; done"),
+    (
+        "fvol",
+        "for one in $(lxctl storage volume list --format csv | grep '^fvol' | cut -d, -f1,2); do lxctl storage volume delete ${one#*,} ${one%,*}; done",
+    ),
     ("fpool", "! lxctl storage list -q | grep -qx fpool || lxctl storage delete fpool"),
 ];
 
@@ -50,6 +53,13 @@ const AWAY: &str = "lxctl storage create fpool dir && lxctl launch busybox f1 -s
 const COPIED: &str = "is f2 stopped && lxctl start f2 && lives f2 && lxctl exec f2 -- test -e /root/kept \
     && { lives f1 || lxctl start f1; } && lxctl exec f1 -- test -e /root/kept";
 const BACKUP: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl export f1 /tmp/f1.tar";
+/// A volume that something is in, with an instance that runs with it.
+const VOLUME: &str = "lxctl storage volume create POOL fvol && lxctl create busybox f1 -s POOL \
+    && lxctl storage volume attach POOL fvol f1 /srv && lxctl start f1 && lxctl exec f1 -- touch /srv/kept";
+/// It is in a snapshot of the volume alone.
+pub(crate) const VOLUME_SNAPSHOT: &str = "lxctl storage volume create POOL fvol && lxctl create busybox f1 -s POOL \
+    && lxctl storage volume attach POOL fvol f1 /srv && lxctl start f1 && lxctl exec f1 -- touch /srv/kept \
+    && lxctl storage volume snapshot POOL fvol s1 && lxctl exec f1 -- rm /srv/kept && lxctl stop --force f1";
 pub(crate) const IMPORT: &str = "lxctl image import /lab/fresh.tar --alias fresh";
 
 pub(crate) const fn deed(name: &'static str, before: &'static str, act: &'static str, done: &'static str) -> Deed {
@@ -244,4 +254,33 @@ pub(crate) const DEEDS: &[Deed] = &[
         "lxctl storage volume delete fpool fvol",
         "! lxctl storage volume list -q | grep -q fvol",
     ),
+    deed(
+        "volume snapshot of what runs",
+        VOLUME,
+        "lxctl storage volume snapshot POOL fvol s1",
+        "lxctl storage volume snapshot list POOL fvol -q | grep -qx s1 && lives f1",
+    )
+    .stores(),
+    deed(
+        "volume snapshot restore",
+        VOLUME_SNAPSHOT,
+        "lxctl storage volume snapshot restore POOL fvol s1",
+        "{ is f1 running || lxctl start f1; } && lxctl exec f1 -- test -e /srv/kept",
+    )
+    .again("lxctl stop --force f1; lxctl storage volume snapshot restore POOL fvol s1")
+    .stores(),
+    deed(
+        "volume snapshot delete",
+        VOLUME_SNAPSHOT,
+        "lxctl storage volume snapshot delete POOL fvol s1",
+        "test -z \"$(lxctl storage volume snapshot list POOL fvol -q)\" && lxctl start f1 && lives f1",
+    )
+    .stores(),
+    deed(
+        "volume delete with a snapshot",
+        "lxctl storage volume create POOL fvol && lxctl storage volume snapshot POOL fvol s1",
+        "lxctl storage volume delete POOL fvol",
+        "! lxctl storage volume list -q | grep -q fvol",
+    )
+    .stores(),
 ];

@@ -75,10 +75,16 @@ pub(crate) const RARE: &[Deed] = &[
         "test \"$(lxctl storage volume get fpool fvol user.a)\" = b",
     ),
     deed(
-        "volume set",
-        "lxctl storage create fpool dir && lxctl storage volume create fpool fvol",
-        "lxctl storage volume set fpool fvol user.a=b",
-        "test \"$(lxctl storage volume get fpool fvol user.a)\" = b",
+        "volume snapshot rename",
+        "lxctl storage create fpool dir && lxctl storage volume create fpool fvol && lxctl storage volume snapshot fpool fvol s1",
+        "lxctl storage volume snapshot rename fpool fvol s1 s2",
+        "test \"$(lxctl storage volume snapshot list fpool fvol -q)\" = s2",
+    ),
+    deed(
+        "volume snapshot replaced",
+        "lxctl storage create fpool dir && lxctl storage volume create fpool fvol && lxctl storage volume snapshot fpool fvol s1",
+        "lxctl storage volume snapshot fpool fvol s1 --reuse --comment again",
+        "lxctl storage volume snapshot list fpool fvol --format csv | grep -q again",
     ),
     deed(
         "storage delete with a tree",

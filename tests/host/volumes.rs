@@ -1,5 +1,5 @@
 //! Custom volumes of real pools and in real containers: data outlives runs, two containers see one volume with the same
-//! owners, what may not be is refused, and nothing is left.
+//! owners, snapshots hold what was there at one moment, what may not be is refused, and nothing is left.
 
 use anyhow::{Result, ensure};
 use lxhost_tests::host::State;
@@ -14,7 +14,10 @@ pub(crate) const SUITE: Suite = suite!(
         a_volume_outlives_runs_and_is_shared,
         a_volume_on_btrfs_is_a_subvolume,
         what_may_not_be_is_refused,
-        a_full_disk_leaves_no_volume
+        a_full_disk_leaves_no_volume,
+        a_snapshot_of_a_volume_holds_what_it_held,
+        a_snapshot_on_btrfs_holds_what_it_held,
+        a_snapshot_is_of_one_moment_whatever_runs
     ]
 );
 
@@ -85,12 +88,107 @@ fn a_volume_on_btrfs_is_a_subvolume(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Everything that can be done with snapshots of a volume, on one pool.
+fn snapshots_hold(stage: &Stage, pool: &str) -> Result<()> {
+    let snapshot = "storage volume snapshot";
+    stage.lxctl(&format!("storage volume create {pool} data initial.mode=0750")).succeed()?;
+    stage.lxctl(&format!("create busybox v1 -s {pool}")).succeed()?;
+    stage.lxctl(&format!("storage volume attach {pool} data v1 /srv/data")).succeed()?;
+    stage.lxctl("start v1").succeed()?;
+    let shown =
+        "cat /srv/data/file; stat -c %u:%g:%a /srv/data/file; stat -c %u:%g:%a /srv/data; cd /srv/data; ls -A; readlink link";
+    inside(stage, "v1", "cd /srv/data; echo one >file; chown 7:8 file; chmod 4755 file; ln -s /etc/shadow link; mkdir -p a/b")?;
+    let before = inside(stage, "v1", shown)?;
+    stage.lxctl(&format!("{snapshot} {pool} data --comment first")).succeed()?;
+    stage.lxctl(&format!("{snapshot} create {pool} data kept")).succeed()?;
+    inside(stage, "v1", "cd /srv/data; echo two >file; chown 9:9 file; touch more; rm link; rmdir a/b; chmod 0777 .")?;
+    stage.host.succeed(["systemctl", "restart", "lxhostd.service"])?;
+    let listed = stage.lxctl(&format!("{snapshot} list {pool} data -q")).succeed()?;
+    ensure!(listed == "snap0\nkept\n", "{listed}");
+
+    let refused = stage.lxctl(&format!("{snapshot} restore {pool} data snap0")).fail()?.stderr_text();
+    ensure!(refused.contains("v1"), "{refused}");
+    ensure!(inside(stage, "v1", "cat /srv/data/file")? == "two\n");
+    stage.lxctl("stop v1 --force").succeed()?;
+    stage.lxctl(&format!("{snapshot} restore {pool} data snap0")).succeed()?;
+    stage.lxctl("start v1").succeed()?;
+    let after = inside(stage, "v1", shown)?;
+    ensure!(after == before, "{before}\n{after}");
+
+    inside(stage, "v1", "echo three >/srv/data/file")?;
+    stage.lxctl(&format!("{snapshot} create {pool} data kept --reuse")).succeed()?;
+    stage.lxctl(&format!("{snapshot} rename {pool} data kept latest")).succeed()?;
+    stage.lxctl(&format!("{snapshot} delete {pool} data snap0")).succeed()?;
+    stage.lxctl("stop v1 --force").succeed()?;
+    stage.lxctl(&format!("{snapshot} restore {pool} data latest")).succeed()?;
+    stage.lxctl("start v1").succeed()?;
+    ensure!(inside(stage, "v1", "cat /srv/data/file")? == "three\n");
+    stage.delete("v1")?;
+    stage.lxctl(&format!("storage volume delete {pool} data")).succeed()?;
+    for place in ["instances", "snapshots"] {
+        let left = format!("/var/lib/lxhost/pools/{pool}/volumes/{place}");
+        ensure!(stage.host.succeed(["find", &left, "-mindepth", "1"])?.is_empty());
+    }
+    Ok(())
+}
+
+fn a_snapshot_of_a_volume_holds_what_it_held(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Ext4)?;
+    stage.with_busybox()?;
+    for (pool, driver) in [("layers", "overlay"), ("trees", "dir")] {
+        stage.lxctl(&format!("storage create {pool} {driver}")).succeed()?;
+        snapshots_hold(&stage, pool)?;
+    }
+    Ok(())
+}
+
+fn a_snapshot_on_btrfs_holds_what_it_held(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Btrfs)?;
+    stage.with_busybox()?;
+    stage.lxctl("storage create volumes btrfs").succeed()?;
+    snapshots_hold(&stage, "volumes")?;
+    let left = stage.host.succeed(["btrfs", "subvolume", "list", "/var/lib/lxhost"])?;
+    ensure!(!left.contains("volumes/volumes/"), "{left}");
+    Ok(())
+}
+
+/// Two files of which the first is never more than one ahead of the second, and enough beside them that a copy takes a while.
+const WRITER: &str = "cd /srv; i=0; while [ $i -lt 400 ]; do i=$((i+1)); head -c 65536 /dev/zero >fill$i; done
+(i=0; while :; do i=$((i+1)); echo $i >.first; mv .first first; echo $i >.second; mv .second second; done) >/dev/null 2>&1 &
+while [ ! -s second ]; do sleep 0.1; done";
+
+fn a_snapshot_is_of_one_moment_whatever_runs(stage: &Stage) -> Result<()> {
+    for state in [State::Ext4, State::Btrfs] {
+        let stage = stage.sibling(state)?;
+        stage.with_busybox()?;
+        stage.lxctl("create busybox w1").succeed()?;
+        stage.lxctl("storage volume create default data").succeed()?;
+        stage.lxctl("storage volume attach default data w1 /srv").succeed()?;
+        stage.lxctl("start w1").succeed()?;
+        inside(&stage, "w1", WRITER)?;
+        stage.lxctl("storage volume snapshot default data s1").succeed()?;
+        let at = inside(&stage, "w1", "cat /srv/first")?;
+        stage.eventually("it writes on", || Ok((inside(&stage, "w1", "cat /srv/first")? != at).then_some(())))?;
+        stage.lxctl("stop w1 --force").succeed()?;
+        stage.lxctl("storage volume snapshot restore default data s1").succeed()?;
+        stage.lxctl("start w1").succeed()?;
+        inside(&stage, "w1", "cd /srv; d=$(($(cat first) - $(cat second))); [ $d -ge 0 ] && [ $d -le 1 ] && [ -s fill400 ]")?;
+        stage.delete("w1")?;
+        stage.lxctl("storage volume delete default data").succeed()?;
+    }
+    Ok(())
+}
+
 fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
     stage.with_busybox()?;
     stage.lxctl("create busybox r1").succeed()?;
     stage.lxctl("storage volume create default shared-data").succeed()?;
     nothing_changes(&stage.host, || {
-        for words in ["storage volume create default mine", "storage volume delete default shared-data"] {
+        for words in [
+            "storage volume create default mine",
+            "storage volume delete default shared-data",
+            "storage volume snapshot default shared-data",
+        ] {
             let output = stage.lxctl(words).user("alice").output()?;
             ensure!(output.code == Some(6), "{words}: {}", output.describe());
         }
@@ -102,6 +200,10 @@ fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
             ("storage volume attach default nothing r1 /srv", 3),
             ("storage volume attach default shared-data r1 /proc/x", 2),
             ("storage volume attach default shared-data r1 ../srv", 2),
+            ("storage volume snapshot default nothing", 3),
+            ("storage volume snapshot default shared-data ../x", 2),
+            ("storage volume snapshot restore default shared-data nothing", 3),
+            ("storage volume set default shared-data snapshots.schedule=@startup", 2),
             ("config device add r1 d disk pool=default source=nothing path=/srv", 3),
         ] {
             let output = stage.lxctl(words).output()?;

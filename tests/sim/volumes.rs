@@ -3,7 +3,7 @@
 use crate::client::{Client, none, options, refused};
 use crate::world::World;
 use lxhost_dbus::Config;
-use lxhost_dbus::proxy::{PoolProxy, VolumeProxy};
+use lxhost_dbus::proxy::{PoolProxy, SnapshotsProxy, VolumeProxy};
 use lxhost_model::Kind;
 use zbus::wire::OwnedObjectPath;
 
@@ -108,4 +108,41 @@ async fn a_name_is_one_volumes_on_each_pool() {
     }
     names.sort();
     assert_eq!(names, ["disks-2/data", "disks/data", "disks/more"]);
+}
+
+#[tokio::test]
+async fn a_volume_has_snapshots_as_an_instance_has() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let pool = pool(&client).await;
+    let (path, data) = volume(&client, &pool, "data").await;
+    let snapshots: SnapshotsProxy<'static> = client.object(&path).await;
+    let about = options([("description", "before".into()), ("expiry", "7d".into())]);
+    client.done(&snapshots.create("", &about).await.unwrap()).await;
+    client.done(&snapshots.create("weekly", &none()).await.unwrap()).await;
+    let (rows, next) = snapshots.list("", 0).await.unwrap();
+    let seen: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.description.as_str(), row.expires > row.created)).collect();
+    assert_eq!((seen, next.as_str()), (vec![("snap0", "before", true), ("weekly", "", false)], ""));
+    let shown = snapshots.get("snap0", &none()).await.unwrap();
+    assert!(format!("{:?}", shown["config"]).contains("user.owner"), "{shown:?}");
+
+    refused(snapshots.create("weekly", &none()).await, Kind::AlreadyExists);
+    refused(snapshots.create("../x", &none()).await, Kind::InvalidName);
+    refused(snapshots.create("x", &options([("expiry", "soon".into())])).await, Kind::InvalidConfig);
+    refused(snapshots.create("x", &options([("stateful", true.into())])).await, Kind::Unsupported);
+    for name in ["gone", "../x", ""] {
+        let kind = if name == "gone" { Kind::NoSuchSnapshot } else { Kind::InvalidName };
+        refused(snapshots.restore(name, &none()).await, kind);
+        refused(snapshots.delete(name, &none()).await, kind);
+        refused(snapshots.get(name, &none()).await, kind);
+    }
+    client.done(&snapshots.create("weekly", &options([("reuse", true.into())])).await.unwrap()).await;
+    snapshots.rename("weekly", "monthly", &none()).await.unwrap();
+    refused(snapshots.rename("monthly", "snap0", &none()).await, Kind::AlreadyExists);
+    client.done(&snapshots.restore("monthly", &none()).await.unwrap()).await;
+    client.done(&snapshots.delete("snap0", &none()).await.unwrap()).await;
+    let left = snapshots.list("", 0).await.unwrap().0;
+    assert_eq!(left.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["monthly"]);
+    client.done(&data.delete(&none()).await.unwrap()).await;
+    assert!(snapshots.list("", 0).await.is_err(), "they went with the volume");
 }

@@ -1,6 +1,6 @@
 //! Arguments of `storage volume`.
 
-use super::{DocumentArg, FormatArg};
+use super::{DocumentArg, FormatArg, VolumeSnapshot};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -105,6 +105,8 @@ pub(crate) enum Volume {
     /// Take a volume from a profile
     #[command(after_help = "Examples:\n  lxctl storage volume detach-profile default data web")]
     DetachProfile(DetachVolume),
+    /// Take, list, restore and delete snapshots of volumes
+    Snapshot(VolumeSnapshot),
     /// Rename a volume that nobody uses
     #[command(after_help = "Examples:\n  lxctl storage volume rename default data old-data")]
     Rename {
@@ -113,7 +115,7 @@ pub(crate) enum Volume {
         /// Its name from now on
         new: String,
     },
-    /// Delete volumes that nobody uses, with what is in them
+    /// Delete volumes that nobody uses, with what is in them and their snapshots
     #[command(visible_alias = "rm", after_help = "Examples:\n  lxctl storage volume delete default data")]
     Delete {
         /// Pool

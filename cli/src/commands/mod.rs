@@ -33,6 +33,7 @@ mod snapshot;
 mod storage;
 mod version;
 mod volume;
+mod volume_snapshot;
 mod wait;
 
 use crate::args::{Backup, Cli, Command};

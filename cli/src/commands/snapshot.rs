@@ -16,7 +16,9 @@ use zbus::wire::OwnedObjectPath;
 pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     match (&args.verb, &args.create) {
         (Some(SnapshotVerb::Create(new)), _) | (None, Some(new)) => create(session, new).await,
-        (Some(SnapshotVerb::List { instance, format }), _) => list(session, &instance.name, format.format).await,
+        (Some(SnapshotVerb::List { instance, format }), _) => {
+            list(session, &session.instance(&instance.name).await?, format.format).await
+        }
         (Some(SnapshotVerb::Show { snapshot, format }), _) => {
             let data = read(session, &snapshot.instance, &snapshot.name).await?;
             render::document(format.format, &data)
@@ -60,7 +62,7 @@ pub(crate) async fn info(session: &Session, instance: &str, name: &str, format: 
     render::show_one(format, || yaml, &data)
 }
 
-/// The snapshots of an instance, the oldest first.
+/// The snapshots of an instance or a volume, the oldest first.
 pub(crate) async fn all(session: &Session, path: &OwnedObjectPath) -> Result<Vec<SnapshotRow>, Failure> {
     let snapshots: SnapshotsProxy<'static> = session.object(path).await?;
     let (mut rows, mut cursor) = (Vec::new(), String::new());
@@ -89,30 +91,45 @@ async fn of(session: &Session, instance: &str) -> Result<SnapshotsProxy<'static>
 }
 
 async fn create(session: &Session, args: &NewSnapshot) -> Result<(), Failure> {
-    let snapshots = of(session, &args.instance).await?;
-    let mut options = Options::new();
-    if let Some(comment) = &args.comment {
-        options.insert("description", comment.as_str().into());
+    let expiry = if args.no_expiry { Some("") } else { args.expiry.as_deref() };
+    let mut options = kept(args.comment.as_deref(), expiry, args.reuse);
+    if args.stateful {
+        options.insert("stateful", true.into());
     }
-    match &args.expiry {
-        Some(expiry) => drop(options.insert("expiry", expiry.as_str().into())),
-        None if args.no_expiry => drop(options.insert("expiry", "".into())),
-        None => {}
-    }
-    for (key, on) in [("reuse", args.reuse), ("stateful", args.stateful)] {
-        if on {
-            options.insert(key, true.into());
-        }
-    }
-    let name = args.name.as_deref().unwrap_or_default();
-    let job = session.allowed(|| snapshots.create(name, &options)).await?;
-    let output = progress::wait(session, &job, &format!("Taking a snapshot of {}", args.instance), OnInterrupt::Cancel).await?;
-    let name = text(&output, "snapshot");
-    session.name_or(&name, format!("Snapshot {}/{name} created", args.instance))
+    take(session, &of(session, &args.instance).await?, (&args.instance, args.name.as_deref()), &options).await
 }
 
-async fn list(session: &Session, instance: &str, format: Format) -> Result<(), Failure> {
-    let rows = all(session, &session.instance(instance).await?).await?;
+/// The options of a snapshot that is to be kept so; an empty `expiry`: for ever.
+pub(crate) fn kept<'a>(comment: Option<&'a str>, expiry: Option<&'a str>, reuse: bool) -> Options<'a> {
+    let mut options = Options::new();
+    for (key, text) in [("description", comment), ("expiry", expiry)] {
+        if let Some(text) = text {
+            options.insert(key, text.into());
+        }
+    }
+    if reuse {
+        options.insert("reuse", true.into());
+    }
+    options
+}
+
+/// Takes one of what people call `of`.
+pub(crate) async fn take(
+    session: &Session,
+    snapshots: &SnapshotsProxy<'_>,
+    (of, name): (&str, Option<&str>),
+    options: &Options<'_>,
+) -> Result<(), Failure> {
+    let name = name.unwrap_or_default();
+    let job = session.allowed(|| snapshots.create(name, options)).await?;
+    let output = progress::wait(session, &job, &format!("Taking a snapshot of {of}"), OnInterrupt::Cancel).await?;
+    let name = text(&output, "snapshot");
+    session.name_or(&name, format!("Snapshot {of}/{name} created"))
+}
+
+/// Lists those of an object.
+pub(crate) async fn list(session: &Session, path: &OwnedObjectPath, format: Format) -> Result<(), Failure> {
+    let rows = all(session, path).await?;
     let data: Vec<Value> = rows.iter().map(json_of).collect();
     render::show(format, session.quiet, &table(&rows), &data)
 }
@@ -128,7 +145,11 @@ pub(crate) fn json_of(row: &SnapshotRow) -> Value {
 }
 
 async fn read(session: &Session, instance: &str, name: &str) -> Result<Value, Failure> {
-    let snapshots = of(session, instance).await?;
+    shown(session, &of(session, instance).await?, name).await
+}
+
+/// Everything about one.
+pub(crate) async fn shown(session: &Session, snapshots: &SnapshotsProxy<'_>, name: &str) -> Result<Value, Failure> {
     let none = Options::new();
     let found = session.allowed(|| snapshots.get(name, &none)).await?;
     let mut data = values::object(&found);

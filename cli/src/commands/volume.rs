@@ -42,6 +42,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
         Args::AttachProfile(args) => attach(session, args, Of::Profile).await,
         Args::Detach(args) => detach(session, args, Of::Instance).await,
         Args::DetachProfile(args) => detach(session, args, Of::Profile).await,
+        Args::Snapshot(args) => super::volume_snapshot::run(session, args).await,
         Args::Rename { volume, new } => {
             let (proxy, none) = (of(session, volume).await?, Options::new());
             let job = session.allowed(|| proxy.rename(new, &none)).await?;
@@ -180,19 +181,25 @@ async fn info(session: &Session, volume: &VolumeName, exact: bool, format: Forma
     let usage = session.allowed(|| proxy.get_usage(&none)).await?;
     let used = values::number(&usage, "used").unwrap_or_default();
     let created = values::time(proxy.created_timestamp().await?);
+    let snapshots = super::snapshot::all(session, &proxy.inner().path().to_owned().into()).await?;
     let mut data = row(session, volume).await?;
     data["used"] = used.into();
+    data["snapshots"] = snapshots.iter().map(super::snapshot::json_of).collect();
     data["created_at"] = created.clone();
     let text = || {
         let shown = if exact { used.to_string() } else { render::bytes(used) };
         let created = created.as_str().unwrap_or_default();
         let users = data["used_by"].as_array().map(|users| users.iter().filter_map(Value::as_str).collect::<Vec<_>>());
-        format!(
+        let mut text = format!(
             "Name: {}\nPool: {}\nType: custom\nContent type: filesystem\nCreated: {created}\nUsage: {shown}\nUsed by: {}\n",
             volume.name,
             volume.pool,
             render::printable(&users.unwrap_or_default().join(" "))
-        )
+        );
+        if !snapshots.is_empty() {
+            text.push_str(&format!("\nSnapshots:\n{}", super::snapshot::table(&snapshots).bordered(true, render::colours())));
+        }
+        text
     };
     render::show_one(format, text, &data)
 }

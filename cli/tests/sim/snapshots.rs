@@ -55,3 +55,32 @@ fn snapshots_are_scheduled_and_kept_as_long_as_is_said() {
     assert_eq!(ends, [true, false, true], "{list}");
     assert!(sim.ok(&["snapshot", "show", "c1", "auto-0"]).contains("expires_at: "));
 }
+
+#[test]
+fn a_volume_has_snapshots_in_both_grammars() {
+    let sim = Sim::start();
+    sim.ok(&["storage", "create", "disks", "dir"]);
+    sim.ok(&["storage", "volume", "create", "disks", "data", "user.team=red"]);
+    let on = |words: &[&'static str]| [&["storage", "volume", "snapshot"], words].concat();
+    assert_eq!(sim.ok(&on(&["disks", "data"])), "Snapshot data/snap0 created\n");
+    assert_eq!(sim.ok(&on(&["create", "disks", "data", "-q"])), "snap1\n");
+    sim.ok(&on(&["disks", "data", "before", "--comment", "Avant", "--expiry", "7d"]));
+    assert!(sim.fails(4, &on(&["create", "disks", "data", "before"])).contains("exists already"));
+    let list = sim.ok(&on(&["list", "disks", "data", "--format", "csv"]));
+    assert!(list.starts_with("snap0,") && list.trim_end().ends_with(",Avant"), "{list}");
+    let json = sim.ok(&on(&["list", "disks", "data", "--format", "json"]));
+    assert!(json.contains("\"name\": \"before\"") || json.contains("\"name\":\"before\""), "{json}");
+    for words in [&["show", "disks", "data", "before"][..], &["show", "disks", "data/before"]] {
+        let shown = sim.ok(&on(words));
+        assert!(shown.contains("user.team: red") && shown.contains("description: Avant"), "{shown}");
+    }
+    assert!(sim.fails(2, &on(&["show", "disks", "data"])).contains("which snapshot"));
+    assert!(sim.ok(&["storage", "volume", "info", "disks", "data"]).contains("Snapshots:"));
+    sim.ok(&on(&["rename", "disks", "data", "before", "after"]));
+    sim.ok(&on(&["restore", "disks", "data", "after"]));
+    assert!(sim.fails(3, &on(&["restore", "disks", "data", "before"])).contains("no snapshot before"));
+    sim.ok(&on(&["delete", "disks", "data", "snap0", "snap1", "after"]));
+    assert_eq!(sim.ok(&on(&["list", "disks", "data", "--format", "csv"])), "");
+    sim.ok(&["storage", "volume", "set", "disks", "data", "snapshots.schedule=@daily", "snapshots.expiry=1w"]);
+    assert!(sim.fails(2, &["storage", "volume", "set", "disks", "data", "snapshots.schedule=@startup"]).contains("not started"));
+}

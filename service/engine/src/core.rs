@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) events: broadcast::Sender<Event>,
     /// Held from a plan's look at the records to its commit.
     pub(crate) planning: tokio::sync::Mutex<()>,
+    /// Held while a definition is written, and while one is removed until what it is about is gone.
+    pub(crate) defining: tokio::sync::Mutex<()>,
     /// Held while scheduled snapshots are looked after.
     pub(crate) tending: tokio::sync::Mutex<()>,
     /// Whether somebody listens to the launcher.
@@ -85,6 +87,7 @@ impl Engine {
                 sessions,
                 events,
                 planning: tokio::sync::Mutex::default(),
+                defining: tokio::sync::Mutex::default(),
                 tending: tokio::sync::Mutex::default(),
                 following,
                 faults: Default::default(),
@@ -208,6 +211,7 @@ impl Core {
         }
         let keys = writes.iter().map(Write::key).collect();
         let before = self.state();
+        let defining = if crate::define::forgets(&writes) { Some(self.defining.lock().await) } else { None };
         let forgotten = crate::define::forget(self, &writes).await;
         let after = match self.ports.store.commit(writes).await {
             Ok(after) => after,
@@ -216,6 +220,7 @@ impl Core {
                 return Err(error);
             }
         };
+        drop(defining);
         self.emit(Event::Committed { before, after: after.clone(), keys });
         Ok(after)
     }

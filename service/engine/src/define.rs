@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::event::Event;
 use crate::ports::{Defined, RowKey, State, Write};
 use crate::{Error, Result};
-use lxhost_model::{Acl, Image, Instance, Network, Pool, Profile, Snapshot, Status, Volume};
+use lxhost_model::{Acl, Image, Instance, Network, Pool, Profile, Snapshot, Status, Volume, VolumeSnapshot};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +28,9 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
         let event = tokio::select! {
             event = events.recv() => event,
             _ = again.tick(), if !owed.is_empty() => {
-                let state = core.state();
                 for key in std::mem::take(&mut owed) {
-                    if renewed(&core, &state, key).await.is_err() {
+                    let _defining = core.defining.lock().await;
+                    if renewed(&core, &core.state(), key).await.is_err() {
                         owed.insert(key);
                     }
                 }
@@ -42,16 +42,15 @@ pub(crate) async fn run(core: Arc<Core>, mut events: broadcast::Receiver<Event>)
                 for key in keys {
                     match (text(&before, key), text(&after, key)) {
                         (None, Some(_)) if matches!(key, RowKey::Pool(_)) => {} // It was written with the pool.
-                        (old, new) if old != new => renew(&core, &after, key, &mut owed).await,
+                        (old, new) if old != new => renew(&core, key, &mut owed).await,
                         _ => {}
                     }
                 }
             }
             Ok(_) => {}
             Err(broadcast::error::RecvError::Lagged(_)) => {
-                let state = core.state();
-                for key in all(&state) {
-                    renew(&core, &state, key, &mut owed).await;
+                for key in all(&core.state()) {
+                    renew(&core, key, &mut owed).await;
                 }
             }
             Err(broadcast::error::RecvError::Closed) => return,
@@ -66,6 +65,7 @@ fn all(state: &State) -> impl Iterator<Item = RowKey> {
     let rest = rest.chain(state.profiles.keys().map(|id| RowKey::Profile(*id)));
     let rest = rest.chain(state.images.keys().map(|id| RowKey::Image(*id)));
     let rest = rest.chain(state.volumes.keys().map(|id| RowKey::Volume(*id)));
+    let rest = rest.chain(state.volume_snapshots.keys().map(|(volume, id)| RowKey::VolumeSnapshot(*volume, *id)));
     let instances = state.instances.keys().map(|id| RowKey::Instance(*id));
     let snapshots = state.snapshots.keys().map(|(instance, id)| RowKey::Snapshot(*instance, *id));
     pools.chain(rest).chain(instances).chain(snapshots)
@@ -84,6 +84,9 @@ fn text(state: &State, key: RowKey) -> Option<String> {
         RowKey::Instance(id) => serde_json::to_string_pretty(&instance(state.instances.get(&id).filter(|one| has_root(one))?)),
         RowKey::Snapshot(instance, id) => serde_json::to_string_pretty(&snapshot(state.snapshots.get(&(instance, id))?)),
         RowKey::Volume(id) => serde_json::to_string_pretty(&Volume { generation: 0, ..Volume::clone(state.volumes.get(&id)?) }),
+        RowKey::VolumeSnapshot(volume, id) => {
+            serde_json::to_string_pretty(&volume_snapshot(state.volume_snapshots.get(&(volume, id))?))
+        }
         RowKey::Job(_) => return None,
     };
     json.ok()
@@ -121,6 +124,16 @@ fn snapshot(snapshot: &Snapshot) -> Snapshot {
     Snapshot { generation: 0, instance: instance(&snapshot.instance), ..snapshot.clone() }
 }
 
+fn volume_snapshot(snapshot: &VolumeSnapshot) -> VolumeSnapshot {
+    VolumeSnapshot { generation: 0, volume: Volume { generation: 0, ..snapshot.volume.clone() }, ..snapshot.clone() }
+}
+
+/// Whether `writes` delete something whose definition lies apart: it may not be written again on the way, by whoever
+/// follows what was before.
+pub(crate) fn forgets(writes: &[Write]) -> bool {
+    writes.iter().any(|write| matches!(write, Write::Delete(key) if name(*key).is_some()))
+}
+
 /// Removes the definitions of what `writes` are about to delete, and says whose: a deletion that was acknowledged is
 /// not undone by a store that is lost in the next moment. One that stays is removed when the deletion is followed.
 pub(crate) async fn forget(core: &Core, writes: &[Write]) -> Vec<RowKey> {
@@ -145,12 +158,17 @@ pub(crate) async fn remember(core: &Core, forgotten: Vec<RowKey>) {
     }
 }
 
-/// Makes one what the record is; if that fails, it is said once and owed from then on.
-async fn renew(core: &Core, state: &State, key: RowKey, owed: &mut BTreeSet<RowKey>) {
-    let Err(error) = renewed(core, state, key).await else {
+/// Makes one what the record is by now; if that fails, it is said once and owed from then on.
+async fn renew(core: &Core, key: RowKey, owed: &mut BTreeSet<RowKey>) {
+    let renewal = {
+        let _defining = core.defining.lock().await;
+        renewed(core, &core.state(), key).await
+    };
+    let Err(error) = renewal else {
         owed.remove(&key);
         return;
     };
+    let state = core.state();
     if owed.insert(key) {
         let of = match key {
             RowKey::Instance(id) | RowKey::Snapshot(id, _) => state.instances.get(&id).map(|one| one.name.to_string()),
@@ -193,6 +211,8 @@ fn name(key: RowKey) -> Option<String> {
         RowKey::Acl(id) => Some(format!("acl-{id}")),
         RowKey::Profile(id) => Some(format!("profile-{id}")),
         RowKey::Volume(id) => Some(format!("volume-{id}")),
+        // After all volumes, in the order of names.
+        RowKey::VolumeSnapshot(_, id) => Some(format!("volumesnapshot-{id}")),
         RowKey::Pool(_) | RowKey::Instance(_) | RowKey::Snapshot(..) | RowKey::Job(_) => None,
     }
 }

@@ -1,6 +1,7 @@
-//! What a timer of the host has the daemon do once a minute: snapshots that are due by `snapshots.schedule` are taken,
-//! and those whose time is over are deleted. The last time that was looked after stands in an instance's record, so
-//! that what was missed while the host was off is made up for, once. Called by the skin, and once by `Engine::start`.
+//! What a timer of the host has the daemon do once a minute: snapshots of instances and volumes that are due by
+//! `snapshots.schedule` are taken, and those whose time is over are deleted. The last time that was looked after stands
+//! in the record, so that what was missed while the host was off is made up for, once. Called by the skin, and once by
+//! `Engine::start`.
 
 use crate::core::{Core, Engine};
 use crate::event::Event;
@@ -8,18 +9,20 @@ use crate::instance::expand;
 use crate::ports::{Caller, Row, RowKey, State, Write};
 use crate::snapshot::{Create, Delete, is_over};
 use crate::verb::{Question, Verb};
-use crate::{Kind, Result};
-use lxhost_model::config::is_on;
+use crate::{Kind, Result, volume};
+use lxhost_model::config::{Config, is_on};
 use lxhost_model::schedule::{Minute, Schedule};
-use lxhost_model::{Action, Instance, ObjectId, Status};
+use lxhost_model::{Action, Instance, ObjectId, Status, Volume};
 use std::sync::Arc;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::JoinSet;
 
-/// Instances that are looked after at the same time.
+/// Instances and volumes that are looked after at the same time.
 const AT_ONCE: usize = 4;
 /// Volatile key of the last minute that was looked after, with the schedule that it was looked after by.
 const LAST: &str = "snapshots.last";
+/// Key of the schedule.
+const SCHEDULE: &str = "snapshots.schedule";
 /// Minutes of a day. A clock that was further ahead than that was wrong.
 const DAY: Minute = 24 * 60;
 
@@ -93,6 +96,14 @@ fn differs(before: &State, after: &State, key: &RowKey) -> bool {
             let end = |state: &State| state.snapshots.get(&(*instance, *id)).map_or(0, |snapshot| snapshot.expires);
             end(before) != end(after)
         }
+        RowKey::Volume(id) => {
+            let text = |state: &State| state.volumes.get(id).and_then(|volume| volume.config.get(SCHEDULE).cloned());
+            text(before) != text(after)
+        }
+        RowKey::VolumeSnapshot(volume, id) => {
+            let end = |state: &State| state.volume_snapshots.get(&(*volume, *id)).map_or(0, |snapshot| snapshot.expires);
+            end(before) != end(after)
+        }
         RowKey::Profile(_) => true,
         _ => false,
     }
@@ -100,19 +111,30 @@ fn differs(before: &State, after: &State, key: &RowKey) -> bool {
 
 fn is_wanted(state: &State) -> bool {
     let scheduled = |instance: &Arc<Instance>| schedule(state, instance).is_some_and(|(_, schedule)| schedule.comes());
-    state.snapshots.values().any(|snapshot| snapshot.expires > 0) || state.instances.values().any(scheduled)
+    let volumes = || state.volumes.values().any(|volume| of_volume(volume).is_some_and(|(_, schedule)| schedule.comes()));
+    state.snapshots.values().any(|snapshot| snapshot.expires > 0)
+        || state.volume_snapshots.values().any(|snapshot| snapshot.expires > 0)
+        || state.instances.values().any(scheduled)
+        || volumes()
 }
 
 async fn tend(core: &Arc<Core>) {
     // Whoever calls while the last round is under way is called again in a minute.
     let Ok(_round) = core.tending.try_lock() else { return };
     let mut under_way = JoinSet::new();
-    for id in core.state().instances.keys().copied() {
+    let state = core.state();
+    let instances = state.instances.keys().map(|id| (*id, false));
+    for (id, is_volume) in instances.chain(state.volumes.keys().map(|id| (*id, true))) {
         if under_way.len() >= AT_ONCE {
             under_way.join_next().await;
         }
         let core = core.clone();
-        under_way.spawn(async move { look_after(&core, id).await });
+        under_way.spawn(async move {
+            match is_volume {
+                true => look_after_volume(&core, id).await,
+                false => look_after(&core, id).await,
+            }
+        });
     }
     while under_way.join_next().await.is_some() {}
 }
@@ -144,6 +166,37 @@ async fn look_after(core: &Arc<Core>, id: ObjectId) {
     }
 }
 
+/// The same for a volume, which is there whether something runs with it or not.
+async fn look_after_volume(core: &Arc<Core>, id: ObjectId) {
+    let (state, now) = (core.state(), core.ports.host.now());
+    if state.snapshots_of_volume(id).any(|snapshot| volume::snapshot::is_over(snapshot, now)) && !core.jobs.holds(id) {
+        let _ = perform(core, volume::snapshot::Delete::over(id)).await;
+    }
+    let state = core.state();
+    let Some(volume) = state.volumes.get(&id).filter(|_| !core.jobs.holds(id)) else { return };
+    let minute = core.ports.host.minute(now);
+    let Some((text, schedule)) = of_volume(volume).filter(|(_, schedule)| schedule.comes()) else { return };
+    let last = |minute: Minute| format!("{minute} {text}");
+    let noted = match since(&volume.volatile, text, minute) {
+        None => note_volume(core, id, &last(minute - 1)).await,
+        Some(before) if schedule.latest(before, minute).is_none() => return,
+        Some(_) => match scheduled_of_volume(core, id, last(minute)).await {
+            Err(error) if error.kind == Kind::Busy => return,
+            // One that cannot be taken now is not tried every minute.
+            Err(_) => note_volume(core, id, &last(minute)).await,
+            Ok(()) => return,
+        },
+    };
+    if let Err(error) = noted {
+        tracing::warn!("volume {}: what was looked after could not be noted: {error}", volume.title());
+    }
+}
+
+async fn scheduled_of_volume(core: &Arc<Core>, id: ObjectId, last: String) -> Result<()> {
+    let create = volume::snapshot::Create::new(id, None, String::new(), false, core.ports.host.random())?;
+    perform(core, create.noting(LAST, last)).await
+}
+
 async fn scheduled(core: &Arc<Core>, id: ObjectId, last: String) -> Result<()> {
     let create = Create::new(id, None, String::new(), false, core.ports.host.random())?;
     perform(core, create.noting(LAST, last)).await
@@ -163,11 +216,19 @@ async fn note(core: &Arc<Core>, id: ObjectId, last: &str) -> Result<()> {
     core.commit(vec![Write::Update(Row::Instance(instance))]).await.map(drop)
 }
 
+/// The same of a volume.
+async fn note_volume(core: &Arc<Core>, id: ObjectId, last: &str) -> Result<()> {
+    let _planning = core.planning.lock().await;
+    let Some(volume) = core.state().volumes.get(&id).cloned().filter(|_| !core.jobs.holds(id)) else { return Ok(()) };
+    let mut volume = Volume::clone(&volume);
+    volume.volatile.insert(LAST.to_owned(), last.to_owned());
+    core.commit(vec![Write::Update(Row::Volume(volume))]).await.map(drop)
+}
+
 /// What an instance says about its schedule, or the last of its profiles that says something.
 fn text<'a>(state: &'a State, instance: &'a Instance) -> Option<&'a str> {
-    const KEY: &str = "snapshots.schedule";
-    let of_profile = |name| state.profile(&instance.project, name).and_then(|profile| profile.config.get(KEY));
-    let text = instance.config.get(KEY).or_else(|| instance.profiles.iter().rev().find_map(of_profile));
+    let of_profile = |name| state.profile(&instance.project, name).and_then(|profile| profile.config.get(SCHEDULE));
+    let text = instance.config.get(SCHEDULE).or_else(|| instance.profiles.iter().rev().find_map(of_profile));
     text.map(String::as_str)
 }
 
@@ -177,12 +238,23 @@ fn schedule<'a>(state: &'a State, instance: &'a Instance) -> Option<(&'a str, Sc
     Some((text, text.parse().ok()?))
 }
 
-fn due(state: &State, instance: &Instance, now: Minute) -> Due {
-    let Some((text, schedule)) = schedule(state, instance).filter(|(_, schedule)| schedule.comes()) else { return Due::Nothing };
-    let last = instance.volatile.get(LAST).and_then(|last| last.split_once(' '));
+/// The same of a volume.
+fn of_volume(volume: &Volume) -> Option<(&str, Schedule)> {
+    let text = volume.config.get(SCHEDULE)?;
+    Some((text, text.parse().ok()?))
+}
+
+/// The last minute that was looked after by the schedule `text`; `None`: it begins now.
+fn since(volatile: &Config, text: &str, now: Minute) -> Option<Minute> {
+    let last = volatile.get(LAST).and_then(|last| last.split_once(' '));
     // Another schedule begins when it is set.
     let last = last.filter(|(_, by)| *by == text).and_then(|(minute, _)| minute.parse::<Minute>().ok());
-    let Some(last) = last.filter(|last| *last <= now + DAY) else { return Due::Begin };
+    last.filter(|last| *last <= now + DAY)
+}
+
+fn due(state: &State, instance: &Instance, now: Minute) -> Due {
+    let Some((text, schedule)) = schedule(state, instance).filter(|(_, schedule)| schedule.comes()) else { return Due::Nothing };
+    let Some(last) = since(&instance.volatile, text, now) else { return Due::Begin };
     if schedule.latest(last, now).is_none() {
         return Due::Nothing;
     }

@@ -40,7 +40,7 @@ pub use instance::Instance;
 pub use network::Network;
 pub use pool::Pool;
 pub use profile::Profile;
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, VolumeSnapshot};
 pub use status::{Status, Trigger};
 pub use volume::Volume;
 

@@ -1,10 +1,10 @@
-//! The record of a snapshot: an instance as it was at one moment, under a name of its own.
+//! The records of snapshots: an instance, or a custom volume, as it was at one moment, under a name of its own.
 
 use crate::config::Config;
 use crate::name::SnapshotName;
-use crate::{Instance, ObjectId, Timestamp};
+use crate::{Instance, ObjectId, Timestamp, Volume};
 
-/// Most snapshots of one instance.
+/// Most snapshots of one instance, and of one volume.
 pub const MAX: usize = 1000;
 /// What a name is made of when nothing says otherwise.
 pub const PATTERN: &str = "snap%d";
@@ -59,6 +59,27 @@ impl Snapshot {
         };
         Snapshot { id, instance, generation: 0, ..self.clone() }
     }
+}
+
+/// A snapshot of a custom volume as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VolumeSnapshot {
+    /// Immutable identity; what is kept of the files lies under it.
+    pub id: ObjectId,
+    /// Name, unique among those of the volume.
+    pub name: SnapshotName,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// When it was taken.
+    pub created: Timestamp,
+    /// When it may be deleted; 0 = never.
+    #[serde(default)]
+    pub expires: Timestamp,
+    /// The volume as it was. Its id says whose snapshot this is.
+    pub volume: Volume,
+    /// Grows with every change of the record.
+    pub generation: u64,
 }
 
 /// The name that `pattern` makes when `taken` are taken: `%d` becomes the number after the greatest one there is. A

@@ -5,6 +5,7 @@
 use crate::config::{Config, Value, check_text, check_value, nearest, parse_bool};
 use crate::device::Device;
 use crate::name::{PoolName, ProjectName, VolumeName, quoted};
+use crate::schedule::Schedule;
 use crate::{Error, Kind, ObjectId, Timestamp};
 
 /// What a volume holds; the only sort there is today.
@@ -16,9 +17,12 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("size", "volumes have no quota in this version"),
     ("security.unmapped", "volumes are always mapped to the ids of the instance that uses them"),
     ("security.shared", "it is for block volumes; a filesystem volume can always be shared"),
-    ("snapshots.expiry", "snapshots of volumes are not taken by a schedule in this version"),
-    ("snapshots.pattern", "snapshots of volumes are not taken by a schedule in this version"),
-    ("snapshots.schedule", "snapshots of volumes are not taken by a schedule in this version"),
+];
+/// Keys about its snapshots, as instances have them.
+const SNAPSHOTS: &[(&str, Value)] = &[
+    ("snapshots.expiry", Value::Lifetime),
+    ("snapshots.pattern", Value::SnapshotPattern),
+    ("snapshots.schedule", Value::Schedule),
 ];
 /// Mode of the top directory when nothing says otherwise.
 const MODE: u32 = 0o711;
@@ -41,6 +45,9 @@ pub struct Volume {
     pub description: String,
     /// Its keys.
     pub config: Config,
+    /// What the daemon keeps for itself.
+    #[serde(default)]
+    pub volatile: Config,
     /// When it was made.
     pub created: Timestamp,
     /// Grows with every change of the record.
@@ -117,10 +124,14 @@ fn check(key: &str, value: &str) -> Result<(), Error> {
             Some(false) => Err(bad(Kind::Unsupported, "every volume can be used by instances with different ids")),
             None => Err(bad(Kind::InvalidConfig, "expected true or false")),
         },
-        _ => match UNSUPPORTED.iter().find(|(name, _)| *name == key) {
-            Some((_, why)) => Err(bad(Kind::Unsupported, why)),
-            None => {
-                let known = INITIAL.iter().copied().chain(["security.shifted"]);
+        "snapshots.schedule" if value.parse::<Schedule>().is_ok_and(|schedule| schedule.is_at_start()) => {
+            Err(bad(Kind::InvalidConfig, "a volume is not started"))
+        }
+        _ => match (SNAPSHOTS.iter().find(|(name, _)| *name == key), UNSUPPORTED.iter().find(|(name, _)| *name == key)) {
+            (Some((_, expected)), _) => check_value(*expected, value).map_err(|why| bad(Kind::InvalidConfig, &why)),
+            (None, Some((_, why))) => Err(bad(Kind::Unsupported, why)),
+            (None, None) => {
+                let known = INITIAL.iter().copied().chain(["security.shifted"]).chain(SNAPSHOTS.iter().map(|(name, _)| *name));
                 let near = nearest(key, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
                 Err(bad(Kind::InvalidConfig, &format!("unknown key{near}")))
             }
@@ -140,6 +151,7 @@ mod tests {
             name: "data".parse().unwrap(),
             description: String::new(),
             config: keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            volatile: Config::new(),
             created: 0,
             generation: 0,
         }
@@ -167,6 +179,10 @@ mod tests {
             ("initial.mode", "17777", Kind::InvalidConfig),
             ("user.", "x", Kind::InvalidConfig),
             ("user.a", "\u{1b}[0m", Kind::InvalidConfig),
+            ("snapshots.pattern", "../%d", Kind::InvalidConfig),
+            ("snapshots.expiry", "soon", Kind::InvalidConfig),
+            ("snapshots.schedule", "@someday", Kind::InvalidConfig),
+            ("snapshots.schedule", "@startup", Kind::InvalidConfig),
             ("colour", "red", Kind::InvalidConfig),
         ] {
             assert_eq!(volume(&[(key, value)]).check().unwrap_err().kind, kind, "{key}={value}");
@@ -174,6 +190,9 @@ mod tests {
         let near = volume(&[("initial.uuid", "1")]).check().unwrap_err();
         assert!(near.message.contains("did you mean initial.uid?"), "{near}");
         assert!(volume(&[("user.a", "b\nc"), ("security.shifted", "true")]).check().is_ok());
+        assert!(
+            volume(&[("snapshots.schedule", "@daily"), ("snapshots.expiry", "1w"), ("snapshots.pattern", "a%d")]).check().is_ok()
+        );
     }
 
     #[test]

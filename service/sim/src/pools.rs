@@ -23,15 +23,19 @@ struct Contents {
     taken: BTreeMap<ObjectId, Option<String>>,
     snapshots: BTreeMap<ObjectId, Option<String>>,
     restoring: BTreeMap<ObjectId, Option<String>>,
-    volumes: BTreeSet<ObjectId>,
 }
+
+/// A pool, or the pool within it.
+type Key = (ObjectId, bool);
+/// Key of the configuration of a pool within a pool.
+const WITHIN: &str = "sim.volumes";
 
 /// The pools of the simulated machine, and their one driver.
 #[derive(Debug, Clone)]
 pub struct SimPools {
     place: PathBuf,
     images: Arc<SimImages>,
-    pools: Arc<Mutex<BTreeMap<ObjectId, Contents>>>,
+    pools: Arc<Mutex<BTreeMap<Key, Contents>>>,
     faults: Arc<Faults>,
 }
 
@@ -40,19 +44,29 @@ impl SimPools {
         SimPools { place: state_dir.to_owned(), images, pools: Arc::default(), faults }
     }
 
-    /// Instances that have a root in any pool.
-    pub fn roots(&self) -> Vec<ObjectId> {
-        locked(&self.pools).values().flat_map(|contents| contents.roots.keys().copied()).collect()
+    fn of<T: FromIterator<ObjectId>>(&self, within: bool, ids: impl Fn(&Contents) -> Vec<ObjectId>) -> T {
+        let pools = locked(&self.pools);
+        pools.iter().filter(|((_, is_within), _)| *is_within == within).flat_map(|(_, contents)| ids(contents)).collect()
     }
 
-    /// Snapshots in any pool.
+    /// Instances that have a root in any pool.
+    pub fn roots(&self) -> Vec<ObjectId> {
+        self.of(false, |contents| contents.roots.keys().copied().collect())
+    }
+
+    /// Snapshots of instances in any pool.
     pub fn snapshots(&self) -> BTreeSet<ObjectId> {
-        locked(&self.pools).values().flat_map(|contents| contents.snapshots.keys().copied()).collect()
+        self.of(false, |contents| contents.snapshots.keys().copied().collect())
     }
 
     /// Volumes in any pool.
-    pub fn volumes(&self) -> BTreeSet<ObjectId> {
-        locked(&self.pools).values().flat_map(|contents| contents.volumes.iter().copied()).collect()
+    pub fn volumes(&self) -> Vec<ObjectId> {
+        self.of(true, |contents| contents.roots.keys().copied().collect())
+    }
+
+    /// Snapshots of volumes in any pool.
+    pub fn volume_snapshots(&self) -> BTreeSet<ObjectId> {
+        self.of(true, |contents| contents.snapshots.keys().copied().collect())
     }
 
     /// Snapshots and roots that are half made.
@@ -62,7 +76,7 @@ impl SimPools {
 
     /// Pools that are set up.
     pub fn there(&self) -> Vec<ObjectId> {
-        locked(&self.pools).keys().copied().collect()
+        locked(&self.pools).keys().filter(|(_, within)| !within).map(|(id, _)| *id).collect()
     }
 
     /// Images that are unpacked in any pool, and those that are on their way.
@@ -82,9 +96,10 @@ impl SimPools {
 
     fn change<T>(&self, call: &str, pool: &Pool, change: impl FnOnce(&mut Contents) -> Result<T>) -> Result<T> {
         self.faults.pass(call)?;
-        match locked(&self.pools).get_mut(&pool.id) {
-            Some(contents) => change(contents),
-            None => Err(Error::failed(format!("pool {} was not set up", pool.name))),
+        let mut pools = locked(&self.pools);
+        match pools.contains_key(&(pool.id, false)) {
+            true => change(pools.entry(key(pool)).or_default()),
+            false => Err(Error::failed(format!("pool {} was not set up", pool.name))),
         }
     }
 
@@ -97,9 +112,13 @@ impl SimPools {
     }
 }
 
+fn key(pool: &Pool) -> Key {
+    (pool.id, pool.config.contains_key(WITHIN))
+}
+
 impl Contents {
     fn is_empty(&self) -> bool {
-        self.roots.is_empty() && self.images.is_empty() && self.volumes.is_empty()
+        self.roots.is_empty() && self.images.is_empty() && self.snapshots.is_empty()
     }
 
     /// What a snapshot holds.
@@ -120,17 +139,17 @@ impl Contents {
 impl PoolDriver for SimPools {
     async fn set_up(&self, pool: &Pool) -> Result<()> {
         self.faults.pass("pool.set_up")?;
-        locked(&self.pools).entry(pool.id).or_default();
+        locked(&self.pools).entry(key(pool)).or_default();
         Ok(())
     }
 
     async fn tear_down(&self, pool: &Pool) -> Result<()> {
         self.faults.pass("pool.tear_down")?;
         let mut pools = locked(&self.pools);
-        if pools.get(&pool.id).is_some_and(|contents| !contents.is_empty()) {
+        if pools.iter().any(|((id, _), contents)| *id == pool.id && !contents.is_empty()) {
             return Err(Error::new(Kind::InUse, format!("pool {} is not empty", pool.name)));
         }
-        pools.remove(&pool.id);
+        pools.retain(|(id, _), _| *id != pool.id);
         Ok(())
     }
 
@@ -157,7 +176,7 @@ impl PoolDriver for SimPools {
     }
 
     async fn has_image(&self, pool: &Pool, image: &Fingerprint) -> Result<bool> {
-        Ok(locked(&self.pools).get(&pool.id).is_some_and(|contents| contents.images.contains(image)))
+        Ok(locked(&self.pools).get(&key(pool)).is_some_and(|contents| contents.images.contains(image)))
     }
 
     async fn remove_image(&self, pool: &Pool, image: &Fingerprint, _used: bool) -> Result<()> {
@@ -205,11 +224,10 @@ impl PoolDriver for SimPools {
 
     async fn remove_root(&self, pool: &Pool, instance: ObjectId) -> Result<()> {
         self.faults.pass("pool.remove_root")?;
-        if let Some(contents) = locked(&self.pools).get_mut(&pool.id) {
+        if let Some(contents) = locked(&self.pools).get_mut(&key(pool)) {
             contents.roots.remove(&instance);
             contents.hostnames.remove(&instance);
             contents.definitions.remove(&Defined::Instance(instance));
-            contents.volumes.remove(&instance);
         }
         Ok(())
     }
@@ -247,7 +265,7 @@ impl PoolDriver for SimPools {
     async fn prepared_for(&self, pool: &Pool, held: Held) -> Result<Option<String>> {
         self.faults.pass("pool.prepared_for")?;
         let (id, pools) = (held.id(), locked(&self.pools));
-        let contents = pools.get(&pool.id);
+        let contents = pools.get(&key(pool));
         Ok(contents.and_then(|all| all.hostnames.get(&id).cloned().or_else(|| all.snapshots.get(&id).cloned().flatten())))
     }
 
@@ -340,18 +358,20 @@ impl PoolDriver for SimPools {
     }
 
     fn volumes(&self, pool: &Pool) -> Pool {
-        pool.clone()
+        let mut volumes = pool.clone();
+        volumes.config.insert(WITHIN.to_owned(), "true".to_owned());
+        volumes
     }
 
     async fn create_volume(&self, volumes: &Pool, volume: ObjectId, _top: Top) -> Result<()> {
         self.change("pool.create_volume", volumes, |contents| {
-            contents.volumes.insert(volume);
+            contents.roots.insert(volume, None);
             Ok(())
         })
     }
 
     async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64> {
-        self.change("pool.used", volumes, |contents| match contents.volumes.contains(&volume) {
+        self.change("pool.used", volumes, |contents| match contents.roots.contains_key(&volume) {
             true => Ok(0),
             false => Err(Error::failed(format!("there is no volume {volume}"))),
         })
@@ -365,7 +385,7 @@ impl PoolDriver for SimPools {
             Defined::Instance(id) => contents.roots.contains_key(id),
             Defined::Snapshot(id) => contents.snapshots.contains_key(id),
         };
-        let found = pools.get(&pool.id).into_iter().flat_map(|contents| {
+        let found = pools.get(&key(pool)).into_iter().flat_map(|contents| {
             let defined = contents.definitions.iter().filter(move |(of, _)| there(&contents, of));
             defined.map(|(of, text)| Definition { of: *of, text: Ok(text.clone()) })
         });
@@ -392,7 +412,7 @@ impl PoolKinds for SimPools {
     async fn lying(&self, _sources: &[PathBuf]) -> Result<Vec<Lying>> {
         self.faults.pass("pools.lying")?;
         let pools = locked(&self.pools);
-        let found = pools.iter().map(|(id, contents)| Lying {
+        let found = pools.iter().filter(|((_, within), _)| !within).map(|((id, _), contents)| Lying {
             source: self.place.join("pools").join(id.to_string()),
             id: id.to_string(),
             text: contents.definitions.get(&Defined::Pool).cloned().ok_or_else(|| Error::failed("it has no definition")),

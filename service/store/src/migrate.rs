@@ -16,6 +16,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_acl.sql"),
     include_str!("../migrations/0003_snapshot.sql"),
     include_str!("../migrations/0004_volume.sql"),
+    include_str!("../migrations/0005_volume_snapshot.sql"),
 ];
 
 /// Brings the database at `path` to the newest version of `migrations`. Before an existing one

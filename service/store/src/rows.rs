@@ -30,6 +30,7 @@ pub(crate) fn put(db: &Connection, path: &Path, row: &Row) -> Result<(), StoreEr
         Row::Volume(r) => {
             statement.execute(params![r.id.to_string(), r.pool.as_str(), r.project.as_str(), r.name.as_str(), body])
         }
+        Row::VolumeSnapshot(r) => statement.execute(params![r.id.to_string(), r.volume.id.to_string(), r.name.as_str(), body]),
         Row::Job(r) => statement.execute(params![r.id, r.verb, body]),
     };
     written.map(drop).map_err(sql)
@@ -50,6 +51,7 @@ pub(crate) fn remove(db: &Connection, path: &Path, key: RowKey) -> Result<(), St
         RowKey::Profile(id) => ("DELETE FROM profile WHERE id = ?1", id.to_string()),
         RowKey::Pool(id) => ("DELETE FROM pool WHERE id = ?1", id.to_string()),
         RowKey::Volume(id) => ("DELETE FROM volume WHERE id = ?1", id.to_string()),
+        RowKey::VolumeSnapshot(_, id) => ("DELETE FROM volume_snapshot WHERE id = ?1", id.to_string()),
         RowKey::Job(id) => {
             let mut statement = db.prepare_cached("DELETE FROM job WHERE id = ?1").map_err(sql)?;
             return statement.execute([id]).map(drop).map_err(sql);
@@ -92,6 +94,10 @@ fn put_sql(row: &Row) -> &'static str {
             "INSERT INTO volume (id, pool, project, name, body) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE \
              SET pool = excluded.pool, project = excluded.project, name = excluded.name, body = excluded.body"
         }
+        Row::VolumeSnapshot(_) => {
+            "INSERT INTO volume_snapshot (id, volume, name, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE \
+             SET volume = excluded.volume, name = excluded.name, body = excluded.body"
+        }
         Row::Job(_) => {
             "INSERT INTO job (id, verb, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE \
              SET verb = excluded.verb, body = excluded.body"
@@ -109,6 +115,7 @@ fn body(row: &Row) -> serde_json::Result<String> {
         Row::Profile(r) => serde_json::to_string(r),
         Row::Pool(r) => serde_json::to_string(r),
         Row::Volume(r) => serde_json::to_string(r),
+        Row::VolumeSnapshot(r) => serde_json::to_string(r),
         Row::Job(r) => serde_json::to_string(r),
     }
 }
@@ -127,6 +134,7 @@ pub(crate) fn load(db: &Connection, path: &Path) -> Result<State, StoreError> {
     read(db, path, &mut state, "profile", Row::Profile)?;
     read(db, path, &mut state, "pool", Row::Pool)?;
     read(db, path, &mut state, "volume", Row::Volume)?;
+    read(db, path, &mut state, "volume_snapshot", Row::VolumeSnapshot)?;
     read(db, path, &mut state, "job", Row::Job)?;
     Ok(state)
 }

@@ -87,7 +87,17 @@ fn one_of_each() -> Vec<Row> {
         name: "data".parse().unwrap(),
         description: "shared".into(),
         config: [("user.a".to_owned(), "b".to_owned())].into(),
+        volatile: [("snapshots.last".to_owned(), "7 @daily".to_owned())].into(),
         created: 6,
+        generation: 0,
+    };
+    let volume_snapshot = lxhost_model::VolumeSnapshot {
+        id: id(9),
+        name: "snap0".parse().unwrap(),
+        description: "before".into(),
+        created: 7,
+        expires: 8,
+        volume: volume.clone(),
         generation: 0,
     };
     vec![
@@ -99,6 +109,7 @@ fn one_of_each() -> Vec<Row> {
         Row::Profile(profile),
         Row::Pool(pool("default")),
         Row::Volume(volume),
+        Row::VolumeSnapshot(volume_snapshot),
         Row::Job(job),
     ]
 }
@@ -113,6 +124,7 @@ fn rows(state: &State) -> Vec<Row> {
     all.extend(state.profiles.values().map(|r| Row::Profile((**r).clone())));
     all.extend(state.pools.values().map(|r| Row::Pool((**r).clone())));
     all.extend(state.volumes.values().map(|r| Row::Volume((**r).clone())));
+    all.extend(state.volume_snapshots.values().map(|r| Row::VolumeSnapshot((**r).clone())));
     all.extend(state.jobs.values().map(|r| Row::Job((**r).clone())));
     all
 }

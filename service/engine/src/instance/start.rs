@@ -36,6 +36,12 @@ impl Verb for Start {
         Some(self.id)
     }
 
+    /// Its volumes are not changed under it.
+    fn shares(&self, state: &State) -> Vec<ObjectId> {
+        let Some(instance) = state.instances.get(&self.id).filter(|_| !state.volumes.is_empty()) else { return vec![] };
+        super::named(state, &instance.project, &super::expand(state, instance).devices)
+    }
+
     fn check(&self, state: &State) -> Result<()> {
         let instance = instance_of(state, self.id)?;
         match instance.status {

@@ -9,7 +9,7 @@ use lxhost_model::job::JobRow;
 use lxhost_model::name::{AclName, InstanceName, NetworkName, PoolName, ProfileName, ProjectName, SnapshotName, VolumeName};
 use lxhost_model::{
     Acl, Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Snapshot, Timestamp, Trigger,
-    Volume,
+    Volume, VolumeSnapshot,
 };
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct State {
     pub pools: Table<ObjectId, Arc<Pool>>,
     /// Volumes by id.
     pub volumes: Table<ObjectId, Arc<Volume>>,
+    /// Snapshots of volumes by volume and id.
+    pub volume_snapshots: Table<(ObjectId, ObjectId), Arc<VolumeSnapshot>>,
     /// Unfinished jobs by number.
     pub jobs: Table<u32, Arc<JobRow>>,
 }
@@ -57,6 +59,8 @@ pub enum Row {
     Pool(Pool),
     /// Of a volume.
     Volume(Volume),
+    /// Of a snapshot of a volume.
+    VolumeSnapshot(VolumeSnapshot),
     /// Of an unfinished job.
     Job(JobRow),
 }
@@ -80,6 +84,8 @@ pub enum RowKey {
     Pool(ObjectId),
     /// Of a volume.
     Volume(ObjectId),
+    /// Of a snapshot of a volume: that of its volume, and its own.
+    VolumeSnapshot(ObjectId, ObjectId),
     /// Of an unfinished job.
     Job(u32),
 }
@@ -140,6 +146,7 @@ impl Row {
             Row::Profile(row) => RowKey::Profile(row.id),
             Row::Pool(row) => RowKey::Pool(row.id),
             Row::Volume(row) => RowKey::Volume(row.id),
+            Row::VolumeSnapshot(row) => RowKey::VolumeSnapshot(row.volume.id, row.id),
             Row::Job(row) => RowKey::Job(row.id),
         }
     }
@@ -195,6 +202,12 @@ impl State {
             Row::Profile(new) => record::insert(self, new),
             Row::Pool(new) => record::insert(self, new),
             Row::Volume(new) => record::insert(self, new),
+            Row::VolumeSnapshot(new) => {
+                if self.volume_snapshots.contains_key(&(new.volume.id, new.id)) {
+                    return Err(taken("snapshot", &new.name));
+                }
+                self.put_volume_snapshot(new)
+            }
         }
     }
 
@@ -231,6 +244,13 @@ impl State {
             Row::Profile(new) => record::update(self, new),
             Row::Pool(new) => record::update(self, new),
             Row::Volume(new) => record::update(self, new),
+            Row::VolumeSnapshot(mut new) => {
+                let key = (new.volume.id, new.id);
+                let old = self.volume_snapshots.get(&key).ok_or_else(|| gone(Kind::NoSuchSnapshot, &new.name))?;
+                same(old.generation, new.generation, &new.name)?;
+                new.generation += 1;
+                self.put_volume_snapshot(new)
+            }
         }
     }
 
@@ -248,6 +268,7 @@ impl State {
             RowKey::Profile(id) => drop(self.profiles.remove(&id)),
             RowKey::Pool(id) => drop(self.pools.remove(&id)),
             RowKey::Volume(id) => drop(self.volumes.remove(&id)),
+            RowKey::VolumeSnapshot(volume, id) => drop(self.volume_snapshots.remove(&(volume, id))),
             RowKey::Job(id) => drop(self.jobs.remove(&id)),
         }
     }
@@ -265,6 +286,15 @@ impl State {
         }
         self.snapshots.insert((new.instance.id, new.id), Arc::new(new.clone()));
         Ok(Row::Snapshot(new))
+    }
+
+    /// The same of a volume.
+    fn put_volume_snapshot(&mut self, new: VolumeSnapshot) -> Result<Row> {
+        if self.snapshots_of_volume(new.volume.id).any(|other| other.id != new.id && other.name == new.name) {
+            return Err(taken("snapshot", &new.name));
+        }
+        self.volume_snapshots.insert((new.volume.id, new.id), Arc::new(new.clone()));
+        Ok(Row::VolumeSnapshot(new))
     }
 
     fn restore(&mut self, id: ObjectId, snapshot: ObjectId) -> Result<Row> {
@@ -305,6 +335,17 @@ impl State {
     /// The snapshot of that name.
     pub fn snapshot(&self, instance: ObjectId, name: &SnapshotName) -> Option<&Arc<Snapshot>> {
         self.snapshots_of(instance).find(|snapshot| snapshot.name == *name)
+    }
+
+    /// The snapshots of a volume, in no order that means anything.
+    pub fn snapshots_of_volume(&self, volume: ObjectId) -> impl Iterator<Item = &Arc<VolumeSnapshot>> + Clone {
+        let all = (volume, ObjectId::MIN)..=(volume, ObjectId::MAX);
+        self.volume_snapshots.range(all).map(|(_, snapshot)| snapshot)
+    }
+
+    /// The snapshot of a volume of that name.
+    pub fn volume_snapshot(&self, volume: ObjectId, name: &SnapshotName) -> Option<&Arc<VolumeSnapshot>> {
+        self.snapshots_of_volume(volume).find(|snapshot| snapshot.name == *name)
     }
 
     /// The image of that fingerprint.

@@ -8,7 +8,9 @@ use crate::{Error, Kind, Ports, Result, defaults};
 use lxhost_model::config::{check_instance, check_text};
 use lxhost_model::device::Device;
 use lxhost_model::instance::InstanceType;
-use lxhost_model::{Acl, Fingerprint, Image, Instance, Network, ObjectId, Pool, Profile, Snapshot, Status, Volume};
+use lxhost_model::{
+    Acl, Fingerprint, Image, Instance, Network, ObjectId, Pool, Profile, Snapshot, Status, Volume, VolumeSnapshot,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub enum Found {
     Image(Image),
     /// A volume on a pool that is known or found.
     Volume(Volume),
+    /// A snapshot of a volume that is known or found.
+    VolumeSnapshot(Box<VolumeSnapshot>),
     /// An instance.
     Instance(Box<Instance>),
     /// A snapshot of an instance that is known or found.
@@ -142,6 +146,9 @@ fn without_disk(state: &State, kept: &[Fingerprint], others: &[Found], definitio
             });
             ("volume", read)
         }
+        "volumesnapshot" if !state.volume_snapshots.keys().any(|(_, known)| *known == id) => {
+            ("snapshot", read(&definition.text).and_then(|snapshot| of_volume(state, others, snapshot)))
+        }
         "image" if !state.images.contains_key(&id) => {
             ("image", read::<Image>(&definition.text).map(|image| Found::Image(free(state, image))))
         }
@@ -156,6 +163,17 @@ fn without_disk(state: &State, kept: &[Fingerprint], others: &[Found], definitio
         }
         Ok(found) => Some(found),
         Err(error) => Some(left(kind, &definition.of, "", error)),
+    }
+}
+
+/// The snapshot, of a volume that is known or found.
+fn of_volume(state: &State, others: &[Found], snapshot: VolumeSnapshot) -> Result<Found> {
+    let of = &snapshot.volume;
+    let is_there = |one: &Found| matches!(one, Found::Volume(volume) if volume.id == of.id);
+    match state.volumes.contains_key(&of.id) || others.iter().any(is_there) {
+        false => Err(Error::new(Kind::NoSuchVolume, format!("its volume {} is not here", of.title()))),
+        true if state.volume_snapshot(of.id, &snapshot.name).is_some() => Err(is_taken("snapshot", &snapshot.name)),
+        true => Ok(Found::VolumeSnapshot(Box::new(VolumeSnapshot { generation: 0, ..snapshot }))),
     }
 }
 

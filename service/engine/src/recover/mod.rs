@@ -107,6 +107,10 @@ impl Verb for Recover {
                     self.note(format!("volume {} on {}", volume.name, volume.pool));
                     finish.push(Write::Insert(Row::Volume(volume.clone())));
                 }
+                Found::VolumeSnapshot(snapshot) => {
+                    self.note(format!("snapshot {}/{}", snapshot.volume.title(), snapshot.name));
+                    finish.push(Write::Insert(Row::VolumeSnapshot(snapshot.as_ref().clone())));
+                }
                 Found::Instance(instance) => {
                     self.note(format!("instance {}", instance.name));
                     let instance = placed(state, instance, &mut taken)?;

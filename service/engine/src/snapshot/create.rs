@@ -29,6 +29,21 @@ pub enum Kept {
     Forever,
 }
 
+impl Kept {
+    /// When what is taken `now` may be deleted, `configured` being what `snapshots.expiry` says; 0 = never.
+    pub(crate) fn end(self, configured: Option<&String>, now: Timestamp) -> Result<Timestamp> {
+        let lifetime = match self {
+            Kept::For(lifetime) => lifetime,
+            Kept::Forever => return Ok(0),
+            Kept::AsConfigured => match configured.filter(|text| !text.is_empty()) {
+                Some(text) => text.parse()?,
+                None => return Ok(0),
+            },
+        };
+        Ok(lifetime.end(now))
+    }
+}
+
 /// Takes a snapshot.
 pub struct Create {
     instance: ObjectId,
@@ -74,15 +89,7 @@ impl Create {
     }
 
     fn expires(&self, state: &State, instance: &Instance, now: Timestamp) -> Result<Timestamp> {
-        let lifetime = match self.kept {
-            Kept::For(lifetime) => lifetime,
-            Kept::Forever => return Ok(0),
-            Kept::AsConfigured => match expand(state, instance).config.get("snapshots.expiry").filter(|text| !text.is_empty()) {
-                Some(text) => text.parse()?,
-                None => return Ok(0),
-            },
-        };
-        Ok(lifetime.end(now))
+        self.kept.end(expand(state, instance).config.get("snapshots.expiry"), now)
     }
 
     fn chosen_name(&self, state: &State, instance: &Instance) -> Result<SnapshotName> {

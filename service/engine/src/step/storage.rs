@@ -59,10 +59,12 @@ pub(super) async fn clear_out(context: &Context<'_>, left: &Leftover) -> Result<
     }
 }
 
-/// The error with the instance in front; drivers know ids, people names.
+/// The error with the instance or volume in front; drivers know ids, people names.
 pub(super) fn named(context: &Context<'_>, id: ObjectId, error: Error) -> Error {
-    match context.core.instance(id) {
-        Ok(instance) => error.context(format!("instance {}", instance.name)),
-        Err(_) => error,
+    let state = context.core.state();
+    match (state.instances.get(&id), state.volumes.get(&id)) {
+        (Some(instance), _) => error.context(format!("instance {}", instance.name)),
+        (None, Some(volume)) => error.context(format!("volume {}", volume.title())),
+        (None, None) => error,
     }
 }

@@ -1,6 +1,6 @@
-//! `volume.delete`: a volume that nobody uses is gone, with what is in it.
+//! `volume.delete`: a volume that nobody uses is gone, with what is in it and its snapshots.
 
-use super::{by_id, pool_of, question_of, unused};
+use super::{by_id, place, pool_of, question_of, unused};
 use crate::Result;
 use crate::ports::{RowKey, State, Write};
 use crate::step::Step;
@@ -40,13 +40,16 @@ impl Verb for Delete {
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         self.check(&view.state)?;
-        let pool = Pool::clone(pool_of(&view.state, by_id(&view.state, self.id)?.as_ref())?.as_ref());
-        Ok(Plan {
-            writes: vec![],
-            steps: vec![Step::RemoveVolume { pool, volume: self.id }],
-            finish: vec![Write::Delete(RowKey::Volume(self.id))],
-            failed: vec![],
-            recovery: Recovery::Resume,
-        })
+        let state = &view.state;
+        let volume = by_id(state, self.id)?;
+        let (pool, volumes) = (Pool::clone(pool_of(state, &volume)?.as_ref()), place(view.ports, state, &volume)?);
+        let (mut steps, mut finish) = (vec![], vec![]);
+        for snapshot in state.snapshots_of_volume(self.id) {
+            steps.push(Step::RemoveSnapshot { pool: volumes.clone(), snapshot: snapshot.id });
+            finish.push(Write::Delete(RowKey::VolumeSnapshot(self.id, snapshot.id)));
+        }
+        steps.push(Step::RemoveVolume { pool, volume: self.id });
+        finish.push(Write::Delete(RowKey::Volume(self.id)));
+        Ok(Plan { writes: vec![], steps, finish, failed: vec![], recovery: Recovery::Resume })
     }
 }

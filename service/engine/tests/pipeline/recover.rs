@@ -4,7 +4,7 @@ use crate::deeds::new_profile;
 use crate::world::{Machine, World, bad_luck, mia, root};
 use lxhost_engine::ports::{Defined, PoolKinds};
 use lxhost_engine::recover::{Found, Recover};
-use lxhost_engine::{Kind, image, instance, network, pool, profile, snapshot};
+use lxhost_engine::{Kind, image, instance, network, pool, profile, snapshot, volume};
 use lxhost_model::{Action, Image, Instance, Snapshot, Status};
 use lxhost_sim::Ruling;
 
@@ -47,6 +47,7 @@ fn shown(found: &[Found]) -> Vec<String> {
         Found::Network(network) => format!("network {}", network.name),
         Found::Profile(profile) => format!("profile {}", profile.name),
         Found::Volume(volume) => format!("volume {}", volume.name),
+        Found::VolumeSnapshot(snapshot) => format!("snapshot {}/{}", snapshot.volume.name, snapshot.name),
         Found::Instance(instance) => format!("instance {}", instance.name),
         Found::Snapshot(snapshot) => format!("snapshot {}", snapshot.name),
         Found::Left { kind, why, .. } => format!("{kind} left: {why}"),
@@ -77,6 +78,25 @@ fn what_no_record_knows_is_found_and_taken_in_as_it_was() {
         world.perform(instance::Start::new(id)).await.unwrap();
         world.perform(snapshot::Restore::new(id, "s1".parse().unwrap())).await.unwrap();
         world.perform(instance::Delete::new(id, true)).await.unwrap();
+        world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn a_volume_comes_back_with_its_snapshots() {
+    let machine = Machine::new();
+    let id = machine.daemon(async |world| {
+        crate::deeds::volumes::taken(&world).await;
+        world.until(|w| w.sim.definitions.say("\"s1\"") && w.sim.definitions.say("user.a")).await;
+        crate::deeds::volumes::named(&world, "v1").unwrap().id
+    });
+    machine.without_records().daemon(async |world| {
+        let found = shown(&world.engine.lost(&root(), &[]).await.unwrap());
+        assert_eq!(found, ["pool p1", "volume v1", "snapshot v1/s1"]);
+        world.perform(Recover::new(vec![])).await.unwrap();
+        assert_eq!(shown(&world.engine.lost(&root(), &[]).await.unwrap()), [""; 0]);
+        world.perform(volume::snapshot::Restore::new(id, "s1".parse().unwrap())).await.unwrap();
+        world.perform(volume::Delete::new(id)).await.unwrap();
         world.is_whole("after all").await;
     });
 }

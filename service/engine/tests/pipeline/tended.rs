@@ -2,7 +2,7 @@
 //! none comes twice.
 
 use crate::world::{Machine, World, mia};
-use lxhost_engine::{Kind, instance, snapshot};
+use lxhost_engine::{Kind, instance, snapshot, volume};
 use lxhost_model::config::Config;
 use lxhost_model::{Action, ObjectId};
 use lxhost_sim::Ruling;
@@ -158,4 +158,48 @@ fn who_may_not_take_snapshots_may_not_have_them_taken() {
         world.sim.authority.rule(1000, Action::InstanceSnapshot, Ruling::No);
         assert_eq!(world.engine.tend(&mia(), true).await.unwrap_err().kind, Kind::AccessDenied);
     });
+}
+
+#[test]
+fn a_volume_has_its_schedule_whether_anything_runs_or_not() {
+    let machine = Machine::new();
+    machine.daemon(async |world| {
+        noon(&world);
+        crate::deeds::new_pool(&world, "p1").await.unwrap();
+        crate::deeds::volumes::new_volume(&world).await.unwrap();
+        calls(&world, false).await;
+        let keys = [("snapshots.schedule", "@hourly"), ("snapshots.pattern", "auto-%d"), ("snapshots.expiry", "3H")];
+        schedule(&world, &keys).await;
+        calls(&world, true).await;
+        assert_eq!(passed(&world, 0).await, [""; 0], "it begins when it is set");
+        assert_eq!(passed(&world, HOUR).await, ["auto-0"]);
+        assert_eq!(passed(&world, 60).await, ["auto-0"]);
+        world.sim.faults.fail("pool.take_snapshot", lxhost_engine::Error::failed("no luck"));
+        assert_eq!(passed(&world, HOUR).await, ["auto-0"], "that one failed");
+        assert_eq!(passed(&world, 60).await, ["auto-0"], "and is not tried every minute");
+    });
+    machine.sim.host.pass(HOUR);
+    machine.daemon(async |world| {
+        calls(&world, true).await;
+        assert_eq!(passed(&world, 0).await, ["auto-0", "auto-1"]);
+        assert_eq!(passed(&world, HOUR).await, ["auto-1", "auto-2"], "the time of the first is over");
+        schedule(&world, &[]).await;
+        assert_eq!(passed(&world, 4 * HOUR).await, [""; 0]);
+        calls(&world, false).await;
+    });
+}
+
+/// Gives the volume these keys and no others.
+async fn schedule(world: &World, pairs: &[(&str, &str)]) {
+    let config: Config = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let id = crate::deeds::volumes::named(world, "v1").unwrap().id;
+    world.perform(volume::Replace { id, config, description: None, expected: None }).await.unwrap();
+}
+
+/// Time passes, and the timer calls; returns the names of the volume's snapshots then.
+async fn passed(world: &World, seconds: u64) -> Vec<String> {
+    pass(world, seconds).await;
+    let mut names = crate::deeds::volumes::snapshots(world);
+    names.sort();
+    names
 }

@@ -1,20 +1,14 @@
 //! Volumes among the devices of instances: mounted at their start, kept while they are named.
 
-use crate::deeds::volumes::{named, new_volume};
-use crate::world::{Machine, World};
+use crate::deeds::volumes::{disk, named, new_volume, snapshots, take, taken};
+use crate::world::{Machine, World, mia, root};
 use lxhost_engine::ports::DiskSource;
-use lxhost_engine::{Kind, instance, profile, volume};
+use lxhost_engine::{Kind, Result, instance, profile, volume};
+use lxhost_model::Action;
 use lxhost_model::device::{Device, Devices};
+use lxhost_sim::Ruling;
 
-/// A disk that is the volume `v1` of the pool `p1`.
-fn disk(path: &str) -> Devices {
-    let name: lxhost_model::name::DeviceName = "data".parse().unwrap();
-    let keys = [("type", "disk"), ("pool", "p1"), ("source", "v1"), ("path", path), ("readonly", "true")];
-    let device = Device::new(&name, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap();
-    [(name, device)].into()
-}
-
-async fn has(world: &World, devices: Devices) -> lxhost_engine::Result<()> {
+async fn has(world: &World, devices: Devices) -> Result<()> {
     let change = instance::Change { devices: Some(devices), ..Default::default() };
     world.perform(instance::Configure::new(world.id("c1").unwrap(), change)?).await.map(drop)
 }
@@ -124,5 +118,82 @@ fn disks_below_others_go_first_and_come_last() {
         assert_eq!(targets(&world), ["/srv", "/srv/below"]);
         has(&world, [memory("b", "/srv")].into()).await.unwrap();
         assert_eq!(targets(&world), ["/srv"]);
+    });
+}
+
+#[test]
+fn a_volume_is_not_restored_under_what_runs() {
+    Machine::new().daemon(async |world| {
+        taken(&world).await;
+        world.launch("c1").await;
+        has(&world, disk("/srv")).await.unwrap();
+        let id = named(&world, "v1").unwrap().id;
+        let restore = || volume::snapshot::Restore::new(id, "s1".parse().unwrap());
+        let refused = world.perform(restore()).await.unwrap_err();
+        assert!(refused.kind == Kind::InUse && refused.message.contains("c1"), "{refused}");
+        world.perform(instance::Stop::new(world.id("c1").unwrap(), true, None)).await.unwrap();
+        world.perform(restore()).await.unwrap();
+        let volume = named(&world, "v1").unwrap();
+        assert_eq!(volume.config.get("user.a").map(String::as_str), Some("b"), "the files are restored, the keys stay");
+        assert_eq!(snapshots(&world), ["s1"]);
+        world.perform(instance::Start::new(world.id("c1").unwrap())).await.unwrap();
+        world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn what_runs_with_a_volume_stands_still_while_a_snapshot_is_taken() {
+    Machine::new().daemon(async |world| {
+        prepared(&world).await;
+        for name in ["c1", "c2"] {
+            let spec = instance::Spec { start: true, devices: disk("/srv"), ..Default::default() };
+            world.perform(world.create_as(name, spec)).await.unwrap();
+        }
+        world.perform(instance::Stop::new(world.id("c2").unwrap(), true, None)).await.unwrap();
+        world.sim.faults.take_calls();
+        world.perform(take(&world)).await.unwrap();
+        let calls = world.sim.faults.take_calls();
+        let still = ["launcher.freeze", "pool.take_snapshot", "launcher.thaw", "pool.keep_snapshot"];
+        let seen: Vec<&str> = calls.iter().map(String::as_str).filter(|call| still.contains(call)).collect();
+        assert_eq!(seen, still, "one runs");
+        world.sim.faults.fail("pool.take_snapshot", lxhost_engine::Error::failed("no luck"));
+        world.perform(take(&world)).await.unwrap_err();
+        assert!(world.sim.faults.take_calls().iter().any(|call| call == "launcher.thaw"), "it goes on all the same");
+        world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn what_has_a_volume_does_not_start_while_it_is_restored() {
+    Machine::new().daemon(async |world| {
+        taken(&world).await;
+        world.perform(world.create("c1", false)).await.unwrap();
+        has(&world, disk("/srv")).await.unwrap();
+        let (id, user) = (named(&world, "v1").unwrap().id, world.id("c1").unwrap());
+        let job = world.engine.submit(&root(), volume::snapshot::Restore::new(id, "s1".parse().unwrap())).await.unwrap();
+        assert_eq!(world.engine.submit(&root(), instance::Start::new(user)).await.unwrap_err().kind, Kind::Busy);
+        assert_eq!(world.engine.submit(&root(), take(&world)).await.unwrap_err().kind, Kind::Busy);
+        assert!(world.engine.wait(job, None).await.unwrap().result.is_some());
+        world.perform(instance::Start::new(user)).await.unwrap();
+        world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn who_may_not_change_volumes_takes_no_snapshot_of_one() {
+    Machine::new().daemon(async |world| {
+        taken(&world).await;
+        let id = named(&world, "v1").unwrap().id;
+        world.sim.authority.rule(1000, Action::StorageManageVolumes, Ruling::No);
+        let name = || "s1".parse().unwrap();
+        for refused in [
+            world.engine.perform(&mia(), take(&world)).await,
+            world.engine.perform(&mia(), volume::snapshot::Restore::new(id, name())).await,
+            world.engine.perform(&mia(), volume::snapshot::Delete::new(id, name())).await,
+            world.engine.perform(&mia(), volume::snapshot::Rename { volume: id, name: name(), to: "s2".parse().unwrap() }).await,
+        ] {
+            assert_eq!(refused.unwrap_err().kind, Kind::AccessDenied);
+        }
+        assert_eq!(snapshots(&world), ["s1"]);
     });
 }

@@ -196,7 +196,13 @@ impl World {
         roots.sort();
         same("roots on two pools", roots.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect(), BTreeSet::new());
         same("snapshots", sim.pools.snapshots(), state.snapshots.keys().map(|(_, id)| *id).collect());
-        same("volumes", sim.pools.volumes(), state.volumes.keys().copied().collect());
+        same("volumes", sim.pools.volumes().into_iter().collect(), state.volumes.keys().copied().collect());
+        let mut volumes = sim.pools.volumes();
+        volumes.sort();
+        let twice = volumes.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect();
+        same("volumes on two pools", twice, BTreeSet::new());
+        let of_volumes = state.volume_snapshots.keys().map(|(_, id)| *id).collect();
+        same("snapshots of volumes", sim.pools.volume_snapshots(), of_volumes);
         same("guests", sim.launcher.running().into_iter().collect(), of(runs));
         same("interfaces", sim.networks.joined(), of(runs));
         same("live facts", state.instances.keys().copied().filter(|id| self.engine.live(*id).is_some()).collect(), of(runs));
@@ -204,6 +210,8 @@ impl World {
         let forgotten = |kind: &str, has: &dyn Fn(&ObjectId) -> bool| defined(kind).into_iter().filter(|id| !has(id)).collect();
         same("definitions of no network", forgotten("network", &|id| state.networks.contains_key(id)), BTreeSet::new());
         same("definitions of no profile", forgotten("profile", &|id| state.profiles.contains_key(id)), BTreeSet::new());
+        let has = |id: &ObjectId| state.volume_snapshots.keys().any(|(_, known)| known == id);
+        same("definitions of no snapshot of a volume", forgotten("volumesnapshot", &has), BTreeSet::new());
         same("definitions of no volume", forgotten("volume", &|id| state.volumes.contains_key(id)), BTreeSet::new());
         same("pools", sim.pools.there().into_iter().collect(), state.pools.keys().copied().collect());
         // Of one whose change waits to be confirmed, a failed attempt to undo that may have left either.
@@ -265,6 +273,9 @@ impl World {
         if let Some((id, _)) = state.snapshots.keys().find(|(id, _)| !state.instances.contains_key(id)) {
             wrong.push(format!("a snapshot of {id} is left"));
         }
+        if let Some((id, _)) = state.volume_snapshots.keys().find(|(id, _)| !state.volumes.contains_key(id)) {
+            wrong.push(format!("a snapshot of volume {id} is left"));
+        }
         if !state.jobs.is_empty() {
             wrong.push(format!("jobs are left: {:?}", state.jobs.values().map(|job| &job.verb).collect::<Vec<_>>()));
         }
@@ -302,6 +313,7 @@ impl World {
         seen.extend(state.images.values().map(|image| format!("{} {:?}", image.fingerprint, image.aliases)));
         seen.extend(state.pools.values().map(|pool| format!("{pool:?}")));
         seen.extend(state.volumes.values().map(|volume| format!("{volume:?}")));
+        seen.extend(state.volume_snapshots.values().map(|snapshot| format!("{snapshot:?}")));
         seen.extend(state.networks.values().map(|network| format!("{network:?}")));
         seen.push(format!("{:?}", self.sim.networks.routes()));
         seen.extend(state.acls.values().map(|acl| format!("{:?}", Acl { generation: 0, ..Acl::clone(acl) })));

@@ -100,7 +100,8 @@ impl Pool {
         let host = self.bus.engine.host();
         let (id, created) = (ObjectId::from_random(host.random()), host.now());
         let (project, pool) = (project_of(project)?, self.record()?.name.clone());
-        let volume = Volume { id, project, pool, name: name.parse()?, description, config, created, generation: 0 };
+        let (name, volatile) = (name.parse()?, Config::new());
+        let volume = Volume { id, project, pool, name, description, config, volatile, created, generation: 0 };
         let verb = volume::Create::new(volume)?;
         Ok((object(path::volume(id))?, self.bus.submit(&header, verb).await?))
     }

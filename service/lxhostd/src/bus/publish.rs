@@ -6,7 +6,7 @@ use super::job::value;
 use super::log_control::LogControl;
 use super::manager::{Manager, ManagerSignals};
 use super::network::NetworkSignals;
-use super::snapshots::SnapshotsSignals;
+use super::snapshots::{Of, SnapshotsSignals};
 use super::{Bus, LogLevel, acl, exec, guest, image, instance, job, network, pool, profile, snapshots, volume};
 use lxhost_dbus::path;
 use lxhost_engine::ports::{RowKey, State};
@@ -153,7 +153,7 @@ impl Publisher {
         match key {
             RowKey::Instance(id) => {
                 server.at(at.as_str(), guest::Guest { bus: bus.clone(), id }).await?;
-                server.at(at.as_str(), snapshots::Snapshots { bus: bus.clone(), id }).await?;
+                server.at(at.as_str(), snapshots::Snapshots { bus: bus.clone(), of: Of::Instance(id) }).await?;
                 server.at(at.as_str(), instance::Instance { bus, id }).await?;
             }
             RowKey::Image(id) => drop(server.at(at.as_str(), image::Image { bus, id }).await?),
@@ -161,8 +161,11 @@ impl Publisher {
             RowKey::Acl(id) => drop(server.at(at.as_str(), acl::Acl { bus, id }).await?),
             RowKey::Profile(id) => drop(server.at(at.as_str(), profile::Profile { bus, id }).await?),
             RowKey::Pool(id) => drop(server.at(at.as_str(), pool::Pool { bus, id }).await?),
-            RowKey::Volume(id) => drop(server.at(at.as_str(), volume::Volume { bus, id }).await?),
-            RowKey::Snapshot(..) | RowKey::Job(_) => return Ok(()),
+            RowKey::Volume(id) => {
+                server.at(at.as_str(), snapshots::Snapshots { bus: bus.clone(), of: Of::Volume(id) }).await?;
+                server.at(at.as_str(), volume::Volume { bus, id }).await?;
+            }
+            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => return Ok(()),
         }
         self.remember(collection, name);
         Ok(())
@@ -183,8 +186,11 @@ impl Publisher {
             RowKey::Acl(_) => drop(server.remove::<acl::Acl, _>(at.as_str()).await?),
             RowKey::Profile(_) => drop(server.remove::<profile::Profile, _>(at.as_str()).await?),
             RowKey::Pool(_) => drop(server.remove::<pool::Pool, _>(at.as_str()).await?),
-            RowKey::Volume(_) => drop(server.remove::<volume::Volume, _>(at.as_str()).await?),
-            RowKey::Snapshot(..) | RowKey::Job(_) => return Ok(()),
+            RowKey::Volume(_) => {
+                server.remove::<snapshots::Snapshots, _>(at.as_str()).await?;
+                server.remove::<volume::Volume, _>(at.as_str()).await?;
+            }
+            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => return Ok(()),
         }
         self.forget(collection, &name);
         Ok(())
@@ -239,6 +245,12 @@ impl Publisher {
         if let RowKey::Snapshot(instance, id) = key {
             self.snapshot(before, after, (instance, id)).await?;
         }
+        if let RowKey::VolumeSnapshot(volume, id) = key
+            && let Some((name, what)) = snapshots::change_of_volume(before, after, (volume, id))
+            && after.volumes.contains_key(&volume)
+        {
+            SignalEmitter::new(&self.connection, path::volume(volume))?.changed(&name, what).await?;
+        }
         if let RowKey::Instance(id) = key {
             self.announce(before, after, id).await?;
         }
@@ -278,7 +290,7 @@ impl Publisher {
                 let changed = volume::changes(before, after, id).map_err(failed)?;
                 self.changed(at, "org.lxhost1.Volume", changed).await
             }
-            RowKey::Snapshot(..) | RowKey::Job(_) => Ok(()),
+            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => Ok(()),
         }
     }
 
@@ -402,7 +414,7 @@ fn interfaces(collection: &str) -> &'static [&'static str] {
         "acl" => &["org.lxhost1.ACL"],
         "profile" => &["org.lxhost1.Profile"],
         "pool" => &["org.lxhost1.Pool"],
-        "volume" => &["org.lxhost1.Volume"],
+        "volume" => &["org.lxhost1.Snapshots", "org.lxhost1.Volume"],
         "job" => &["org.lxhost1.Job"],
         "exec" => &["org.lxhost1.Exec"],
         _ => &[],
@@ -430,7 +442,7 @@ fn place(state: &State, key: RowKey) -> Option<(&'static str, String)> {
         RowKey::Profile(id) => state.profiles.get(&id).map(|_| ("profile", id.to_string())),
         RowKey::Pool(id) => state.pools.get(&id).map(|_| ("pool", id.to_string())),
         RowKey::Volume(id) => state.volumes.get(&id).map(|_| ("volume", id.to_string())),
-        RowKey::Snapshot(..) | RowKey::Job(_) => None,
+        RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => None,
     }
 }
 

@@ -264,6 +264,10 @@ pub(super) fn lost(found: &Found) -> LostRow {
         Found::Profile(profile) => row("profile", profile.name.to_string(), "", ""),
         Found::Image(image) => row("image", image.fingerprint.short().to_string(), "", ""),
         Found::Volume(volume) => row("volume", volume.name.to_string(), volume.pool.as_str(), ""),
+        Found::VolumeSnapshot(snapshot) => {
+            let name = format!("{}/{}", snapshot.volume.name, snapshot.name);
+            row("snapshot", name, snapshot.volume.pool.as_str(), "")
+        }
         Found::Instance(instance) => row("instance", instance.name.to_string(), instance.pool.as_str(), ""),
         Found::Snapshot(snapshot) => {
             let name = format!("{}/{}", snapshot.instance.name, snapshot.name);

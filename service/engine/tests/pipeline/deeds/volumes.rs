@@ -1,12 +1,19 @@
-//! A volume comes, gets another name and goes.
+//! A volume comes, gets another name, is kept in snapshots, and goes.
 
 use super::{Deed, new_pool};
 use crate::world::World;
-use lxhost_engine::{Result, volume};
+use lxhost_engine::{Result, instance, volume};
+use lxhost_model::device::{Device, Devices};
 use lxhost_model::{ObjectId, Volume};
 use std::sync::Arc;
 
 pub(super) fn all() -> Vec<Deed> {
+    let mut deeds = on_volumes();
+    deeds.extend(on_snapshots());
+    deeds
+}
+
+fn on_volumes() -> Vec<Deed> {
     vec![
         deed!("create volume", true, |w| new_pool(&w, "p1").await.unwrap(), |w| new_volume(&w), |w| named(w, "v1").is_some()),
         deed!(
@@ -26,6 +33,82 @@ pub(super) fn all() -> Vec<Deed> {
     ]
 }
 
+fn on_snapshots() -> Vec<Deed> {
+    vec![
+        deed!("snapshot a volume", true, |w| prepared(&w).await, |w| w.perform(take(&w)), |w| snapshots(w) == ["s1"]),
+        deed!("snapshot a volume of what runs", true, |w| used(&w).await, |w| w.perform(take(&w)), |w| snapshots(w) == ["s1"]
+            && w.status("c1").is_some_and(|status| status.as_str() == "running")),
+        deed!("replace a snapshot of a volume", false, |w| taken(&w).await, |w| w.perform(take(&w)), |w| snapshots(w) == ["s1"]
+            && w.state().volume_snapshots.values().all(|snapshot| snapshot.volume.config.contains_key("user.a"))),
+        deed!(
+            "rename a snapshot of a volume",
+            true,
+            |w| taken(&w).await,
+            |w| {
+                let (name, to) = ("s1".parse().unwrap(), "s2".parse().unwrap());
+                w.perform(volume::snapshot::Rename { volume: named(&w, "v1").unwrap().id, name, to })
+            },
+            |w| snapshots(w) == ["s2"]
+        ),
+        deed!(
+            "restore a snapshot of a volume",
+            false,
+            |w| taken(&w).await,
+            |w| w.perform(volume::snapshot::Restore::new(named(&w, "v1").unwrap().id, "s1".parse().unwrap())),
+            |w| snapshots(w) == ["s1"]
+        ),
+        deed!(
+            "delete a snapshot of a volume",
+            false,
+            |w| taken(&w).await,
+            |w| w.perform(volume::snapshot::Delete::new(named(&w, "v1").unwrap().id, "s1".parse().unwrap())),
+            |w| snapshots(w).is_empty()
+        ),
+        deed!(
+            "delete a volume with a snapshot",
+            false,
+            |w| taken(&w).await,
+            |w| w.perform(volume::Delete::new(named(&w, "v1").unwrap().id)),
+            |w| w.state().volumes.is_empty() && snapshots(w).is_empty()
+        ),
+    ]
+}
+
+/// Names of snapshots of all volumes.
+pub(crate) fn snapshots(world: &World) -> Vec<String> {
+    world.state().volume_snapshots.values().map(|snapshot| snapshot.name.to_string()).collect()
+}
+
+/// Takes a snapshot of the volume, in place of one that there is.
+pub(crate) fn take(world: &World) -> volume::snapshot::Create {
+    let (id, name) = (named(world, "v1").unwrap().id, Some("s1".parse().unwrap()));
+    volume::snapshot::Create::new(id, name, String::new(), true, world.engine.host().random()).unwrap()
+}
+
+/// The volume with a snapshot, and changed since.
+pub(crate) async fn taken(world: &World) {
+    prepared(world).await;
+    world.perform(take(world)).await.unwrap();
+    let config = [("user.a".to_owned(), "b".to_owned())].into();
+    let id = named(world, "v1").unwrap().id;
+    world.perform(volume::Replace { id, config, description: None, expected: None }).await.unwrap();
+}
+
+/// The volume, and an instance that runs with it.
+async fn used(world: &World) {
+    prepared(world).await;
+    let spec = instance::Spec { start: true, devices: disk("/srv"), ..Default::default() };
+    world.perform(world.create_as("c1", spec)).await.unwrap();
+}
+
+/// A disk that is the volume `v1` of the pool `p1`.
+pub(crate) fn disk(path: &str) -> Devices {
+    let name: lxhost_model::name::DeviceName = "data".parse().unwrap();
+    let keys = [("type", "disk"), ("pool", "p1"), ("source", "v1"), ("path", path), ("readonly", "true")];
+    let device = Device::new(&name, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap();
+    [(name, device)].into()
+}
+
 async fn prepared(world: &World) {
     new_pool(world, "p1").await.unwrap();
     new_volume(world).await.unwrap();
@@ -43,6 +126,7 @@ pub(crate) async fn new_volume(world: &World) -> Result<()> {
         name: "v1".parse().unwrap(),
         description: String::new(),
         config: Default::default(),
+        volatile: Default::default(),
         created: 0,
         generation: 0,
     };
