@@ -102,6 +102,14 @@ pub(crate) fn volumes() -> Vec<CompletionCandidate> {
     })
 }
 
+/// Volumes as `POOL/VOLUME`.
+pub(crate) fn places() -> Vec<CompletionCandidate> {
+    ask(async |session| {
+        let (rows, _) = session.manager().await?.list_volumes(&Options::new(), "", PAGE).await?;
+        Ok(rows.into_iter().map(|row| format!("{}/{}", row.pool, row.name)).collect())
+    })
+}
+
 /// Numbers of jobs.
 pub(crate) fn operations() -> Vec<CompletionCandidate> {
     ask(async |session| {

@@ -535,6 +535,14 @@ pub trait Volume {
     /// Renames it, while nobody uses it.
     #[zbus(allow_interactive_auth)]
     fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    /// Copies it with its snapshots; what runs with it stands still for as long as its file system needs. Options:
+    /// `pool` s (another one), `snapshot` s (that one instead), `volume-only` b. Returns volume and job.
+    #[zbus(allow_interactive_auth)]
+    fn copy(&self, name: &str, options: &Options<'_>) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
+    /// Moves it and its snapshots, while nobody uses it, to another pool; the path stays. Option: `name` s, what it is
+    /// called there.
+    #[zbus(allow_interactive_auth, name = "Move")]
+    fn move_to(&self, pool: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Deletes it; one that is used is refused.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;

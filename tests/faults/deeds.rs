@@ -56,6 +56,16 @@ const BACKUP: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 &&
 /// A volume that something is in, with an instance that runs with it.
 const VOLUME: &str = "lxctl storage volume create POOL fvol && lxctl create busybox f1 -s POOL \
     && lxctl storage volume attach POOL fvol f1 /srv && lxctl start f1 && lxctl exec f1 -- touch /srv/kept";
+/// The same, in a snapshot as well.
+const VOLUME_USED_AND_SNAPSHOT: &str = "lxctl storage volume create POOL fvol && lxctl create busybox f1 -s POOL \
+    && lxctl storage volume attach POOL fvol f1 /srv && lxctl start f1 && lxctl exec f1 -- touch /srv/kept \
+    && lxctl storage volume snapshot POOL fvol s1";
+const VOLUME_AWAY: &str = "lxctl storage create fpool dir && lxctl storage volume create POOL fvol \
+    && lxctl create busybox f1 -s POOL && lxctl storage volume attach POOL fvol f1 /srv && lxctl start f1 \
+    && lxctl exec f1 -- touch /srv/kept && lxctl storage volume snapshot POOL fvol s1";
+/// The copy has it, and the original still has it.
+const VOLUME_COPIED: &str = "lxctl storage volume attach POOL fvol2 f1 /mnt && lxctl exec f1 -- test -e /mnt/kept \
+    && lxctl exec f1 -- test -e /srv/kept && lives f1 && lxctl storage volume snapshot list POOL fvol2 -q | grep -qx s1";
 /// It is in a snapshot of the volume alone.
 pub(crate) const VOLUME_SNAPSHOT: &str = "lxctl storage volume create POOL fvol && lxctl create busybox f1 -s POOL \
     && lxctl storage volume attach POOL fvol f1 /srv && lxctl start f1 && lxctl exec f1 -- touch /srv/kept \
@@ -274,6 +284,24 @@ pub(crate) const DEEDS: &[Deed] = &[
         VOLUME_SNAPSHOT,
         "lxctl storage volume snapshot delete POOL fvol s1",
         "test -z \"$(lxctl storage volume snapshot list POOL fvol -q)\" && lxctl start f1 && lives f1",
+    )
+    .stores(),
+    deed("volume copy of what runs", VOLUME_USED_AND_SNAPSHOT, "lxctl storage volume copy POOL/fvol POOL/fvol2", VOLUME_COPIED)
+        .stores(),
+    deed(
+        "volume copy to another pool",
+        VOLUME_AWAY,
+        "lxctl storage volume copy POOL/fvol fpool/fvol2",
+        "lxctl storage volume attach fpool fvol2 f1 /mnt && lxctl exec f1 -- test -e /mnt/kept && lives f1 \
+            && lxctl storage volume snapshot list fpool fvol2 -q | grep -qx s1",
+    )
+    .stores(),
+    deed(
+        "volume move to another pool",
+        "lxctl storage create fpool dir && lxctl storage volume create POOL fvol && lxctl storage volume snapshot POOL fvol s1",
+        "lxctl storage volume move POOL/fvol fpool/fvol",
+        "lxctl storage volume list fpool -q | grep -qx fvol && ! lxctl storage volume list POOL -q | grep -qx fvol \
+            && lxctl storage volume snapshot restore fpool fvol s1",
     )
     .stores(),
     deed(

@@ -146,3 +146,47 @@ async fn a_volume_has_snapshots_as_an_instance_has() {
     client.done(&data.delete(&none()).await.unwrap()).await;
     assert!(snapshots.list("", 0).await.is_err(), "they went with the volume");
 }
+
+#[tokio::test]
+async fn a_volume_is_copied_and_moved_with_its_snapshots() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let (manager, one) = (client.manager().await, pool(&client).await);
+    let (path, job) = manager.create_pool("disks-2", "dir", &Config::new(), &none()).await.unwrap();
+    client.done(&job).await;
+    let two: PoolProxy<'static> = client.object(&path).await;
+    let (path, data) = volume(&client, &one, "data").await;
+    let snapshots: SnapshotsProxy<'static> = client.object(&path).await;
+    client.done(&snapshots.create("s1", &none()).await.unwrap()).await;
+
+    let (copy, job) = data.copy("copy", &none()).await.unwrap();
+    client.done(&job).await;
+    assert_eq!(one.get_volume("", "copy").await.unwrap(), copy);
+    let of_copy: SnapshotsProxy<'static> = client.object(&copy).await;
+    assert_eq!(of_copy.list("", 0).await.unwrap().0[0].name, "s1");
+    let away = options([("pool", "disks-2".into()), ("volume-only", true.into())]);
+    let (copy, job) = data.copy("copy", &away).await.unwrap();
+    client.done(&job).await;
+    assert_eq!(two.get_volume("", "copy").await.unwrap(), copy);
+    let of_copy: SnapshotsProxy<'static> = client.object(&copy).await;
+    assert!(of_copy.list("", 0).await.unwrap().0.is_empty());
+    let (past, job) = data.copy("past", &options([("snapshot", "s1".into())])).await.unwrap();
+    client.done(&job).await;
+    assert_eq!(one.get_volume("", "past").await.unwrap(), past);
+
+    let mut signals = client.signals().await;
+    client.done(&data.move_to("disks-2", &options([("name", "moved".into())])).await.unwrap()).await;
+    signals.told(&path, "org.lxhost1.Volume", "Pool").await;
+    assert_eq!(two.get_volume("", "moved").await.unwrap(), path, "its path stays");
+    assert_eq!(snapshots.list("", 0).await.unwrap().0[0].name, "s1");
+
+    refused(data.copy("copy", &away).await, Kind::AlreadyExists);
+    refused(data.copy("../x", &none()).await, Kind::InvalidName);
+    refused(data.copy("", &none()).await, Kind::InvalidName);
+    refused(data.copy("x", &options([("pool", "nothing".into())])).await, Kind::NoSuchPool);
+    refused(data.copy("x", &options([("snapshot", "s9".into())])).await, Kind::NoSuchSnapshot);
+    refused(data.move_to("nothing", &none()).await, Kind::NoSuchPool);
+    refused(data.move_to("disks-2", &none()).await, Kind::InvalidArgs);
+    refused(data.move_to("disks", &options([("name", "past".into())])).await, Kind::AlreadyExists);
+    assert_eq!(manager.list_volumes(&none(), "", 0).await.unwrap().0.len(), 4);
+}

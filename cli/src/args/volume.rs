@@ -107,6 +107,21 @@ pub(crate) enum Volume {
     DetachProfile(DetachVolume),
     /// Take, list, restore and delete snapshots of volumes
     Snapshot(VolumeSnapshot),
+    /// Copy a volume, or a snapshot
+    Copy(CopyVolume),
+    /// Move a volume that nobody uses to another pool, or to another name
+    #[command(
+        visible_alias = "mv",
+        after_help = "Snapshots go with it.\n\nExamples:\n  lxctl storage volume move default/data fast/data\n  lxctl storage volume move default data fast data"
+    )]
+    Move {
+        /// POOL/VOLUME and POOL/VOLUME, or the same as words of their own
+        #[arg(required = true, num_args = 2..=4, value_name = "VOLUME", add = ArgValueCandidates::new(complete::places))]
+        words: Vec<String>,
+        // What LXD has to be told and is always so here.
+        #[arg(long, hide = true, value_parser = ["pull", "push", "relay"])]
+        mode: Option<String>,
+    },
     /// Rename a volume that nobody uses
     #[command(after_help = "Examples:\n  lxctl storage volume rename default data old-data")]
     Rename {
@@ -125,6 +140,34 @@ pub(crate) enum Volume {
         #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::volumes))]
         names: Vec<String>,
     },
+}
+
+const COPY_EXAMPLES: &str = "\
+A copy has the keys and the snapshots of its original. Instances that run with the original stand still for as long as its
+file system needs.
+
+Examples:
+  lxctl storage volume copy default/data default/data2
+  lxctl storage volume copy default/data fast/data                to another pool
+  lxctl storage volume copy default/data/snap0 default/old        a snapshot becomes a volume
+  lxctl storage volume copy default data fast data --volume-only  without its snapshots";
+
+/// `storage volume copy`.
+#[derive(Debug, Clone, Args)]
+#[command(visible_alias = "cp", after_help = COPY_EXAMPLES)]
+pub(crate) struct CopyVolume {
+    /// POOL/VOLUME or POOL/VOLUME/SNAPSHOT, and POOL/VOLUME; or the same as words of their own
+    #[arg(required = true, num_args = 2..=4, value_name = "VOLUME", add = ArgValueCandidates::new(complete::places))]
+    pub(crate) words: Vec<String>,
+    /// Without its snapshots
+    #[arg(long)]
+    pub(crate) volume_only: bool,
+    /// Bring an earlier copy up to date; not in this version
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    // What LXD has to be told and is always so here.
+    #[arg(long, hide = true, value_parser = ["pull", "push", "relay"])]
+    pub(crate) mode: Option<String>,
 }
 
 /// One volume.

@@ -33,6 +33,7 @@ mod snapshot;
 mod storage;
 mod version;
 mod volume;
+mod volume_copy;
 mod volume_snapshot;
 mod wait;
 

@@ -43,6 +43,8 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
         Args::Detach(args) => detach(session, args, Of::Instance).await,
         Args::DetachProfile(args) => detach(session, args, Of::Profile).await,
         Args::Snapshot(args) => super::volume_snapshot::run(session, args).await,
+        Args::Copy(args) => super::volume_copy::copy(session, args).await,
+        Args::Move { words, .. } => super::volume_copy::relocate(session, words).await,
         Args::Rename { volume, new } => {
             let (proxy, none) = (of(session, volume).await?, Options::new());
             let job = session.allowed(|| proxy.rename(new, &none)).await?;

@@ -29,3 +29,28 @@ fn instances_and_snapshots_are_copied_as_lxd_and_incus_do() {
     assert!(sim.fails(8, &["copy", "c1", "serveur2:c1"]).contains("serveur2"));
     assert!(sim.fails(2, &["copy", "c1", "c/9"]).contains("name"));
 }
+
+#[test]
+fn a_volume_is_copied_and_moved_in_both_grammars() {
+    let sim = Sim::start();
+    sim.ok(&["storage", "create", "disks", "dir"]);
+    sim.ok(&["storage", "create", "fast", "dir"]);
+    sim.ok(&["storage", "volume", "create", "disks", "data", "user.team=red"]);
+    sim.ok(&["storage", "volume", "snapshot", "disks", "data", "s1"]);
+    let on = |words: &[&'static str]| [&["storage", "volume"], words].concat();
+    assert_eq!(sim.ok(&on(&["copy", "disks/data", "disks/data2"])), "Storage volume data copied to disks/data2\n");
+    assert_eq!(sim.ok(&on(&["snapshot", "list", "disks", "data2", "-q"])), "s1\n");
+    sim.ok(&on(&["copy", "disks", "data", "fast", "data", "--volume-only"]));
+    assert_eq!(sim.ok(&on(&["snapshot", "list", "fast", "data", "-q"])), "");
+    sim.ok(&on(&["cp", "disks/data/s1", "fast/old"]));
+    assert_eq!(sim.ok(&on(&["get", "fast", "old", "user.team"])), "red\n");
+    assert!(sim.fails(8, &on(&["copy", "disks/data", "fast/data", "--refresh"])).contains("--refresh"));
+    assert!(sim.fails(4, &on(&["copy", "disks/data", "fast/data"])).contains("exists already"));
+    assert!(sim.fails(2, &on(&["copy", "disks/data", "fast"])).contains("from where"));
+    assert!(sim.fails(2, &on(&["move", "disks/data/s1", "fast/x"])).contains("snapshot stays"));
+    assert!(sim.fails(3, &on(&["copy", "disks/data/s9", "fast/x"])).contains("no snapshot s9"));
+    assert_eq!(sim.ok(&on(&["move", "disks/data2", "disks/data3"])), "Storage volume data2 moved to disks/data3\n");
+    sim.ok(&on(&["mv", "disks", "data3", "fast", "data4"]));
+    assert_eq!(sim.ok(&on(&["snapshot", "list", "fast", "data4", "-q"])), "s1\n");
+    assert_eq!(sim.ok(&on(&["list", "disks", "-q"])), "data\n");
+}

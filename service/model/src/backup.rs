@@ -1,4 +1,4 @@
-//! What a backup of an instance says about it: words of whoever made it, which nobody has checked yet; and what an
+//! What a backup of an instance or a custom volume says about it: words of whoever made it, which nobody has checked yet; and what an
 //! image made of one says. Spoken between the daemon and the program that reads and writes them.
 
 use crate::Timestamp;
@@ -54,6 +54,41 @@ pub struct Past {
     pub expires: Timestamp,
     /// What the instance was. Created: when the snapshot was taken; description: that of the snapshot.
     pub instance: Described,
+}
+
+/// A custom volume and its snapshots.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VolumeBackup {
+    /// Name it had.
+    pub name: String,
+    /// Pool it lay on.
+    pub pool: String,
+    /// What it was.
+    pub volume: DescribedVolume,
+    /// What it had been; the oldest first.
+    pub snapshots: Vec<VolumePast>,
+}
+
+/// A custom volume at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DescribedVolume {
+    /// Free text.
+    pub description: String,
+    /// Its keys.
+    pub config: Words,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// A snapshot of a custom volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VolumePast {
+    /// Its name.
+    pub name: String,
+    /// When it may be deleted; 0 = never.
+    pub expires: Timestamp,
+    /// What the volume was. Created: when the snapshot was taken; description: that of the snapshot.
+    pub volume: DescribedVolume,
 }
 
 /// How a backup is compressed.
@@ -116,6 +151,8 @@ pub struct Published {
 pub enum About {
     /// It is a backup.
     Backup(Backup),
+    /// It is a backup of a custom volume.
+    Volume(VolumeBackup),
     /// It is an image.
     Image(Published),
 }
@@ -134,12 +171,20 @@ pub struct Request {
 /// Name of the instance's root in a backup.
 pub const ROOT: &str = "backup/container/rootfs";
 
+/// Name of a custom volume in a backup.
+pub const VOLUME: &str = "backup/volume";
+
 /// Name of the root in an image.
 pub const IMAGE_ROOT: &str = "rootfs";
 
 /// Name of a snapshot's root in a backup.
 pub fn snapshot_root(name: &str) -> String {
     format!("backup/snapshots/{name}/rootfs")
+}
+
+/// Name of a snapshot of a custom volume in a backup.
+pub fn volume_snapshot(name: &str) -> String {
+    format!("backup/volume-snapshots/{name}")
 }
 
 impl std::str::FromStr for Compression {

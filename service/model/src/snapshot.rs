@@ -82,6 +82,21 @@ pub struct VolumeSnapshot {
     pub generation: u64,
 }
 
+impl VolumeSnapshot {
+    /// The same for `copy`, a copy of the volume, under an `id` of its own.
+    pub fn copied(&self, id: ObjectId, copy: &Volume) -> VolumeSnapshot {
+        let volume = Volume {
+            id: copy.id,
+            project: copy.project.clone(),
+            pool: copy.pool.clone(),
+            name: copy.name.clone(),
+            volatile: Config::new(),
+            ..self.volume.clone()
+        };
+        VolumeSnapshot { id, volume, generation: 0, ..self.clone() }
+    }
+}
+
 /// The name that `pattern` makes when `taken` are taken: `%d` becomes the number after the greatest one there is. A
 /// pattern without it gets a number at its end when it is taken itself.
 ///

@@ -3,7 +3,7 @@
 use crate::{Faults, locked};
 use async_trait::async_trait;
 use lxhost_engine::ports::{Backups, Progress};
-use lxhost_model::backup::{About, Backup, Request, Tree};
+use lxhost_model::backup::{About, Backup, Request, Tree, VolumeBackup};
 use lxhost_model::{Error, Kind, Result};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -53,6 +53,7 @@ impl Backups for SimBackups {
         progress.report("writing backup", -1.0);
         let text = match &request.about {
             About::Backup(backup) => serde_json::to_vec(backup),
+            About::Volume(backup) => serde_json::to_vec(backup),
             About::Image(image) => serde_json::to_vec(image),
         };
         let text = text.map_err(|e| Error::failed(e.to_string()))?;
@@ -80,7 +81,9 @@ impl Backups for SimBackups {
         let failed = |e: std::io::Error| Error::io("read the backup", &e);
         let mut text = Vec::new();
         File::from(from).take(MOST).read_to_end(&mut text).map_err(failed)?;
-        serde_json::from_slice::<Backup>(&text).map_err(|e| Error::new(Kind::Untrusted, format!("backup: {e}")))?;
+        let of_instance = serde_json::from_slice::<Backup>(&text).map(drop);
+        let whole = of_instance.or_else(|_| serde_json::from_slice::<VolumeBackup>(&text).map(drop));
+        whole.map_err(|e| Error::new(Kind::Untrusted, format!("backup: {e}")))?;
         locked(&self.unpacked).extend_from_slice(trees);
         Ok(())
     }

@@ -1,15 +1,17 @@
 //! The names of all failpoints, found by passing them: a daemon's life is led in a simulated machine, once
 //! in peace, then with an error after each point, then with its death there. Called by `lxhostd --faults`.
 
+mod volumes;
+
 use crate::{Sim, images, locked};
 use lxhost_engine::network::listener::{Create, Delete, Listener, Replace};
 use lxhost_engine::ports::{Caller, Exec, ImageFiles, RowKey, Store, Streams, Write};
 use lxhost_engine::recover::Recover;
-use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile, snapshot, volume};
+use lxhost_engine::{Engine, Verb, acl, image, instance, network, pool, profile, snapshot};
 use lxhost_model::checkpoint::Trial;
 use lxhost_model::device::{Device, Devices};
 use lxhost_model::instance::ExitReason;
-use lxhost_model::{Acl, Error, Forward, LoadBalancer, ObjectId, Profile, Result, Volume};
+use lxhost_model::{Acl, Error, Forward, LoadBalancer, ObjectId, Profile, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
@@ -371,7 +373,7 @@ async fn rooms(engine: &Engine) {
     if let Ok(create) = pool::Create::new(engine.ports(), name, "dir", Default::default()).await {
         let id = create.id();
         act(engine, create).await;
-        volumes(engine, id).await;
+        volumes::all(engine, id).await;
         let config = engine.state().pools.get(&id).map(|pool| pool.config.clone()).unwrap_or_default();
         act(engine, pool::Replace { id, config, description: None, expected: None }).await;
         act(engine, pool::Delete::new(id)).await;
@@ -390,56 +392,6 @@ async fn rooms(engine: &Engine) {
         }
         act(engine, network::Delete::new(id)).await;
     }
-}
-
-/// A volume of a pool comes, gets another name, changes and goes.
-async fn volumes(engine: &Engine, pool: ObjectId) {
-    let Some(pool) = engine.state().pools.get(&pool).map(|pool| pool.name.clone()) else { return };
-    let (Ok(name), Ok(other)) = ("v1".parse(), "v2".parse()) else { return };
-    let (id, project) = (ObjectId::from_random(engine.host().random()), Default::default());
-    let (description, config) = (String::new(), Default::default());
-    let volatile = Default::default();
-    let volume = Volume { id, project, pool, name, description, config, volatile, created: 0, generation: 0 };
-    let Ok(create) = volume::Create::new(volume) else { return };
-    act(engine, create).await;
-    act(engine, volume::Rename { id, name: other }).await;
-    act(engine, volume::Replace { id, config: Default::default(), description: None, expected: None }).await;
-    volume_snapshots(engine, id).await;
-    act(engine, volume::Delete::new(id)).await;
-}
-
-/// A snapshot of a volume comes while an instance runs with it, is replaced, gets another name and is restored; one goes
-/// alone, one with the volume.
-async fn volume_snapshots(engine: &Engine, volume: ObjectId) {
-    let (Ok(name), Ok(to)) = ("s1".parse::<lxhost_model::name::SnapshotName>(), "s2".parse()) else { return };
-    let user = user(engine, volume).await;
-    for name in [Some(name.clone()), Some(name.clone()), None] {
-        if let Ok(create) = volume::snapshot::Create::new(volume, name, String::new(), true, engine.host().random()) {
-            act(engine, create).await;
-        }
-    }
-    if let Some(user) = user {
-        act(engine, instance::Delete::new(user, true)).await;
-    }
-    act(engine, volume::snapshot::Rename { volume, name, to }).await;
-    if let Ok(name) = "snap0".parse::<lxhost_model::name::SnapshotName>() {
-        act(engine, volume::snapshot::Restore::new(volume, name.clone())).await;
-        act(engine, volume::snapshot::Delete::new(volume, name)).await;
-    }
-}
-
-/// An instance that runs with a volume.
-async fn user(engine: &Engine, volume: ObjectId) -> Option<ObjectId> {
-    let volume = engine.state().volumes.get(&volume).cloned()?;
-    let device = "data".parse().ok()?;
-    let keys = [("type", "disk"), ("pool", volume.pool.as_str()), ("source", volume.name.as_str()), ("path", "/srv")];
-    let disk = Device::new(&device, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).ok()?;
-    let spec = instance::Spec { start: true, devices: [(device, disk)].into(), ..Default::default() };
-    let source = instance::Source::Image("sim:empty".into());
-    let create = instance::Create::new(Default::default(), "v1".parse().ok(), source, spec, engine.host().random()).ok()?;
-    let id = create.id();
-    act(engine, create).await;
-    Some(id)
 }
 
 /// A change of a network is undone, and done again and confirmed.

@@ -191,7 +191,7 @@ pub enum Step {
         /// Its roots.
         roots: Vec<Placed>,
     },
-    /// Removes what lies on a pool that an instance is not on. Not undone.
+    /// Removes what lies on a pool that an instance or volume is not on. Not undone.
     ClearOut(Box<Leftover>),
     /// Makes a root that was filled a snapshot.
     AdoptSnapshot {
@@ -288,12 +288,12 @@ pub struct Packing {
     pub compression: Compression,
 }
 
-/// What an instance has on a pool that it leaves.
+/// What an instance or volume has on a pool that it leaves.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Leftover {
     /// The pool.
     pub pool: Pool,
-    /// The instance.
+    /// The instance or volume.
     pub instance: ObjectId,
     /// Its snapshots.
     pub snapshots: Vec<ObjectId>,

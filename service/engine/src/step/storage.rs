@@ -40,10 +40,11 @@ pub(super) async fn remove_root(context: &Context<'_>, pool: &Pool, id: ObjectId
     context.core.ports.launcher.forget(id).await
 }
 
-/// Removes what an instance has on a pool, unless it is there.
+/// Removes what an instance or volume has on a pool, unless it is there. A pool within a pool has that one's name.
 pub(super) async fn clear_out(context: &Context<'_>, left: &Leftover) -> Result<()> {
     let (pool, state) = (&left.pool, context.core.state());
-    if state.instances.get(&left.instance).is_some_and(|instance| instance.pool == pool.name) {
+    let instance = state.instances.get(&left.instance).is_some_and(|instance| instance.pool == pool.name);
+    if instance || state.volumes.get(&left.instance).is_some_and(|volume| volume.pool == pool.name) {
         return Ok(());
     }
     let driver = context.core.ports.pools.driver(&pool.driver)?;

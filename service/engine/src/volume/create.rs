@@ -1,6 +1,6 @@
 //! `volume.create`: an empty volume on a pool.
 
-use super::question;
+use super::{free, question};
 use crate::job::Output;
 use crate::ports::{Row, State, Write};
 use crate::step::{Outcome, Step};
@@ -54,10 +54,7 @@ impl Verb for Create {
 
     fn check(&self, state: &State) -> Result<()> {
         super::pool_of(state, &self.volume)?;
-        match state.volume(&self.volume.pool, &self.volume.project, &self.volume.name) {
-            Some(_) => Err(Error::new(Kind::AlreadyExists, format!("volume {} exists already", self.volume.title()))),
-            None => Ok(()),
-        }
+        free(state, &self.volume)
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {

@@ -1,24 +1,30 @@
 //! Verbs on custom storage volumes, one file each.
 
+mod across;
+mod copy;
 mod create;
 mod delete;
+mod relocate;
 mod rename;
 mod replace;
 pub mod snapshot;
 mod users;
 
+pub use copy::{Copy, Copying};
 pub use create::Create;
 pub use delete::Delete;
+pub use relocate::Move;
 pub use rename::Rename;
 pub use replace::Replace;
-use users::{Held, unused};
+use users::unused;
 pub use users::{User, users};
 
 use crate::ports::State;
 use crate::verb::Question;
 use crate::{Error, Kind, Ports, Result};
+use lxhost_model::backup::{DescribedVolume, VolumeBackup, VolumePast};
 use lxhost_model::name::{PoolName, ProjectName};
-use lxhost_model::{Action, ObjectId, Pool, Volume};
+use lxhost_model::{Action, ObjectId, Pool, Volume, VolumeSnapshot};
 use std::sync::Arc;
 
 /// A question about a volume.
@@ -67,6 +73,34 @@ pub fn pool_of(state: &State, volume: &Volume) -> Result<Arc<Pool>> {
 pub(crate) fn place(ports: &Ports, state: &State, volume: &Volume) -> Result<Pool> {
     let pool = pool_of(state, volume)?;
     Ok(ports.pools.driver(&pool.driver)?.volumes(&pool))
+}
+
+/// Refuses a name that another volume of the pool has.
+fn free(state: &State, wanted: &Volume) -> Result<()> {
+    match state.volume(&wanted.pool, &wanted.project, &wanted.name) {
+        Some(_) => Err(Error::new(Kind::AlreadyExists, format!("volume {} exists already", wanted.title()))),
+        None => Ok(()),
+    }
+}
+
+/// A volume, and these of its snapshots, as a backup says them.
+fn backup(volume: &Volume, snapshots: &[&Arc<VolumeSnapshot>]) -> VolumeBackup {
+    let described = |volume: &Volume| DescribedVolume {
+        description: volume.description.clone(),
+        config: volume.config.clone(),
+        created: volume.created,
+    };
+    let past = |one: &&Arc<VolumeSnapshot>| VolumePast {
+        name: one.name.to_string(),
+        expires: one.expires,
+        volume: DescribedVolume { description: one.description.clone(), created: one.created, ..described(&one.volume) },
+    };
+    VolumeBackup {
+        name: volume.name.to_string(),
+        pool: volume.pool.to_string(),
+        volume: described(volume),
+        snapshots: snapshots.iter().map(past).collect(),
+    }
 }
 
 /// Bytes that a volume takes on its pool.

@@ -1,9 +1,9 @@
 //! `volume.rename`: another name for a volume that nobody uses, since devices know it by name.
 
-use super::{by_id, question_of, unused};
+use super::{by_id, free, question_of, unused};
+use crate::Result;
 use crate::ports::{Row, State, Write};
 use crate::verb::{Plan, Question, Verb, View};
-use crate::{Error, Kind, Result};
 use async_trait::async_trait;
 use lxhost_model::name::VolumeName;
 use lxhost_model::{ObjectId, Volume};
@@ -21,10 +21,8 @@ impl Rename {
         let volume = by_id(state, self.id)?;
         unused(state, &volume)?;
         let renamed = Volume { name: self.name.clone(), ..Volume::clone(&volume) };
-        match state.volume(&renamed.pool, &renamed.project, &renamed.name) {
-            Some(_) => Err(Error::new(Kind::AlreadyExists, format!("volume {} exists already", renamed.title()))),
-            None => Ok(renamed),
-        }
+        free(state, &renamed)?;
+        Ok(renamed)
     }
 }
 

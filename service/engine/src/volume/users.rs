@@ -4,10 +4,12 @@
 use super::by_id;
 use crate::instance::expand;
 use crate::ports::State;
+use crate::step::Step;
+use crate::verb::View;
 use crate::{Error, Kind, Result};
 use lxhost_model::device::Devices;
 use lxhost_model::name::ProjectName;
-use lxhost_model::{Instance, ObjectId, Profile, Volume};
+use lxhost_model::{Instance, ObjectId, Pool, Profile, Status, Volume};
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
@@ -83,6 +85,18 @@ impl Held {
         }
         Ok(now.into_iter().filter(|instance| instance.status.is_live()).collect())
     }
+}
+
+/// Steps around `step`, for which those of `users` that run stand still unless `pool` takes what there is at once.
+pub(super) fn still(view: &View<'_>, pool: &Pool, users: &[Arc<Instance>], step: Step) -> Result<Vec<Step>> {
+    let running: Vec<ObjectId> = match view.ports.pools.driver(&pool.driver)?.snapshots_at_once() {
+        true => vec![],
+        false => users.iter().filter(|user| user.status == Status::Running).map(|user| user.id).collect(),
+    };
+    let mut steps: Vec<Step> = running.iter().map(|id| Step::Freeze(*id)).collect();
+    steps.push(step);
+    steps.extend(running.iter().map(|id| Step::Thaw(*id)));
+    Ok(steps)
 }
 
 /// Refuses what may not be done to a volume under instances that run.

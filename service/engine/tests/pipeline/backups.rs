@@ -37,7 +37,7 @@ async fn exported(world: &World, id: ObjectId, alone: bool) -> Backup {
     world.perform(Export::new(id, to, Default::default(), alone, world.engine.host().random())).await.unwrap();
     match world.sim.backups.packed().pop().unwrap().about {
         About::Backup(backup) => backup,
-        About::Image(image) => panic!("{image:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

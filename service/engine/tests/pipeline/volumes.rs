@@ -1,6 +1,6 @@
 //! Volumes among the devices of instances: mounted at their start, kept while they are named.
 
-use crate::deeds::volumes::{disk, named, new_volume, snapshots, take, taken};
+use crate::deeds::volumes::{copy, disk, named, new_volume, snapshots, take, taken, two_pools};
 use crate::world::{Machine, World, mia, root};
 use lxhost_engine::ports::DiskSource;
 use lxhost_engine::{Kind, Result, instance, profile, volume};
@@ -195,5 +195,66 @@ fn who_may_not_change_volumes_takes_no_snapshot_of_one() {
             assert_eq!(refused.unwrap_err().kind, Kind::AccessDenied);
         }
         assert_eq!(snapshots(&world), ["s1"]);
+    });
+}
+
+#[test]
+fn what_cannot_be_copied_or_moved_is_refused() {
+    Machine::new().daemon(async |world| {
+        two_pools(&world).await;
+        let id = named(&world, "v1").unwrap().id;
+        for (snapshot, pool, kind) in [
+            (Some("s9"), None, Kind::NoSuchSnapshot),
+            (None, Some("p9"), Kind::NoSuchPool),
+            (Some("s9"), Some("p2"), Kind::NoSuchSnapshot),
+        ] {
+            assert_eq!(world.perform(copy(&world, snapshot, pool)).await.unwrap_err().kind, kind);
+        }
+        let to =
+            |pool: &str, name: Option<&str>| volume::Move::new(id, pool.parse().unwrap(), name.map(|name| name.parse().unwrap()));
+        assert_eq!(world.perform(to("p9", None)).await.unwrap_err().kind, Kind::NoSuchPool);
+        assert_eq!(world.perform(to("p1", None)).await.unwrap_err().kind, Kind::InvalidArgs);
+        world.perform(copy(&world, None, Some("p2"))).await.unwrap();
+        assert_eq!(world.perform(copy(&world, None, Some("p2"))).await.unwrap_err().kind, Kind::AlreadyExists);
+        assert_eq!(world.perform(to("p2", Some("v2"))).await.unwrap_err().kind, Kind::AlreadyExists);
+        world.perform(world.create("c1", false)).await.unwrap();
+        has(&world, disk("/srv")).await.unwrap();
+        let refused = world.perform(to("p2", None)).await.unwrap_err();
+        assert!(refused.kind == Kind::InUse && refused.message.contains("instance c1"), "{refused}");
+        world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn a_copy_has_the_keys_of_its_original_and_nothing_of_the_daemons() {
+    Machine::new().daemon(async |world| {
+        two_pools(&world).await;
+        world.perform(copy(&world, None, None)).await.unwrap();
+        let (original, made) = (named(&world, "v1").unwrap(), named(&world, "v2").unwrap());
+        assert_eq!((&made.config, &made.description), (&original.config, &original.description));
+        assert!(made.id != original.id && made.volatile.is_empty() && made.created > 0);
+        let state = world.state();
+        let snapshot = state.snapshots_of_volume(made.id).next().unwrap();
+        assert_eq!((snapshot.name.as_str(), snapshot.volume.name.as_str()), ("s1", "v2"));
+        world.perform(volume::snapshot::Restore::new(made.id, "s1".parse().unwrap())).await.unwrap();
+        world.perform(volume::Delete::new(original.id)).await.unwrap();
+        world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn a_copy_that_is_cancelled_leaves_nothing_and_what_runs_goes_on() {
+    Machine::new().daemon(async |world| {
+        two_pools(&world).await;
+        world.launch("c1").await;
+        has(&world, disk("/srv")).await.unwrap();
+        for pool in [None, Some("p2")] {
+            let job = world.engine.submit(&root(), copy(&world, None, pool)).await.unwrap();
+            world.engine.cancel(&root(), job).await.unwrap();
+            assert_eq!(world.engine.wait(job, None).await.unwrap().result, Some(lxhost_model::job::JobResult::Canceled));
+            world.rest().await;
+            assert!(named(&world, "v2").is_none());
+            world.is_whole("after a copy that was cancelled").await;
+        }
     });
 }

@@ -7,7 +7,7 @@ use super::options::{self, Options};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Values};
 use lxhost_engine::ports::State;
-use lxhost_engine::volume::{Delete, Rename, Replace, by_id, question, used};
+use lxhost_engine::volume::{Copy, Copying, Delete, Move, Rename, Replace, by_id, pool_of, question, used};
 use lxhost_engine::{Question, Result};
 use lxhost_model::{Action, ObjectId, Volume as Record};
 use std::collections::HashMap;
@@ -26,6 +26,9 @@ pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<Has
     let mut changed = described((&old.description, old.generation), (&new.description, new.generation))?;
     if old.name != new.name {
         changed.insert("Name", value(new.name.as_str())?);
+    }
+    if old.pool != new.pool {
+        changed.insert("Pool", value(super::rows::object(path::pool(pool_of(after, new)?.id))?)?);
     }
     Ok(changed)
 }
@@ -82,6 +85,31 @@ impl Volume {
         self.bus.submit(&header, Rename { id: self.id, name: name.parse()? }).await
     }
 
+    #[zbus(out_args("volume", "job"))]
+    async fn copy(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        name: &str,
+        options: Values,
+    ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
+        let mut options = Options::new(options);
+        let (pool, snapshot) = (options.parsed("pool")?, options.parsed("snapshot")?);
+        let volume_only = options.flag("volume-only")?;
+        options.done()?;
+        let what = Copying { volume: self.id, snapshot, volume_only, pool, name: name.parse()? };
+        let verb = Copy::new(self.bus.engine.ports(), what);
+        let id = verb.id();
+        Ok((super::rows::object(path::volume(id))?, self.bus.submit(&header, verb).await?))
+    }
+
+    #[zbus(name = "Move", out_args("job"))]
+    async fn move_to(&self, #[zbus(header)] header: Header<'_>, pool: &str, options: Values) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let name = options.parsed("name")?;
+        options.done()?;
+        self.bus.submit(&header, Move::new(self.id, pool.parse()?, name)).await
+    }
+
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;
@@ -98,10 +126,10 @@ impl Volume {
         Ok(self.record()?.project.to_string())
     }
 
-    #[zbus(property(emits_changed_signal = "const"))]
+    #[zbus(property)]
     fn pool(&self) -> Result<OwnedObjectPath, Failure> {
         let state = self.bus.engine.state();
-        let pool = lxhost_engine::volume::pool_of(&state, self.record()?.as_ref())?;
+        let pool = pool_of(&state, self.record()?.as_ref())?;
         Ok(super::rows::object(path::pool(pool.id))?)
     }
 

@@ -151,7 +151,7 @@ fn described(instance: Instance) -> Result<Described, String> {
 }
 
 /// Microseconds since the epoch; years before it are how LXD writes "never".
-fn time(text: &Scalar) -> Result<u64, String> {
+pub(super) fn time(text: &Scalar) -> Result<u64, String> {
     if text.0.is_empty() {
         return Ok(0);
     }
@@ -297,7 +297,7 @@ fn volume<'a>(name: &'a str, was: &'a Described) -> WrittenVolume<'a> {
 }
 
 /// A time in RFC 3339; "never" is LXD's.
-fn shown(time: u64) -> String {
+pub(super) fn shown(time: u64) -> String {
     match i64::try_from(time).ok().filter(|time| *time > 0).and_then(|time| Timestamp::from_microsecond(time).ok()) {
         Some(time) => time.to_string(),
         None => "0001-01-01T00:00:00Z".to_owned(),

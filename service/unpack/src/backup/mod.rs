@@ -1,5 +1,5 @@
-//! Backups of instances, in LXD's format: a tar archive with `backup/index.yaml`, the trees of the instance and of
-//! its snapshots, and their definitions. Packing reads trees that guests filled, the others read archives that
+//! Backups of instances and custom volumes, in LXD's format: a tar archive with `backup/index.yaml`, the trees of the
+//! instance or volume and of its snapshots, and their definitions. Packing reads trees that guests filled, the others read archives that
 //! nobody has vouched for. Called by main.
 
 pub(crate) mod ids;
@@ -8,6 +8,7 @@ pub(crate) mod pack;
 pub(crate) mod restore;
 mod tree;
 pub(crate) mod verify;
+pub(crate) mod volume;
 mod write;
 
 /// What every name in a backup begins with.

@@ -4,7 +4,7 @@
 
 use super::tree::Trees;
 use super::write::Encoder;
-use super::{INDEX, index};
+use super::{INDEX, index, volume};
 use crate::error::{Error, Result};
 use crate::metadata;
 use lxhost_model::backup::{About, Request};
@@ -39,6 +39,7 @@ pub(crate) fn run(input: impl Read, output: File, report: impl Fn(u64)) -> Resul
             trees.text(INDEX, &index)?;
             trees.text(CONFIG, &config)?;
         }
+        About::Volume(backup) => trees.text(INDEX, &volume::render(backup)?)?,
         About::Image(image) => trees.text(metadata::NAME, &metadata::render(image)?)?,
     }
     for tree in &request.trees {

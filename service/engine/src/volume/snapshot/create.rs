@@ -1,7 +1,8 @@
 //! `volume-snapshot.create`: what a volume holds now is kept under a name. Instances that run with it stand still for as
 //! long as its file system needs, so that all of it is of one moment.
 
-use super::super::{Held, by_id, place};
+use super::super::users::{Held, still};
+use super::super::{by_id, place};
 use super::{Delete, question};
 use crate::job::Output;
 use crate::ports::{Row, State, Write};
@@ -12,7 +13,7 @@ use crate::{Error, Kind, Result};
 use async_trait::async_trait;
 use lxhost_model::name::SnapshotName;
 use lxhost_model::snapshot::{MAX, PATTERN, next_name};
-use lxhost_model::{ObjectId, Status, Volume, VolumeSnapshot};
+use lxhost_model::{ObjectId, Volume, VolumeSnapshot};
 use std::sync::{Arc, OnceLock};
 
 /// Takes a snapshot of a volume.
@@ -120,13 +121,7 @@ impl Verb for Create {
         finish.push(Write::Insert(Row::VolumeSnapshot(self.record(view, &volume)?)));
         let live = !users.is_empty();
         let take = Step::TakeSnapshot { pool: pool.clone(), instance: self.volume, snapshot: self.id, live };
-        let still = match view.ports.pools.driver(&pool.driver)?.snapshots_at_once() {
-            true => vec![],
-            false => users.iter().filter(|user| user.status == Status::Running).map(|user| user.id).collect(),
-        };
-        let mut steps: Vec<Step> = still.iter().map(|id| Step::Freeze(*id)).collect();
-        steps.push(take);
-        steps.extend(still.iter().map(|id| Step::Thaw(*id)));
+        let mut steps = still(view, &pool, &users, take)?;
         steps.push(Step::KeepSnapshot { pool, instance: self.volume, snapshot: self.id });
         Ok(Plan { writes: vec![], steps, finish, failed: vec![], recovery: Recovery::Undo })
     }

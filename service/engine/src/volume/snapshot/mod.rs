@@ -36,8 +36,15 @@ fn question(state: &State, volume: ObjectId, name: &str, verb: &str) -> Question
     question
 }
 
+/// The snapshots of a volume that people know, the oldest first.
+pub(super) fn whole(state: &State, volume: ObjectId) -> Vec<&Arc<VolumeSnapshot>> {
+    let mut all: Vec<&Arc<VolumeSnapshot>> = state.snapshots_of_volume(volume).filter(|one| !is_left(one)).collect();
+    all.sort_by_key(|snapshot| (snapshot.created, snapshot.name.clone()));
+    all
+}
+
 /// Whether it was replaced and could not be removed then: it has its id for a name.
-pub(super) fn is_left(snapshot: &VolumeSnapshot) -> bool {
+fn is_left(snapshot: &VolumeSnapshot) -> bool {
     snapshot.name.as_str() == snapshot.id.to_string()
 }
 

@@ -1,8 +1,8 @@
 //! `volume-snapshot.restore`: a volume holds again what it did. Its keys and the snapshot stay. What runs would go on
 //! with the files that are thrown away, so nothing that has the volume may run.
 
-use super::super::users::at_rest;
-use super::super::{Held, by_id, place};
+use super::super::users::{Held, at_rest};
+use super::super::{by_id, place};
 use super::{find, question};
 use crate::Result;
 use crate::job::Output;

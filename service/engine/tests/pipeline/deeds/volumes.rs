@@ -10,7 +10,83 @@ use std::sync::Arc;
 pub(super) fn all() -> Vec<Deed> {
     let mut deeds = on_volumes();
     deeds.extend(on_snapshots());
+    deeds.extend(on_copies());
     deeds
+}
+
+fn on_copies() -> Vec<Deed> {
+    vec![
+        deed!("copy a volume", true, |w| taken(&w).await, |w| w.perform(copy(&w, None, None)), |w| is_copied(w, "p1", true)),
+        deed!("copy a volume of what runs", true, |w| used(&w).await, |w| w.perform(copy(&w, None, None)), |w| is_copied(
+            w, "p1", false
+        ) && w
+            .status("c1")
+            .is_some_and(|status| status.as_str() == "running")),
+        deed!(
+            "copy a snapshot of a volume",
+            true,
+            |w| taken(&w).await,
+            |w| w.perform(copy(&w, Some("s1"), None)),
+            |w| is_copied(w, "p1", false)
+        ),
+        deed!("copy a volume to another pool", true, |w| two_pools(&w).await, |w| w.perform(copy(&w, None, Some("p2"))), |w| {
+            is_copied(w, "p2", true)
+        }),
+        deed!(
+            "copy a volume of what runs to another pool",
+            true,
+            |w| used_beside(&w).await,
+            |w| w.perform(copy(&w, None, Some("p2"))),
+            |w| { is_copied(w, "p2", false) }
+        ),
+        deed!(
+            "copy a snapshot of a volume to another pool",
+            true,
+            |w| two_pools(&w).await,
+            |w| { w.perform(copy(&w, Some("s1"), Some("p2"))) },
+            |w| is_copied(w, "p2", false)
+        ),
+        deed!("move a volume", true, |w| two_pools(&w).await, |w| w.perform(relocate(&w)), |w| {
+            named(w, "v1").is_none()
+                && named(w, "v2")
+                    .is_some_and(|volume| volume.pool.as_str() == "p2" && w.state().snapshots_of_volume(volume.id).count() == 1)
+        }),
+    ]
+}
+
+/// Copies the volume `v1`, or a snapshot of it.
+pub(crate) fn copy(world: &World, snapshot: Option<&str>, pool: Option<&str>) -> volume::Copy {
+    let what = volume::Copying {
+        volume: named(world, "v1").unwrap().id,
+        snapshot: snapshot.map(|name| name.parse().unwrap()),
+        volume_only: false,
+        pool: pool.map(|name| name.parse().unwrap()),
+        name: "v2".parse().unwrap(),
+    };
+    volume::Copy::new(world.engine.ports(), what)
+}
+
+pub(crate) fn relocate(world: &World) -> volume::Move {
+    volume::Move::new(named(world, "v1").unwrap().id, "p2".parse().unwrap(), Some("v2".parse().unwrap()))
+}
+
+/// Whether the copy is there, and with a snapshot or without; the original is what it was.
+fn is_copied(world: &World, pool: &str, with_snapshot: bool) -> bool {
+    let (Some(original), Some(copy)) = (named(world, "v1"), named(world, "v2")) else { return false };
+    let state = world.state();
+    let kept = state.snapshots_of_volume(copy.id).count();
+    copy.pool.as_str() == pool && kept == usize::from(with_snapshot) && original.pool.as_str() == "p1"
+}
+
+/// The volume with a snapshot, and a pool beside its own.
+pub(crate) async fn two_pools(world: &World) {
+    taken(world).await;
+    new_pool(world, "p2").await.unwrap();
+}
+
+async fn used_beside(world: &World) {
+    used(world).await;
+    new_pool(world, "p2").await.unwrap();
 }
 
 fn on_volumes() -> Vec<Deed> {

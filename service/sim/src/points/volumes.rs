@@ -1,0 +1,81 @@
+//! Everything that can be done with volumes, once.
+
+use super::act;
+use lxhost_engine::volume::{self, Copying, snapshot};
+use lxhost_engine::{Engine, instance, pool};
+use lxhost_model::device::Device;
+use lxhost_model::name::{PoolName, SnapshotName};
+use lxhost_model::{ObjectId, Volume};
+
+/// A volume of a pool comes, gets another name, changes and goes.
+pub(super) async fn all(engine: &Engine, pool: ObjectId) {
+    let Some(pool) = engine.state().pools.get(&pool).map(|pool| pool.name.clone()) else { return };
+    let (Ok(name), Ok(other)) = ("v1".parse(), "v2".parse()) else { return };
+    let (id, project) = (ObjectId::from_random(engine.host().random()), Default::default());
+    let (description, config, volatile) = (String::new(), Default::default(), Default::default());
+    let volume = Volume { id, project, pool, name, description, config, volatile, created: 0, generation: 0 };
+    let Ok(create) = volume::Create::new(volume) else { return };
+    act(engine, create).await;
+    act(engine, volume::Rename { id, name: other }).await;
+    act(engine, volume::Replace { id, config: Default::default(), description: None, expected: None }).await;
+    snapshots(engine, id).await;
+    act(engine, volume::Delete::new(id)).await;
+}
+
+/// A snapshot of a volume comes while an instance runs with it, is replaced, gets another name and is restored; one goes
+/// alone, one with the volume.
+async fn snapshots(engine: &Engine, volume: ObjectId) {
+    let (Ok(name), Ok(to)) = ("s1".parse::<SnapshotName>(), "s2".parse()) else { return };
+    let user = user(engine, volume).await;
+    for name in [Some(name.clone()), Some(name.clone()), None] {
+        if let Ok(create) = snapshot::Create::new(volume, name, String::new(), true, engine.host().random()) {
+            act(engine, create).await;
+        }
+    }
+    copies(engine, volume).await;
+    if let Some(user) = user {
+        act(engine, instance::Delete::new(user, true)).await;
+    }
+    act(engine, snapshot::Rename { volume, name, to }).await;
+    if let Ok(name) = "snap0".parse::<SnapshotName>() {
+        act(engine, snapshot::Restore::new(volume, name.clone())).await;
+        act(engine, snapshot::Delete::new(volume, name)).await;
+    }
+}
+
+/// The volume is copied beside itself and to another pool while an instance runs with it; the second copy moves back.
+async fn copies(engine: &Engine, volume: ObjectId) {
+    let (Ok(other), Ok(name)) = ("p2".parse::<PoolName>(), "v3".parse::<lxhost_model::name::VolumeName>()) else { return };
+    if let Ok(create) = pool::Create::new(engine.ports(), other.clone(), "dir", Default::default()).await {
+        act(engine, create).await;
+    }
+    let here = engine.state().volumes.get(&volume).map(|volume| volume.pool.clone());
+    for pool in [None, Some(other.clone())] {
+        let away = pool.is_some();
+        let what = Copying { volume, snapshot: None, volume_only: false, pool, name: name.clone() };
+        let copy = volume::Copy::new(engine.ports(), what);
+        let id = copy.id();
+        act(engine, copy).await;
+        if let Some(here) = here.clone().filter(|_| away) {
+            act(engine, volume::Move::new(id, here, None)).await;
+        }
+        act(engine, volume::Delete::new(id)).await;
+    }
+    if let Some(there) = engine.state().pool(&other) {
+        act(engine, pool::Delete::new(there.id)).await;
+    }
+}
+
+/// An instance that runs with a volume.
+async fn user(engine: &Engine, volume: ObjectId) -> Option<ObjectId> {
+    let volume = engine.state().volumes.get(&volume).cloned()?;
+    let device = "data".parse().ok()?;
+    let keys = [("type", "disk"), ("pool", volume.pool.as_str()), ("source", volume.name.as_str()), ("path", "/srv")];
+    let disk = Device::new(&device, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).ok()?;
+    let spec = instance::Spec { start: true, devices: [(device, disk)].into(), ..Default::default() };
+    let source = instance::Source::Image("sim:empty".into());
+    let create = instance::Create::new(Default::default(), "v1".parse().ok(), source, spec, engine.host().random()).ok()?;
+    let id = create.id();
+    act(engine, create).await;
+    Some(id)
+}
