@@ -69,6 +69,24 @@ pub(crate) const RARE: &[Deed] = &[
         "test \"$(lxctl storage get fpool user.a)\" = b",
     ),
     deed(
+        "storage create in a file",
+        "",
+        "lxctl storage create fpool btrfs size=256MiB",
+        "mountpoint -q /var/lib/lxhost/pools/fpool && lxctl create busybox f1 -s fpool && lxctl delete f1",
+    ),
+    deed(
+        "storage growth",
+        "lxctl storage create fpool btrfs size=256MiB",
+        "lxctl storage set fpool size=300MiB",
+        "test \"$(lxctl storage get fpool size)\" = 300MiB && test \"$(stat -c %s /var/lib/lxhost/disks/fpool.img)\" = 314572800",
+    ),
+    deed(
+        "storage delete with a file",
+        "lxctl storage create fpool btrfs size=256MiB",
+        "lxctl storage delete fpool",
+        "! lxctl storage list -q | grep -qx fpool && test ! -e /var/lib/lxhost/disks/fpool.img",
+    ),
+    deed(
         "volume set",
         "lxctl storage create fpool dir && lxctl storage volume create fpool fvol",
         "lxctl storage volume set fpool fvol user.a=b",

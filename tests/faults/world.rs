@@ -44,6 +44,7 @@ impl World {
         // A whole life of the daemon in the simulation.
         let points =
             stage.host.command(["/usr/libexec/lxhost/lxhostd", "--faults"]).timeout(Duration::from_secs(300)).succeed()?;
+        stage.with_loops()?;
         let fresh = Archive::image().file("rootfs/etc/fresh", b"fresh\n").whole();
         std::fs::write(stage.host.share().join("fresh.tar"), fresh)?;
         stage.with_busybox()?;

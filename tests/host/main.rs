@@ -31,6 +31,7 @@ mod outliving;
 mod package;
 mod parts;
 mod polkit;
+mod pools;
 mod power;
 mod proxies;
 mod publish;
@@ -63,6 +64,7 @@ const SUITES: &[Suite] = &[
     firewalls::SUITE,
     forwards::SUITE,
     trials::SUITE,
+    pools::SUITE,
     volumes::SUITE,
     disks::SUITE,
     seeds::SUITE,

@@ -57,6 +57,8 @@ const LXC_LINES: &[&str] = &[
     "profile copy default production",
     "storage create zfs-pool zfs",
     "storage create ssd-pool dir source=/mnt/ssd/lxd",
+    "storage create loop-pool btrfs size=30GiB",
+    "storage set loop-pool size 40GiB",
     "storage list",
     "storage show default",
     "storage volume create default shared-data",

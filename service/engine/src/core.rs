@@ -24,6 +24,8 @@ pub struct Ports {
     pub launcher: Arc<dyn ports::Launcher>,
     /// Storage.
     pub pools: Arc<dyn ports::PoolKinds>,
+    /// File systems that pools bring with them.
+    pub filesystems: Arc<dyn ports::Filesystems>,
     /// Definitions of what has no disk.
     pub definitions: Arc<dyn ports::Definitions>,
     /// Networks.

@@ -193,6 +193,7 @@ async fn renewed(core: &Core, state: &State, key: RowKey) -> Result<()> {
             return core.faults.around(&["definition", "write-apart"], core.ports.definitions.write(&name, &text)).await;
         }
     };
+    crate::step::ready(&core.ports, &pool).await?;
     let driver = core.ports.pools.driver(&pool.driver)?;
     core.faults.around(&["definition", "write"], driver.write_definition(&pool, of, &text)).await
 }

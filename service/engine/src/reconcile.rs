@@ -15,6 +15,11 @@ use std::sync::Arc;
 pub(crate) async fn run(core: &Arc<Core>) {
     let state = core.state();
     core.jobs.continue_after(state.jobs.keys().copied().max().unwrap_or(0));
+    for pool in state.pools.values() {
+        if let Err(error) = crate::step::ready(&core.ports, pool).await {
+            tracing::error!(pool = %pool.name, "{error}");
+        }
+    }
     for instance in state.instances.values().filter(|instance| instance.status.is_live()) {
         adopt(core, instance).await;
     }

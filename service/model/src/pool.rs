@@ -16,7 +16,7 @@ pub struct Pool {
     /// Free text.
     #[serde(default)]
     pub description: String,
-    /// Keys of the driver; `source` is the directory it lies in.
+    /// Keys of the driver; `source` is the directory it lies in, or the file or device with its file system.
     pub config: Config,
     /// When it was made.
     pub created: Timestamp,

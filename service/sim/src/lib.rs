@@ -10,6 +10,7 @@ mod authority;
 mod backups;
 mod definitions;
 mod faults;
+mod filesystems;
 mod host;
 mod images;
 mod launcher;
@@ -26,6 +27,7 @@ pub use authority::{Asked, Ruling, SimAuthority};
 pub use backups::SimBackups;
 pub use definitions::SimDefinitions;
 pub use faults::Faults;
+pub use filesystems::{SimFilesystem, SimFilesystems};
 pub use host::SimHost;
 pub use images::SimImages;
 pub use launcher::SimLauncher;
@@ -52,6 +54,8 @@ pub struct Sim {
     pub launcher: Arc<SimLauncher>,
     /// Storage.
     pub pools: Arc<SimPools>,
+    /// File systems that pools bring with them.
+    pub filesystems: Arc<SimFilesystems>,
     /// Networks.
     pub networks: Arc<SimNetworks>,
     /// Interfaces without a network.
@@ -83,6 +87,7 @@ impl Sim {
             store: Arc::new(SimStore::new(Arc::clone(&faults))),
             launcher: Arc::new(SimLauncher::new(Arc::clone(&networks), run_commands, Arc::clone(&faults))),
             pools: Arc::new(SimPools::new(state_dir, Arc::clone(&images), Arc::clone(&faults))),
+            filesystems: Arc::new(SimFilesystems::new(state_dir, Arc::clone(&faults))),
             source: Arc::new(SimSource::new(Arc::clone(&faults))),
             authority: Arc::default(),
             host: Arc::new(SimHost::new(state_dir)),
@@ -107,6 +112,7 @@ impl Sim {
             store: self.store.clone(),
             launcher: self.launcher.clone(),
             pools: self.pools.clone(),
+            filesystems: self.filesystems.clone(),
             networks: self.networks.clone(),
             nics: self.nics.clone(),
             proxies: self.proxies.clone(),

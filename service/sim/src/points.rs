@@ -378,6 +378,7 @@ async fn rooms(engine: &Engine) {
         act(engine, pool::Replace { id, config, description: None, expected: None }).await;
         act(engine, pool::Delete::new(id)).await;
     }
+    grown(engine).await;
     let Ok(name) = "n1".parse() else { return };
     if let Ok(create) = network::Create::new(engine.ports(), Default::default(), name, "bridge", Default::default()) {
         let id = create.id();
@@ -391,6 +392,20 @@ async fn rooms(engine: &Engine) {
             act(engine, network::Rename::new(id, other)).await;
         }
         act(engine, network::Delete::new(id)).await;
+    }
+}
+
+/// A pool comes with a file of its own, grows and goes.
+async fn grown(engine: &Engine) {
+    let Ok(name) = "p2".parse() else { return };
+    let size = |size: &str| [("size".to_owned(), size.to_owned())].into();
+    if let Ok(create) = pool::Create::new(engine.ports(), name, "btrfs", size("1GiB")).await {
+        let id = create.id();
+        act(engine, create).await;
+        let mut config = engine.state().pools.get(&id).map(|pool| pool.config.clone()).unwrap_or_default();
+        config.extend::<lxhost_model::config::Config>(size("2GiB"));
+        act(engine, pool::Replace { id, config, description: None, expected: None }).await;
+        act(engine, pool::Delete::new(id)).await;
     }
 }
 

@@ -105,6 +105,17 @@ impl Stage {
         Ok(())
     }
 
+    /// Makes sure that there are loop devices, after a boot as well: a native host has those of the machine.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn with_loops(&self) -> Result<()> {
+        let nodes: String = (0..64).map(|number| format!("b /dev/loop{number} 0660 root disk - 7:{number}\n")).collect();
+        self.host.put("/etc/tmpfiles.d/loops.conf", 0o644, format!("c /dev/loop-control 0660 root disk - 10:237\n{nodes}"))?;
+        let make = "modprobe loop 2>/dev/null || :; systemd-tmpfiles --create --prefix=/dev loops.conf";
+        self.host.succeed(["sh", "-ec", make]).map(drop)
+    }
+
     /// Deletes these instances whether they run or not, for the end of a test.
     ///
     /// # Errors

@@ -3,13 +3,12 @@
 //! made go with its root.
 
 use super::layout::{Layout, ROOT};
-use super::{definition, place, prepare, snapshot};
+use super::{definition, place, prepare, snapshot, source, tool};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Defined, Definition, Held, Origin, PoolDriver, RootSpec, Usage};
 use lxhost_model::volume::Top;
 use lxhost_model::{Error, Fingerprint, Kind, ObjectId, Pool, Result};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -42,7 +41,7 @@ impl Btrfs {
 #[async_trait]
 impl PoolDriver for Btrfs {
     async fn set_up(&self, pool: &Pool) -> Result<()> {
-        place::check(pool, &self.state)?;
+        source::check(pool, &self.state)?;
         let layout = self.layout(pool);
         blocking("set up the pool", move || {
             check_place(&layout)?;
@@ -315,8 +314,8 @@ fn check_place(layout: &Layout) -> Result<()> {
     #[allow(clippy::unnecessary_cast)] // The field's type differs between architectures.
     let magic = stat.f_type as i64;
     if magic != MAGIC {
-        let message = format!("{} is not on btrfs; use driver overlay or dir", layout.source.display());
-        return Err(Error::new(Kind::Unsupported, message));
+        let instead = "give the pool a file (size=) or a device (source=/dev/…) of its own, or use driver overlay or dir";
+        return Err(Error::new(Kind::Unsupported, format!("{} is not on btrfs; {instead}", layout.source.display())));
     }
     if !has_tool() {
         return Err(Error::new(Kind::Unsupported, "the btrfs command is not installed (Debian: apt install btrfs-progs)"));
@@ -326,16 +325,5 @@ fn check_place(layout: &Layout) -> Result<()> {
 
 /// Runs the tool on paths of ours.
 async fn btrfs(words: &[&str], paths: &[&Path]) -> Result<()> {
-    let what = || format!("btrfs {}", words.join(" "));
-    let mut command = tokio::process::Command::new(BTRFS);
-    command.args(words).arg("--").args(paths).env("LC_ALL", "C").kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let output = command.output().await.map_err(|e: io::Error| Error::io(what(), &e))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last: String = said.lines().last().unwrap_or("failed").chars().filter(|c| !c.is_control()).take(300).collect();
-    let kind = if last.contains("No space left on device") { Kind::NoSpace } else { Kind::Failed };
-    Err(Error::new(kind, format!("{}: {last}", what())))
+    tool::run(BTRFS, words, paths).await.map(drop)
 }

@@ -3,7 +3,7 @@
 
 use super::layout::{Layout, ROOT};
 use super::overlay::commit_tree;
-use super::{definition, place, prepare, snapshot};
+use super::{definition, place, prepare, snapshot, source};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Defined, Definition, Held, Origin, PoolDriver, RootSpec, Usage};
@@ -33,7 +33,7 @@ impl Directory {
 #[async_trait]
 impl PoolDriver for Directory {
     async fn set_up(&self, pool: &Pool) -> Result<()> {
-        place::check(pool, &self.state)?;
+        source::check(pool, &self.state)?;
         let layout = self.layout(pool);
         blocking("set up the pool", move || place::set_up(&layout)).await
     }

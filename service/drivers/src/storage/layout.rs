@@ -21,6 +21,7 @@
 //! <source>/.trash/…                        on its way out
 //! ```
 
+use super::source::{Source, WITHIN};
 use lxhost_engine::ports::Held;
 use lxhost_model::{Fingerprint, ObjectId, Pool};
 use std::path::{Path, PathBuf};
@@ -53,10 +54,9 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The pool's `source`, or its directory below `state`.
+    /// The pool's directory: its `source`, or one below `state`.
     pub(super) fn new(state: &Path, pool: &Pool) -> Layout {
-        let default = || state.join("pools").join(pool.name.as_str());
-        Layout { source: pool.config.get("source").map_or_else(default, PathBuf::from), id: pool.id }
+        Layout { source: Source::of(state, pool).directory(state, pool), id: pool.id }
     }
 
     /// Trees of images.
@@ -126,6 +126,10 @@ impl Layout {
     /// The pool within the pool in which `driver` keeps volumes.
     pub(super) fn volumes(&self, pool: &Pool, driver: &str) -> Pool {
         let mut volumes = Pool { driver: driver.to_owned(), ..pool.clone() };
+        // What it is mounted from is asked for with that one, too.
+        if let Some(source) = pool.config.get("source") {
+            volumes.config.entry(WITHIN.to_owned()).or_insert_with(|| source.clone());
+        }
         volumes.config.insert("source".to_owned(), self.source.join(VOLUMES).to_string_lossy().into_owned());
         volumes
     }

@@ -6,12 +6,17 @@ pub mod btrfs;
 mod copy;
 pub(crate) mod definition;
 pub mod dir;
+mod filesystem;
 mod layout;
 pub mod overlay;
 mod place;
 pub(crate) mod prepare;
 mod snapshot;
+mod source;
+mod tool;
 mod upper;
+
+pub use filesystem::PoolFilesystems;
 
 use crate::blocking::blocking;
 use async_trait::async_trait;
@@ -51,8 +56,15 @@ impl Pools {
 impl PoolKinds for Pools {
     fn driver(&self, name: &str) -> Result<Arc<dyn PoolDriver>> {
         self.drivers.iter().find(|(known, _)| *known == name).map(|(_, driver)| driver.clone()).ok_or_else(|| {
-            let shown = lxhost_model::name::quoted(name);
-            Error::new(Kind::Unsupported, format!("pool driver {shown} is not known; there are {}", self.names().join(", ")))
+            let (shown, there) = (lxhost_model::name::quoted(name), self.names().join(", "));
+            let what = match name {
+                "zfs" | "lvm" => format!(
+                    "there is no pool driver {name}; btrfs has snapshots and copies that share blocks, too, on \
+                     a device (source=/dev/…) or in a file (size=) of its own; there are {there}"
+                ),
+                _ => format!("pool driver {shown} is not known; there are {there}"),
+            };
+            Error::new(Kind::Unsupported, what)
         })
     }
 

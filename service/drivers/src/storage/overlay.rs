@@ -4,7 +4,7 @@
 use super::below::{self, UPPER};
 use super::dir::Directory;
 use super::layout::{IMAGE, Layout, RETIRED};
-use super::{copy, definition, place, prepare, snapshot, upper};
+use super::{copy, definition, place, prepare, snapshot, source, upper};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Defined, Definition, Held, MountSpec, Origin, PoolDriver, RootSpec, Usage};
@@ -44,7 +44,7 @@ impl Overlay {
 #[async_trait]
 impl PoolDriver for Overlay {
     async fn set_up(&self, pool: &Pool) -> Result<()> {
-        place::check(pool, &self.state)?;
+        source::check(pool, &self.state)?;
         let layout = self.layout(pool);
         blocking("set up the pool", move || place::set_up(&layout)).await
     }

@@ -4,52 +4,19 @@
 use super::layout::{Layout, MARK, POOL, ROOT, VOLUMES};
 use lxhost_engine::ports::Usage;
 use lxhost_model::volume::Top;
-use lxhost_model::{Error, Kind, ObjectId, Pool, Result};
+use lxhost_model::{Error, Kind, ObjectId, Result};
 use lxhost_safefs::{Dir, Durability};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Configuration keys of pools.
-const KEYS: &[&str] = &["source"];
 /// How long a deletion is waited for; it goes on behind the caller's back.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// Places that no pool may be.
-const SYSTEM: &[&str] =
-    &["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr"];
-
-/// Checks a pool's configuration.
-///
-/// # Errors
-/// `InvalidConfig`.
-pub(super) fn check(pool: &Pool, state: &Path) -> Result<()> {
-    let bad = |why: String| Error::new(Kind::InvalidConfig, format!("pool {}: {why}", pool.name));
-    if let Some(key) = pool.config.keys().find(|key| !KEYS.contains(&key.as_str()) && !key.starts_with("user.")) {
-        return Err(bad(format!("unknown key {}", lxhost_model::name::quoted(key))));
-    }
-    let Some(source) = pool.config.get("source") else { return Ok(()) };
-    lxhost_model::config::check_text("source", source)?;
-    let path = Path::new(source);
-    let plain = path.is_absolute() && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
-    if !plain || source.len() > 1024 || source.contains("//") || source.contains("/./") || source.contains(['\n', ':', ',']) {
-        return Err(bad(format!("source {} is not a plain absolute path", lxhost_model::name::quoted(source))));
-    }
-    if path.starts_with(state.join("pools")) {
-        return Ok(());
-    }
-    if path.components().count() < 2 || SYSTEM.iter().any(|system| path.starts_with(system)) || state.starts_with(path) {
-        return Err(bad(format!("source {source} belongs to the system")));
-    }
-    if path.starts_with(state) {
-        return Err(bad(format!("source {source} belongs to the daemon")));
-    }
-    Ok(())
-}
 
 /// Makes the pool's directories and its mark.
 ///

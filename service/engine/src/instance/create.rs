@@ -282,6 +282,7 @@ impl Verb for Create {
         };
         let record = self.record(state, view.now, view.ports.host.architecture())?;
         let pool = pool_of(state, &record)?;
+        crate::step::ready(view.ports, &pool).await?;
         match view.ports.pools.driver(&pool.driver)?.has_image(&pool, &image.fingerprint).await? {
             true => Ok(None),
             false => Ok(Some(Box::new(crate::image::Unpack::new(pool, image)))),

@@ -22,6 +22,11 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// The pool of its volume.
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.volume.as_ref().map(|(pool, _)| pool.as_ref())
+    }
+
     /// Where it is inside.
     pub(crate) fn path(&self) -> &str {
         &self.disk.path

@@ -3,35 +3,51 @@
 use super::question;
 use crate::job::Output;
 use crate::ports::{Row, State, Write};
-use crate::step::{Outcome, Step};
+use crate::step::{Outcome, OwnFilesystem, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Ports, Result};
 use async_trait::async_trait;
-use lxhost_model::config::Config;
+use lxhost_model::config::{Config, parse_bool};
 use lxhost_model::name::PoolName;
 use lxhost_model::{ObjectId, Pool};
+
+/// Key that allows to lose what a device holds.
+const WIPE: &str = "source.wipe";
 
 /// Makes a pool.
 pub struct Create {
     pool: Pool,
+    wipe: bool,
     noted: bool,
 }
 
 impl Create {
-    /// Makes the pool `name` with `driver` (empty: what suits the host).
+    /// Makes the pool `name` with `driver` (empty: what suits the host). What a device as its source holds is lost with
+    /// the key `source.wipe`, which is not kept.
     ///
     /// # Errors
     /// `Unsupported` for an unknown driver; `InvalidConfig`.
-    pub async fn new(ports: &Ports, name: PoolName, driver: &str, config: Config) -> Result<Self> {
+    pub async fn new(ports: &Ports, name: PoolName, driver: &str, mut config: Config) -> Result<Self> {
         let driver = if driver.is_empty() { ports.pools.default_driver().await? } else { driver };
         ports.pools.driver(driver)?;
         config.iter().try_for_each(|(key, value)| lxhost_model::config::check_text(key, value))?;
-        Ok(Create { pool: record(ports, name, driver.to_owned(), config), noted: false })
+        let wipe = config.remove(WIPE);
+        let pool = record(ports, name, driver.to_owned(), config);
+        ports.filesystems.check(&pool)?;
+        let bad = |why: &str| Error::new(Kind::InvalidConfig, format!("pool {}: {WIPE}: {why}", pool.name));
+        let wipe = match &wipe {
+            None => false,
+            Some(word) => parse_bool(word).ok_or_else(|| bad("expected true or false"))?,
+        };
+        if wipe && !pool.config.get("source").is_some_and(|source| source.starts_with("/dev/")) {
+            return Err(bad("only a device as source can be wiped"));
+        }
+        Ok(Create { pool, wipe, noted: false })
     }
 
     /// The pool that a first launch makes; what was chosen is told to its caller.
     pub(crate) fn chosen(view: &View<'_>, name: PoolName, driver: String) -> Self {
-        Create { pool: record(view.ports, name, driver, Config::new()), noted: true }
+        Create { pool: record(view.ports, name, driver, Config::new()), wipe: false, noted: true }
     }
 
     /// The same with a description.
@@ -51,8 +67,13 @@ impl Create {
 }
 
 fn record(ports: &Ports, name: PoolName, driver: String, mut config: Config) -> Pool {
-    let directory = ports.host.state_dir().join("pools").join(name.as_str());
-    config.entry("source".to_owned()).or_insert_with(|| directory.to_string_lossy().into_owned());
+    let state = ports.host.state_dir();
+    // A size is that of a file.
+    let default = match config.contains_key("size") {
+        true => state.join("disks").join(format!("{name}.img")),
+        false => state.join("pools").join(name.as_str()),
+    };
+    config.entry("source".to_owned()).or_insert_with(|| default.to_string_lossy().into_owned());
     let id = ObjectId::from_random(ports.host.random());
     Pool { id, name, driver, description: String::new(), config, created: ports.host.now(), generation: 0 }
 }
@@ -82,11 +103,17 @@ impl Verb for Create {
         self.check(&view.state)?;
         let source = self.pool.config.get("source");
         if let Some(other) = view.state.pools.values().find(|other| other.config.get("source") == source) {
-            return Err(Error::new(Kind::InUse, format!("the directory belongs to pool {} already", other.name)));
+            return Err(Error::new(Kind::InUse, format!("the source belongs to pool {} already", other.name)));
         }
+        let mut steps = vec![];
+        if view.ports.filesystems.is_own(&self.pool) {
+            let (pool, wipe) = (self.pool.clone(), self.wipe);
+            steps.push(Step::Filesystem(OwnFilesystem::Make { pool, wipe }));
+        }
+        steps.push(Step::SetUpPool(self.pool.clone()));
         Ok(Plan {
             writes: vec![],
-            steps: vec![Step::SetUpPool(self.pool.clone())],
+            steps,
             finish: vec![Write::Insert(Row::Pool(self.pool.clone()))],
             failed: vec![],
             recovery: Recovery::Undo,

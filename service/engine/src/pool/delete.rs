@@ -1,8 +1,9 @@
-//! `pool.delete`: a pool without instances and volumes is gone, with the images unpacked in it.
+//! `pool.delete`: a pool without instances and volumes is gone, with the images unpacked in it and the file
+//! system that it brought.
 
 use super::{by_id, question};
 use crate::ports::{RowKey, State, Write};
-use crate::step::Step;
+use crate::step::{OwnFilesystem, Step};
 use crate::verb::{Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
@@ -57,7 +58,10 @@ impl Verb for Delete {
         let pool = Pool::clone(by_id(&view.state, self.id)?.as_ref());
         let images = view.state.images.values().map(|image| image.fingerprint.clone());
         let mut steps: Vec<Step> = images.map(|image| Step::RemoveImageTree { pool: pool.clone(), image, used: false }).collect();
-        steps.push(Step::TearDownPool(pool));
+        steps.push(Step::TearDownPool(pool.clone()));
+        if view.ports.filesystems.is_own(&pool) {
+            steps.push(Step::Filesystem(OwnFilesystem::Remove(pool)));
+        }
         let finish = vec![Write::Delete(RowKey::Pool(self.id))];
         Ok(Plan { writes: vec![], steps, finish, failed: vec![], recovery: Recovery::Resume })
     }

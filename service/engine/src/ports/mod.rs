@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod backup;
 pub mod definitions;
+pub mod filesystems;
 pub mod host;
 pub mod image;
 pub mod launcher;
@@ -25,6 +26,7 @@ pub mod zones;
 pub use authority::{Authority, Caller, Details};
 pub use backup::Backups;
 pub use definitions::Definitions;
+pub use filesystems::{Filesystems, MountPlan, Mounts, Reach};
 pub use host::{Check, Host};
 pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progress, SourceImage};
 pub use launcher::{

@@ -54,6 +54,7 @@ pub enum Found {
 /// When a directory cannot be read.
 pub(super) async fn all(view: &View<'_>, sources: &[PathBuf]) -> Result<Vec<Found>> {
     let (state, ports) = (view.state.as_ref(), view.ports);
+    ports.filesystems.bring_back().await?;
     let mut found = pools(state, ports.pools.lying(sources).await?, ports);
     let kept = ports.images.kept().await?;
     let mut apart = ports.definitions.all().await?;
@@ -64,6 +65,11 @@ pub(super) async fn all(view: &View<'_>, sources: &[PathBuf]) -> Result<Vec<Foun
     let lost = found.iter().filter_map(|one| if let Found::Pool(pool) = one { Some(Arc::new(pool.clone())) } else { None });
     let pools: Vec<Arc<Pool>> = state.pools.values().cloned().chain(lost.collect::<Vec<_>>()).collect();
     for pool in pools {
+        if let Err(error) = crate::step::ready(ports, &pool).await {
+            let place = ports.filesystems.directory(&pool);
+            found.push(left("pool", &pool.name, place.display(), error));
+            continue;
+        }
         let driver = ports.pools.driver(&pool.driver)?;
         of_pool(view, driver.as_ref(), &pool, &mut found).await?;
     }
@@ -97,8 +103,11 @@ fn pools(state: &State, lying: Vec<Lying>, ports: &Ports) -> Vec<Found> {
         });
         found.push(match read {
             Ok(mut pool) => {
-                // Where a disk is mounted may change.
-                pool.config.insert("source".to_owned(), source);
+                // Where a disk is mounted may change, unless that is up to us.
+                if !(ports.filesystems.is_own(&pool) && ports.filesystems.directory(&pool) == one.source) {
+                    pool.config.retain(|key, _| key.starts_with("user."));
+                    pool.config.insert("source".to_owned(), source);
+                }
                 pool.generation = 0;
                 Found::Pool(pool)
             }

@@ -92,6 +92,10 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
     let expanded = crate::instance::expand(&state, instance);
     let pool =
         state.pool(&instance.pool).ok_or_else(|| Error::new(Kind::NoSuchPool, format!("pool {} is gone", instance.pool)))?;
+    let disks = crate::instance::disks(&state, instance)?;
+    for pool in std::iter::once(pool.as_ref()).chain(disks.iter().filter_map(Attached::pool)) {
+        super::ready(&core.ports, pool).await?;
+    }
     let driver = core.ports.pools.driver(&pool.driver)?;
     let image = instance.image.as_ref();
     driver.prepare_root(pool, instance.id, image, instance.name.as_str()).await?;
@@ -102,7 +106,6 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
     }
     let nesting = lxhost_model::config::is_on(&expanded.config, "security.nesting");
     let mounts = if nesting { driver.layer_dirs(pool, instance.id, &LAYERS).await? } else { vec![] };
-    let disks = crate::instance::disks(&state, instance)?;
     let disk = |disk: &Attached| spec_of(&core.ports, disk).map_err(|e| e.context(format!("device {}", disk.device)));
     Ok(LaunchSpec {
         id: instance.id,

@@ -3,6 +3,7 @@
 
 mod backup;
 mod disk;
+mod filesystem;
 mod image;
 mod instance;
 mod network;
@@ -24,6 +25,8 @@ use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool, Volume};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+pub use filesystem::OwnFilesystem;
+pub(crate) use filesystem::ready;
 pub use instance::memory_limit;
 pub(crate) use nic::replug;
 pub(crate) use proxy::repair;
@@ -31,6 +34,8 @@ pub(crate) use proxy::repair;
 /// One step of a plan. It carries what its undo needs, for the records may be gone by then.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Step {
+    /// Changes the file system that a pool brings with it.
+    Filesystem(OwnFilesystem),
     /// Makes a pool's directories.
     SetUpPool(Pool),
     /// Makes what is missing in a pool that holds something. Not undone.
@@ -367,6 +372,7 @@ impl Step {
     /// What the step does, in a few words for people who wait.
     pub(crate) fn phase(&self) -> &'static str {
         match self {
+            Step::Filesystem(change) => change.phase(),
             Step::SetUpPool(_) => "setting up pool",
             Step::AdoptPool(_) => "adopting pool",
             Step::TearDownPool(_) => "removing pool",
@@ -409,6 +415,7 @@ impl Step {
     /// What the step is called, in failpoints.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            Step::Filesystem(change) => change.name(),
             Step::SetUpPool(_) => "set-up-pool",
             Step::AdoptPool(_) => "adopt-pool",
             Step::TearDownPool(_) => "tear-down-pool",
@@ -455,7 +462,14 @@ impl Step {
 
     /// Does it.
     pub(crate) async fn act(&self, context: &mut Context<'_>) -> Result<()> {
+        if !filesystem::reach(context, self).await? {
+            return match self {
+                Step::RemoveRoot { instance, .. } => context.core.ports.launcher.forget(*instance).await,
+                _ => Ok(()),
+            };
+        }
         match self {
+            Step::Filesystem(change) => change.act(context).await,
             Step::SetUpPool(pool) | Step::AdoptPool(pool) => storage::set_up(context, pool).await,
             Step::TearDownPool(pool) => storage::tear_down(context, pool).await,
             Step::TakeIn { from } => image::take_in(context, from.as_ref()).await,
@@ -502,7 +516,12 @@ impl Step {
 
     /// Undoes it, whether or not it was done.
     pub(crate) async fn undo(&self, context: &mut Context<'_>) -> Result<()> {
+        // What cannot be reached may never have been there.
+        if let Err(error) = filesystem::reach(context, self).await {
+            tracing::debug!(%error, "{} is undone without its pool", self.name());
+        }
         match self {
+            Step::Filesystem(change) => change.undo(context).await,
             Step::SetUpPool(pool) => storage::tear_down(context, pool).await,
             Step::UnpackImage { pool, image, .. } => image::remove_tree(context, pool, image, false).await,
             Step::CreateRoot { pool, instance, .. } => storage::remove_root(context, pool, *instance).await,

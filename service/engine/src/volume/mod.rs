@@ -109,6 +109,8 @@ fn backup(volume: &Volume, snapshots: &[&Arc<VolumeSnapshot>]) -> VolumeBackup {
 /// `NoSuchVolume`, `Failed`.
 pub async fn used(state: &State, ports: &Ports, id: ObjectId) -> Result<u64> {
     let volume = by_id(state, id)?;
+    let pool = pool_of(state, &volume)?;
+    crate::step::ready(ports, &pool).await?;
     let volumes = place(ports, state, &volume)?;
     let used = ports.pools.driver(&volumes.driver)?.used(&volumes, id).await;
     used.map_err(|error| error.context(format!("volume {}", volume.title())))

@@ -13,6 +13,7 @@ mod guests;
 mod permission;
 #[cfg(feature = "faults")]
 mod points;
+mod pools;
 mod proxies;
 mod recover;
 mod tended;

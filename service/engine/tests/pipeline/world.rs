@@ -3,7 +3,7 @@
 use lxhost_engine::ports::{Caller, ImageFiles, State};
 use lxhost_engine::{Engine, Output, Result, Verb, instance};
 use lxhost_model::instance::Exit;
-use lxhost_model::{Acl, Error, Instance, ObjectId, Profile, Status};
+use lxhost_model::{Acl, Error, Instance, ObjectId, Pool, Profile, Status};
 use lxhost_sim::Sim;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, Write};
@@ -214,6 +214,9 @@ impl World {
         same("definitions of no snapshot of a volume", forgotten("volumesnapshot", &has), BTreeSet::new());
         same("definitions of no volume", forgotten("volume", &|id| state.volumes.contains_key(id)), BTreeSet::new());
         same("pools", sim.pools.there().into_iter().collect(), state.pools.keys().copied().collect());
+        let own = |pool: &&Arc<Pool>| self.engine.ports().filesystems.is_own(pool);
+        let brought = state.pools.values().filter(own).map(|pool| pool.id).collect();
+        same("file systems of pools", sim.filesystems.all().into_keys().collect(), brought);
         // Of one whose change waits to be confirmed, a failed attempt to undo that may have left either.
         let settled = |id: &ObjectId| state.networks.get(id).is_none_or(|network| network.checkpoint.is_none());
         let are_up = sim.networks.are_up().into_iter().filter(settled).collect();

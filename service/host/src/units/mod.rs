@@ -3,6 +3,7 @@
 //! One connection is the client of the system's services; it serves nothing. One task reads `JobRemoved`, since a
 //! stream that exists and is not read stops the whole connection. Called by `launcher` and by sandboxed helpers.
 
+mod mount;
 mod proxy;
 mod scope;
 mod service;

@@ -10,7 +10,7 @@ use zbus::wire::OwnedObjectPath;
 const SIGHUP: i32 = 1;
 
 /// As the callers of the port see it, with where to look further.
-fn for_port(error: &UnitError) -> Error {
+pub(super) fn for_port(error: &UnitError) -> Error {
     match error {
         UnitError::Missing { unit } => Error::new(Kind::Unsupported, format!("the unit {unit} is not installed on this host")),
         UnitError::Job { unit, result } => {

@@ -8,7 +8,7 @@ use super::options::{self, Options};
 use super::rows::object;
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Values};
-use lxhost_engine::pool::{Delete, Replace, by_id};
+use lxhost_engine::pool::{Delete, Replace, by_id, usage};
 use lxhost_engine::ports::State;
 use lxhost_engine::{Error, Kind, Question, Result, volume};
 use lxhost_model::volume::FILESYSTEM;
@@ -66,8 +66,7 @@ impl Pool {
 
     #[zbus(out_args("total", "free"))]
     async fn get_usage(&self) -> Result<(u64, u64), Failure> {
-        let record = self.record()?;
-        let usage = self.bus.engine.ports().pools.driver(&record.driver)?.usage(&record).await?;
+        let usage = usage(&self.bus.engine.state(), self.bus.engine.ports(), self.id).await?;
         Ok((usage.total, usage.free))
     }
 

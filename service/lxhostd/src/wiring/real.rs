@@ -5,7 +5,7 @@ use lxhost_drivers::definitions::StateDefinitions;
 use lxhost_drivers::device::{HostProxies, Nics};
 use lxhost_drivers::image::{FilesStore, sources};
 use lxhost_drivers::network::{Networks, Surroundings};
-use lxhost_drivers::storage::Pools;
+use lxhost_drivers::storage::{PoolFilesystems, Pools};
 use lxhost_engine::{Error, Ports, Result, ports};
 use lxhost_host::facts::Facts;
 use lxhost_host::firewalld::Firewalld;
@@ -31,6 +31,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
     let links = lxhost_netlink::Handle::open().map_err(|e| Error::failed(format!("netlink: {e}")))?;
     let sandbox: Arc<dyn ports::Sandbox> = Arc::new(SystemdSandbox::new(units.clone(), &client, runtime).await?);
     let services: Arc<dyn ports::Units> = Arc::new(units.clone());
+    let mounts: Arc<dyn ports::Mounts> = Arc::new(units.clone());
     let resolver = Arc::new(Resolved::new(&client).await.map_err(|e| Error::failed(format!("D-Bus: {e}")))?);
     let zones = Arc::new(Firewalld::new(&client).await.map_err(|e| Error::failed(format!("D-Bus: {e}")))?);
     let surroundings = Surroundings {
@@ -48,6 +49,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         store: Arc::new(store),
         launcher: Arc::new(launcher.map_err(|e| Error::failed(e.to_string()))?),
         pools: Arc::new(Pools::new(state)),
+        filesystems: Arc::new(PoolFilesystems::new(state, mounts)),
         definitions: Arc::new(StateDefinitions::new(state)),
         nics: Arc::new(Nics::new(surroundings.clone())),
         proxies: Arc::new(HostProxies::new(surroundings.clone(), relays)),
