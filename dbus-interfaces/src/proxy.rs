@@ -515,6 +515,15 @@ pub trait Pool {
         config: &Config,
         options: &Options<'_>,
     ) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
+    /// Makes a volume, and its snapshots, from a backup in LXD's format, which `data` holds: a regular file open for
+    /// reading. Option: `name` s; left out: the one it had. Returns volume and job.
+    #[zbus(allow_interactive_auth)]
+    fn import_volume(
+        &self,
+        project: &str,
+        data: Fd<'_>,
+        options: &Options<'_>,
+    ) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
     /// Deletes it.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
@@ -539,6 +548,10 @@ pub trait Volume {
     /// `pool` s (another one), `snapshot` s (that one instead), `volume-only` b. Returns volume and job.
     #[zbus(allow_interactive_auth)]
     fn copy(&self, name: &str, options: &Options<'_>) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
+    /// Writes it and its snapshots to `data` as a backup in LXD's format. Options: `compression` s (`zstd`, `gzip`, `xz`,
+    /// `none`), `volume-only` b.
+    #[zbus(allow_interactive_auth)]
+    fn export(&self, data: Fd<'_>, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Moves it and its snapshots, while nobody uses it, to another pool; the path stays. Option: `name` s, what it is
     /// called there.
     #[zbus(allow_interactive_auth, name = "Move")]

@@ -305,6 +305,21 @@ pub(crate) const DEEDS: &[Deed] = &[
     )
     .stores(),
     deed(
+        "volume export of what runs",
+        VOLUME_USED_AND_SNAPSHOT,
+        "rm -f /tmp/fvol.tar && lxctl storage volume export POOL fvol /tmp/fvol.tar",
+        "lxctl backup verify /tmp/fvol.tar --format csv | grep -q s1 && lives f1",
+    )
+    .stores(),
+    deed(
+        "volume import",
+        "rm -f /tmp/fvol.tar && lxctl storage volume create POOL fvol && lxctl storage volume snapshot POOL fvol s1 \
+            && lxctl storage volume export POOL fvol /tmp/fvol.tar",
+        "lxctl storage volume import POOL /tmp/fvol.tar fvol2",
+        "lxctl storage volume snapshot restore POOL fvol2 s1 && lxctl storage volume list POOL -q | grep -qx fvol",
+    )
+    .stores(),
+    deed(
         "volume delete with a snapshot",
         "lxctl storage volume create POOL fvol && lxctl storage volume snapshot POOL fvol s1",
         "lxctl storage volume delete POOL fvol",

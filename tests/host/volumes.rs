@@ -17,7 +17,8 @@ pub(crate) const SUITE: Suite = suite!(
         a_full_disk_leaves_no_volume,
         a_snapshot_of_a_volume_holds_what_it_held,
         a_snapshot_on_btrfs_holds_what_it_held,
-        a_snapshot_is_of_one_moment_whatever_runs
+        a_snapshot_is_of_one_moment_whatever_runs,
+        a_volume_goes_to_another_pool_and_into_a_backup
     ]
 );
 
@@ -175,6 +176,66 @@ fn a_snapshot_is_of_one_moment_whatever_runs(stage: &Stage) -> Result<()> {
         inside(&stage, "w1", "cd /srv; d=$(($(cat first) - $(cat second))); [ $d -ge 0 ] && [ $d -le 1 ] && [ -s fill400 ]")?;
         stage.delete("w1")?;
         stage.lxctl("storage volume delete default data").succeed()?;
+    }
+    Ok(())
+}
+
+/// Every pair of drivers: a copy, a move and a backup hold what the original does, and nothing is left of what was made.
+fn a_volume_goes_to_another_pool_and_into_a_backup(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Btrfs)?;
+    stage.with_busybox()?;
+    for (pool, driver) in [("trees", "dir"), ("volumes", "btrfs")] {
+        stage.lxctl(&format!("storage create {pool} {driver}")).succeed()?;
+    }
+    let shown = "cat file; stat -c %u:%g:%a file link .; ls -A; readlink link; stat -c %h:%s hard; cat a/b/deep";
+    for (from, to) in [("trees", "volumes"), ("volumes", "trees"), ("trees", "trees"), ("volumes", "volumes")] {
+        stage.lxctl(&format!("storage volume create {from} data initial.mode=2750 initial.uid=5 user.team=red")).succeed()?;
+        stage.lxctl(&format!("create busybox v1 -s {from}")).succeed()?;
+        stage.lxctl(&format!("storage volume attach {from} data v1 /srv")).succeed()?;
+        stage.lxctl("start v1").succeed()?;
+        inside(&stage, "v1", "cd /srv; echo one >file; chown 7:8 file; chmod 4755 file; ln -s /etc/shadow link; mkdir -p a/b")?;
+        inside(&stage, "v1", "cd /srv; echo deep >a/b/deep; echo same >hard; ln hard twin; chmod 01777 a")?;
+        let before = inside(&stage, "v1", &format!("cd /srv; {shown}"))?;
+        stage.lxctl(&format!("storage volume snapshot {from} data s1")).succeed()?;
+        inside(&stage, "v1", "echo two >/srv/file")?;
+        let changed = inside(&stage, "v1", &format!("cd /srv; {shown}"))?;
+
+        stage.lxctl(&format!("storage volume copy {from}/data {to}/copy")).succeed()?;
+        stage.lxctl(&format!("storage volume copy {from}/data/s1 {to}/past")).succeed()?;
+        stage.lxctl(&format!("storage volume export {from} data /tmp/data.tar.zst")).succeed()?;
+        let verified = stage.lxctl("backup verify /tmp/data.tar.zst --format csv").succeed()?;
+        ensure!(verified.contains("data") && verified.contains("s1"), "{verified}");
+        stage.lxctl(&format!("storage volume import {to} /tmp/data.tar.zst back")).succeed()?;
+        let other = if to == "trees" { "volumes" } else { "trees" };
+        stage.lxctl(&format!("storage volume move {to}/back {other}/moved")).succeed()?;
+        let made = [(to, "copy", &changed), (to, "past", &before), (other, "moved", &changed)];
+        for (pool, name, holds) in made {
+            stage.lxctl(&format!("storage volume attach {pool} {name} v1 {name} /mnt/{name}")).succeed()?;
+            let is = inside(&stage, "v1", &format!("cd /mnt/{name}; {shown}"))?;
+            ensure!(is == *holds, "{from} to {to}, {name}: {holds}\n{is}");
+            let team = stage.lxctl(&format!("storage volume get {pool} {name} user.team")).succeed()?;
+            ensure!(team == "red\n", "{team}");
+            // What is done to one is not done to the others.
+            inside(&stage, "v1", &format!("rm -r /mnt/{name}/a"))?;
+        }
+        ensure!(inside(&stage, "v1", &format!("cd /srv; {shown}"))? == changed);
+        stage.delete("v1")?;
+        for (pool, name) in [(to, "copy"), (other, "moved")] {
+            stage.lxctl(&format!("storage volume snapshot restore {pool} {name} s1")).succeed()?;
+        }
+        stage.lxctl(&format!("create busybox v2 -s {from}")).succeed()?;
+        stage.lxctl(&format!("storage volume attach {other} moved v2 /srv")).succeed()?;
+        stage.lxctl("start v2").succeed()?;
+        ensure!(inside(&stage, "v2", &format!("cd /srv; {shown}"))? == before, "a snapshot that went along");
+        stage.delete("v2")?;
+        for (pool, name) in [(from, "data"), (to, "copy"), (to, "past"), (other, "moved")] {
+            stage.lxctl(&format!("storage volume delete {pool} {name}")).succeed()?;
+        }
+        for pool in ["trees", "volumes"] {
+            let places = ["instances", "snapshots"].map(|place| format!("/var/lib/lxhost/pools/{pool}/volumes/{place}"));
+            let left = stage.host.succeed(["find", places[0].as_str(), places[1].as_str(), "-mindepth", "1"])?;
+            ensure!(left.is_empty(), "{left}");
+        }
     }
     Ok(())
 }

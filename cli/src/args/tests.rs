@@ -142,6 +142,9 @@ fn other_spellings_and_aliases_parse() {
         "copy c1",
         "cp c1/s1 c2 --instance-only -c user.a=b -d root,size=1GiB --no-profiles -e --stateless",
         "copy c1 c2 -p default -p web -s fast --mode pull --allow-inconsistent --refresh",
+        "storage volume export default data",
+        "storage volume export default data - --compression none --volume-only",
+        "storage volume import default data.tar.zst data2 --type backup",
         "storage volume copy default/data default/data2",
         "storage volume copy default/data/snap0 fast/old --mode pull",
         "storage volume cp default data fast data --volume-only",
@@ -195,7 +198,7 @@ fn a_wrong_verb_is_answered_with_the_right_line() {
 
 #[test]
 fn a_verb_of_a_later_version_is_not_called_a_typo() {
-    for line in ["network load-balancer info lxbr0 192.0.2.1", "config trust add c.crt", "storage volume import default v.tar"] {
+    for line in ["network load-balancer info lxbr0 192.0.2.1", "config trust add c.crt", "storage bucket list default"] {
         let failure = refusal(line);
         assert_eq!(failure.code, 8, "{line}: {}", failure.message);
         assert!(failure.message.contains("this version"), "{line}: {}", failure.message);

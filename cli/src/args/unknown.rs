@@ -64,8 +64,6 @@ const NOT_YET: &[&str] = &[
     "storage edit",
     "storage set",
     "storage unset",
-    "storage volume export",
-    "storage volume import",
 ];
 
 /// The failure behind a clap error; `words` are the arguments without the program's name.

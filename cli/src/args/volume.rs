@@ -1,10 +1,11 @@
 //! Arguments of `storage volume`.
 
-use super::{DocumentArg, FormatArg, VolumeSnapshot};
+use super::{DocumentArg, FormatArg, HowCompressed, VolumeSnapshot};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
+use std::path::PathBuf;
 
 /// `storage volume`.
 #[derive(Debug, Clone, Subcommand)]
@@ -122,6 +123,10 @@ pub(crate) enum Volume {
         #[arg(long, hide = true, value_parser = ["pull", "push", "relay"])]
         mode: Option<String>,
     },
+    /// Write a volume and its snapshots to a backup
+    Export(ExportVolume),
+    /// Make a volume from a backup
+    Import(ImportVolume),
     /// Rename a volume that nobody uses
     #[command(after_help = "Examples:\n  lxctl storage volume rename default data old-data")]
     Rename {
@@ -168,6 +173,57 @@ pub(crate) struct CopyVolume {
     // What LXD has to be told and is always so here.
     #[arg(long, hide = true, value_parser = ["pull", "push", "relay"])]
     pub(crate) mode: Option<String>,
+}
+
+/// `storage volume export`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+A backup is a tar archive in LXD's format, which LXD and Incus import, too. It holds the volume, its keys and its snapshots.
+Instances that run with it stand still for as long as its file system needs, and what it held then is written.
+
+Examples:
+  lxctl storage volume export default data                              to data.tar.zst
+  lxctl storage volume export default data /backup/data-monday.tar.gz   compressed as the name says
+  lxctl storage volume export default data --volume-only                without its snapshots")]
+pub(crate) struct ExportVolume {
+    #[command(flatten)]
+    pub(crate) volume: VolumeName,
+    /// File or directory; - for standard output; left out: NAME.tar.zst
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Option<PathBuf>,
+    /// How to compress it; left out: as the name of the file says, zstd for other names, not at all for -
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub(crate) compression: Option<HowCompressed>,
+    /// Leave its snapshots out
+    #[arg(long)]
+    pub(crate) volume_only: bool,
+    /// Accepted as LXD does: pools here have no format of their own
+    #[arg(long, hide = true)]
+    pub(crate) optimized_storage: bool,
+}
+
+/// `storage volume import`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Takes backups of lxctl, of LXD and of Incus. Keys that mean nothing here are left out, and said.
+
+Examples:
+  lxctl storage volume import default data.tar.zst
+  lxctl storage volume import fast data.tar.gz data2
+  ssh elsewhere lxctl storage volume export default data - | lxctl storage volume import default -")]
+pub(crate) struct ImportVolume {
+    /// Pool
+    #[arg(add = ArgValueCandidates::new(complete::pools))]
+    pub(crate) pool: String,
+    /// Backup, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Name to give it; left out, the one it had
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What the file is: a backup
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["backup", "iso"])]
+    pub(crate) content: Option<String>,
 }
 
 /// One volume.

@@ -44,6 +44,8 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
         Args::DetachProfile(args) => detach(session, args, Of::Profile).await,
         Args::Snapshot(args) => super::volume_snapshot::run(session, args).await,
         Args::Copy(args) => super::volume_copy::copy(session, args).await,
+        Args::Export(args) => super::backup::volume::export(session, args).await,
+        Args::Import(args) => super::backup::volume::import(session, args).await,
         Args::Move { words, .. } => super::volume_copy::relocate(session, words).await,
         Args::Rename { volume, new } => {
             let (proxy, none) = (of(session, volume).await?, Options::new());

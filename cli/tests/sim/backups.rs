@@ -36,3 +36,29 @@ fn what_cannot_be_written_or_read_is_told_by_name() {
     std::fs::write(&text, "no backup").unwrap();
     assert!(sim.fails(10, &["import", &text.to_string_lossy(), "c2"]).contains("backup"));
 }
+
+#[test]
+fn a_volume_goes_into_a_file_and_comes_out_beside_itself() {
+    let sim = Sim::start();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("data.tar.gz").to_string_lossy().into_owned();
+    sim.ok(&["storage", "create", "disks", "dir"]);
+    sim.ok(&["storage", "volume", "create", "disks", "data", "user.team=red"]);
+    sim.ok(&["storage", "volume", "snapshot", "disks", "data", "before"]);
+    let on = |words: &[&str]| [&["storage", "volume"], words].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let ok = |words: &[&str]| sim.ok(&on(words).iter().map(String::as_str).collect::<Vec<_>>());
+    let fails = |code: i32, words: &[&str]| sim.fails(code, &on(words).iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(ok(&["export", "disks", "data", &file]), format!("Backup of data written to {file}\n"));
+    assert!(fails(4, &["import", "disks", &file]).contains("exists already"));
+    assert_eq!(ok(&["import", "disks", &file, "data2"]), "Storage volume data2 imported\n");
+    assert_eq!(ok(&["get", "disks", "data2", "user.team"]), "red\n");
+    assert_eq!(ok(&["snapshot", "list", "disks", "data2", "-q"]), "before\n");
+    ok(&["export", "disks", "data", &file, "--volume-only"]);
+    assert_eq!(ok(&["import", "disks", &file, "data3", "-q"]), "data3\n");
+    assert_eq!(ok(&["snapshot", "list", "disks", "data3", "-q"]), "");
+    assert!(fails(8, &["import", "disks", &file, "data4", "--type", "iso"]).contains("--type"));
+    assert!(fails(3, &["import", "nothing", &file, "data4"]).contains("nothing"));
+    assert!(sim.fails(10, &["import", &file, "c1"]).contains("storage volume import"));
+    let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["data.tar.gz"], "nothing half written is left");
+}

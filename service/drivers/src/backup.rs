@@ -5,7 +5,7 @@ use crate::image::answer;
 use crate::program::{Job, Program, room};
 use async_trait::async_trait;
 use lxhost_engine::ports::{Backups, Progress, Sandbox};
-use lxhost_model::backup::{Backup, Request, Tree};
+use lxhost_model::backup::{About, Request, Tree};
 use lxhost_model::{Error, Kind, Result};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -58,7 +58,7 @@ impl Backups for SandboxedBackups {
         answer::check_exit("write the backup", &exit)
     }
 
-    async fn index(&self, file: &OwnedFd) -> Result<Backup> {
+    async fn index(&self, file: &OwnedFd) -> Result<About> {
         let job = Job { arguments: vec!["index".into()], timeout: INDEX_TIME, memory: MEMORY, ..Job::default() };
         let (exit, bytes) = self.program.ask(reopened(file)?, job, &|_: &str| ()).await?;
         answer::check_exit("backup", &exit)?;

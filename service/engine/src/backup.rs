@@ -75,7 +75,7 @@ pub(crate) fn sorted(said: &Described) -> Result<Sorted> {
         if let Some(key) = key.strip_prefix(VOLATILE) {
             // Everything else of these is about the host that it was on.
             if key == SHIFTS {
-                all.shifts = shifts(value)?;
+                all.shifts = shifts_of(&format!("{VOLATILE}{SHIFTS}"), value)?;
             } else if key.ends_with(".hwaddr") {
                 all.addresses.insert(key.to_owned(), value.clone());
             }
@@ -115,8 +115,12 @@ struct Range {
     maprange: u32,
 }
 
-fn shifts(text: &str) -> Result<Vec<Shift>> {
-    let bad = || Error::new(Kind::InvalidConfig, format!("configuration key {VOLATILE}{SHIFTS} is malformed"));
+/// How the ids of files were shifted, as the key says in LXD's words.
+///
+/// # Errors
+/// `InvalidConfig`.
+pub(crate) fn shifts_of(key: &str, text: &str) -> Result<Vec<Shift>> {
+    let bad = || Error::new(Kind::InvalidConfig, format!("configuration key {key} is malformed"));
     if text.is_empty() {
         return Ok(vec![]);
     }

@@ -80,7 +80,7 @@ impl Volume {
         if self.config.len() > crate::config::MAX_KEYS {
             return Err(Error::new(Kind::InvalidConfig, "too many configuration keys"));
         }
-        self.config.iter().try_for_each(|(key, value)| check(key, value))
+        self.config.iter().try_for_each(|(key, value)| check_key(key, value))
     }
 
     /// Whether a change to these keys would have to be made when the volume is: the first such key.
@@ -106,7 +106,11 @@ fn octal(text: &str) -> Option<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777 && !text.starts_with('+'))
 }
 
-fn check(key: &str, value: &str) -> Result<(), Error> {
+/// Checks one key and its value.
+///
+/// # Errors
+/// `InvalidConfig`, naming the key; `Unsupported` for a key of LXD's that has no effect here.
+pub fn check_key(key: &str, value: &str) -> Result<(), Error> {
     let bad = |kind: Kind, why: &str| Error::new(kind, format!("configuration key {}: {why}", quoted(key)));
     check_text(key, value)?;
     if let Some(rest) = key.strip_prefix("user.") {

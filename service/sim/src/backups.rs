@@ -3,7 +3,7 @@
 use crate::{Faults, locked};
 use async_trait::async_trait;
 use lxhost_engine::ports::{Backups, Progress};
-use lxhost_model::backup::{About, Backup, Request, Tree, VolumeBackup};
+use lxhost_model::backup::{About, Request, Tree};
 use lxhost_model::{Error, Kind, Result};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -37,13 +37,20 @@ impl SimBackups {
     }
 }
 
-fn read(file: &OwnedFd) -> Result<Backup> {
+fn read(file: &OwnedFd) -> Result<About> {
     let failed = |e: std::io::Error| Error::io("read the backup", &e);
     let mut file = File::from(file.try_clone().map_err(failed)?);
     file.rewind().map_err(|_| Error::new(Kind::InvalidArgs, "a backup is read from a regular file"))?;
     let mut text = Vec::new();
     file.take(MOST).read_to_end(&mut text).map_err(failed)?;
-    serde_json::from_slice(&text).map_err(|e| Error::new(Kind::Untrusted, format!("backup: {e}")))
+    parse(&text)
+}
+
+fn parse(text: &[u8]) -> Result<About> {
+    if let Ok(backup) = serde_json::from_slice(text) {
+        return Ok(About::Volume(backup));
+    }
+    serde_json::from_slice(text).map(About::Backup).map_err(|e| Error::new(Kind::Untrusted, format!("backup: {e}")))
 }
 
 #[async_trait]
@@ -62,7 +69,7 @@ impl Backups for SimBackups {
         Ok(())
     }
 
-    async fn index(&self, file: &OwnedFd) -> Result<Backup> {
+    async fn index(&self, file: &OwnedFd) -> Result<About> {
         self.faults.pass("backups.index")?;
         read(file)
     }
@@ -81,9 +88,7 @@ impl Backups for SimBackups {
         let failed = |e: std::io::Error| Error::io("read the backup", &e);
         let mut text = Vec::new();
         File::from(from).take(MOST).read_to_end(&mut text).map_err(failed)?;
-        let of_instance = serde_json::from_slice::<Backup>(&text).map(drop);
-        let whole = of_instance.or_else(|_| serde_json::from_slice::<VolumeBackup>(&text).map(drop));
-        whole.map_err(|e| Error::new(Kind::Untrusted, format!("backup: {e}")))?;
+        parse(&text)?;
         locked(&self.unpacked).extend_from_slice(trees);
         Ok(())
     }

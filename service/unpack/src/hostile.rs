@@ -7,6 +7,7 @@ use crate::codec;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::{metadata, squash, tree, unpack};
+use lxhost_model::backup::About;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -54,7 +55,11 @@ pub fn check(tar: &[u8], part: &str) -> Result<bool, Refused> {
 /// # Errors
 /// `Refused`.
 pub fn backup_index(text: &[u8]) -> Result<usize, Refused> {
-    Ok(backup::index::parse(text)?.snapshots.len())
+    Ok(match backup::index::parse(text)? {
+        About::Backup(backup) => backup.snapshots.len(),
+        About::Volume(backup) => backup.snapshots.len(),
+        About::Image(_) => 0,
+    })
 }
 
 /// Reads a backup as a tar stream to its end.

@@ -17,30 +17,31 @@ use zbus::wire::Fd;
 pub(crate) async fn run(session: &Session, args: &Export) -> Result<(), Failure> {
     let name = reference::local(&args.name)?;
     let instance: InstanceProxy<'static> = session.object(&session.instance(name).await?).await?;
-    let target = args.target.as_deref();
+    written(session, (name, args.target.as_deref()), args.compression, async |to: BorrowedFd<'_>, how: HowCompressed| {
+        let options = Options::from([("compression", how.word().into()), ("instance-only", args.instance_only.into())]);
+        let job = session.allowed(|| instance.export(Fd::from(to), &options)).await?;
+        progress::wait(session, &job, &format!("Exporting {}", args.name), OnInterrupt::Cancel).await.map(drop)
+    })
+    .await
+}
+
+/// Has `write` write a backup of `name` into the target; it gets its name when it is whole and on the disk.
+pub(crate) async fn written(
+    session: &Session,
+    (name, target): (&str, Option<&Path>),
+    said: Option<HowCompressed>,
+    write: impl AsyncFn(BorrowedFd<'_>, HowCompressed) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     if target == Some(Path::new("-")) {
-        let how = args.compression.unwrap_or(HowCompressed::None);
-        return write(session, args, &instance, std::io::stdout().as_fd(), how).await;
+        return write(std::io::stdout().as_fd(), said.unwrap_or(HowCompressed::None)).await;
     }
-    let (file, how) = file_and_compression(name, target, args.compression);
+    let (file, how) = file_and_compression(name, target, said);
     let part = part(directory_of(&file))?;
-    write(session, args, &instance, part.as_file().as_fd(), how).await?;
+    write(part.as_file().as_fd(), how).await?;
     // A backup that is announced is on the disk.
     part.as_file().sync_all().map_err(|e| Failure::io(file.display(), &e))?;
     part.persist(&file).map_err(|e| Failure::io(file.display(), &e.error))?;
     session.name_or(&file.to_string_lossy(), format!("Backup of {name} written to {}", file.display()))
-}
-
-async fn write(
-    session: &Session,
-    args: &Export,
-    instance: &InstanceProxy<'static>,
-    to: BorrowedFd<'_>,
-    how: HowCompressed,
-) -> Result<(), Failure> {
-    let options = Options::from([("compression", how.word().into()), ("instance-only", args.instance_only.into())]);
-    let job = session.allowed(|| instance.export(Fd::from(to), &options)).await?;
-    progress::wait(session, &job, &format!("Exporting {}", args.name), OnInterrupt::Cancel).await.map(drop)
 }
 
 /// The file to write, and how it is compressed: as is said, else as its name says.

@@ -40,7 +40,7 @@ pub(crate) async fn run(session: &Session, args: &Import) -> Result<(), Failure>
 }
 
 /// The backup as a regular file. What comes from a pipe is read twice, so it is kept until then, without a name.
-fn open(path: &Path) -> Result<File, Failure> {
+pub(crate) fn open(path: &Path) -> Result<File, Failure> {
     let failed = |e: std::io::Error| Failure::io(path.display(), &e);
     if path != Path::new("-") {
         let file = File::open(path).map_err(failed)?;

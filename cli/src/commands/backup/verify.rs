@@ -31,14 +31,16 @@ pub(crate) fn run(path: &Path, format: Format, quiet: bool) -> Result<(), Failur
 fn shown(path: &Path, said: &[u8], format: Format, quiet: bool) -> Result<(), Failure> {
     let failed = |e: serde_json::Error| Failure::of(Kind::Failed, format!("{}: {e}", path.display()));
     let data: Value = serde_json::from_slice(said).map_err(failed)?;
-    let backup = &data["backup"];
+    // An instance, or a custom volume.
+    let of_volume = data["volume"].is_object();
+    let (backup, kind) = if of_volume { (&data["volume"], "volume") } else { (&data["backup"], "instance") };
     let snapshots: Vec<&str> =
         backup["snapshots"].as_array().into_iter().flatten().filter_map(|one| one["name"].as_str()).collect();
-    let mut table = Table::new(["INSTANCE", "MADE AT", "ARCHITECTURE", "SNAPSHOTS", "FILES", "SIZE"]);
+    let mut table = Table::new([kind.to_uppercase().as_str(), "MADE AT", "ARCHITECTURE", "SNAPSHOTS", "FILES", "SIZE"]);
     table.push([
         backup["name"].as_str().unwrap_or_default().to_owned(),
-        render::date(backup["instance"]["created"].as_u64().unwrap_or(0)),
-        backup["instance"]["architecture"].as_str().unwrap_or_default().to_owned(),
+        render::date(backup[kind]["created"].as_u64().unwrap_or(0)),
+        backup[kind]["architecture"].as_str().unwrap_or_default().to_owned(),
         snapshots.join(" "),
         data["entries"].to_string(),
         render::bytes(data["bytes"].as_u64().unwrap_or(0)),

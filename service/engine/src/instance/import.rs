@@ -11,7 +11,7 @@ use crate::step::{Outcome, Placed, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
 use crate::{Engine, Error, Kind, Result, defaults};
 use async_trait::async_trait;
-use lxhost_model::backup::{Backup, Described, Past, ROOT, snapshot_root};
+use lxhost_model::backup::{About, Backup, Described, Past, ROOT, snapshot_root};
 use lxhost_model::config::{Config, is_on};
 use lxhost_model::device::Device;
 use lxhost_model::device::nic::is_hwaddr;
@@ -61,7 +61,9 @@ impl Engine {
         let name = wanted.name.as_ref().map(ToString::to_string).unwrap_or_default();
         let question = Question { action: Action::InstanceCreate, details: details(&name, &project) };
         self.core.ask(caller, vec![question]).await?;
-        let backup = self.core.ports.backups.index(&file).await?;
+        let About::Backup(backup) = self.core.ports.backups.index(&file).await? else {
+            return Err(Error::new(Kind::Untrusted, "backup: it is of a volume; lxctl storage volume import takes it"));
+        };
         let random = || ObjectId::from_random(self.core.ports.host.random());
         Import::new(project, backup, wanted, file, random)
     }

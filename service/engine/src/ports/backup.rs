@@ -3,7 +3,7 @@
 use super::Progress;
 use async_trait::async_trait;
 use lxhost_model::Result;
-use lxhost_model::backup::{Backup, Request, Tree};
+use lxhost_model::backup::{About, Request, Tree};
 use std::os::fd::OwnedFd;
 
 /// Backups in LXD's format.
@@ -15,11 +15,11 @@ pub trait Backups: Send + Sync {
     /// `NoSpace`; `Failed`, also when the reader of a pipe has gone.
     async fn pack(&self, request: &Request, to: OwnedFd, progress: &dyn Progress) -> Result<()>;
 
-    /// What the backup in a regular file says about itself. Where the file is read afterwards has not changed.
+    /// What the backup in a regular file, of an instance or a volume, says about itself. Where the file is read afterwards has not changed.
     ///
     /// # Errors
     /// `InvalidArgs` for what is no regular file; `Untrusted` for what is no backup.
-    async fn index(&self, file: &OwnedFd) -> Result<Backup>;
+    async fn index(&self, file: &OwnedFd) -> Result<About>;
 
     /// Unpacks trees of the backup in a regular file, each into the first of its directories, which is empty.
     ///

@@ -1,10 +1,11 @@
 //! Volumes among the devices of instances: mounted at their start, kept while they are named.
 
-use crate::deeds::volumes::{copy, disk, named, new_volume, snapshots, take, taken, two_pools};
+use crate::deeds::volumes::{copy, disk, export, import, named, new_volume, snapshots, take, taken, two_pools};
 use crate::world::{Machine, World, mia, root};
 use lxhost_engine::ports::DiskSource;
 use lxhost_engine::{Kind, Result, instance, profile, volume};
 use lxhost_model::Action;
+use lxhost_model::backup::{About, DescribedVolume, VolumeBackup, VolumePast};
 use lxhost_model::device::{Device, Devices};
 use lxhost_sim::Ruling;
 
@@ -256,5 +257,73 @@ fn a_copy_that_is_cancelled_leaves_nothing_and_what_runs_goes_on() {
             assert!(named(&world, "v2").is_none());
             world.is_whole("after a copy that was cancelled").await;
         }
+    });
+}
+
+#[test]
+fn what_was_exported_comes_back_beside_itself() {
+    Machine::new().daemon(async |world| {
+        taken(&world).await;
+        world.perform(export(&world, true)).await.unwrap();
+        world.perform(export(&world, false)).await.unwrap();
+        let said: Vec<VolumeBackup> =
+            world.sim.backups.packed().into_iter().filter_map(|request| of_volume(request.about)).collect();
+        assert_eq!(said.iter().map(|backup| backup.snapshots.len()).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(import(&world, &said[1], None).await.unwrap_err().kind, Kind::AlreadyExists);
+        import(&world, &said[1], Some("v2")).await.unwrap();
+        let (was, is) = (named(&world, "v1").unwrap(), named(&world, "v2").unwrap());
+        assert_eq!((&is.config, is.id != was.id), (&was.config, true));
+        assert_eq!(world.sim.backups.unpacked().len(), 2);
+        world.perform(volume::snapshot::Restore::new(is.id, "s1".parse().unwrap())).await.unwrap();
+        world.is_whole("after an import").await;
+    });
+}
+
+fn of_volume(about: About) -> Option<VolumeBackup> {
+    if let About::Volume(backup) = about { Some(backup) } else { None }
+}
+
+#[test]
+fn what_a_backup_may_not_say_makes_no_volume() {
+    Machine::new().daemon(async |world| {
+        crate::deeds::new_pool(&world, "p1").await.unwrap();
+        let said = |config: &[(&str, &str)]| {
+            let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            VolumeBackup { name: "b1".into(), volume: DescribedVolume { config, ..Default::default() }, ..Default::default() }
+        };
+        let past = |name: &str| VolumePast { name: name.into(), ..Default::default() };
+        for (what, backup) in [
+            ("name", VolumeBackup { name: "../x".into(), ..said(&[]) }),
+            ("text", said(&[("user.a", "\u{1b}[0m")])),
+            ("shifts", said(&[("volatile.idmap.last", "{}")])),
+            ("snapshot", VolumeBackup { snapshots: vec![past("../x")], ..said(&[]) }),
+            ("two snapshots", VolumeBackup { snapshots: vec![past("s1"), past("s1")], ..said(&[]) }),
+        ] {
+            assert_eq!(import(&world, &backup, None).await.unwrap_err().kind, Kind::Untrusted, "{what}");
+        }
+        assert!(world.state().volumes.is_empty());
+        let shifts = r#"[{"Isuid":true,"Isgid":true,"Hostid":1000000,"Nsid":0,"Maprange":65536}]"#;
+        let keys = [("user.a", "b"), ("volatile.idmap.last", shifts), ("security.shifted", "false"), ("zfs.blocksize", "8KiB")];
+        import(&world, &said(&keys), None).await.unwrap();
+        let made = named(&world, "b1").unwrap();
+        assert_eq!(made.config.keys().collect::<Vec<_>>(), ["user.a"], "the rest means nothing here");
+        assert_eq!(world.sim.backups.unpacked()[0].shifts[0].host, 1_000_000);
+        world.is_whole("after all").await;
+    });
+}
+
+#[test]
+fn a_backup_of_an_instance_makes_no_volume_and_the_other_way_round() {
+    Machine::new().daemon(async |world| {
+        taken(&world).await;
+        let of_instance = lxhost_model::backup::Backup { name: "c1".into(), ..Default::default() };
+        let file = World::files(&serde_json::to_string(&of_instance).unwrap()).meta;
+        let pool = "p1".parse().unwrap();
+        let refused = world.engine.read_volume_backup(&root(), pool, Default::default(), file, None).await.err().unwrap();
+        assert!(refused.kind == Kind::Untrusted && refused.message.contains("instance"), "{refused}");
+        let of_volume = VolumeBackup { name: "v9".into(), ..Default::default() };
+        let file = World::files(&serde_json::to_string(&of_volume).unwrap()).meta;
+        let refused = world.engine.read_backup(&root(), Default::default(), file, Default::default()).await.err().unwrap();
+        assert!(refused.kind == Kind::Untrusted && refused.message.contains("volume"), "{refused}");
     });
 }

@@ -105,6 +105,23 @@ impl Pool {
         Ok((object(path::volume(id))?, self.bus.submit(&header, verb).await?))
     }
 
+    #[zbus(out_args("volume", "job"))]
+    async fn import_volume(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        project: &str,
+        data: zbus::OwnedFd,
+        options: Values,
+    ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
+        let mut options = Options::new(options);
+        let name = options.parsed("name")?;
+        options.done()?;
+        let (caller, pool) = (self.bus.caller(&header).await?, self.record()?.name.clone());
+        let verb = self.bus.engine.read_volume_backup(&caller, pool, project_of(project)?, data.into(), name).await?;
+        let id = verb.id();
+        Ok((object(path::volume(id))?, self.bus.submit(&header, verb).await?))
+    }
+
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         options::none(options)?;

@@ -7,7 +7,7 @@ use super::options::{self, Options};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Values};
 use lxhost_engine::ports::State;
-use lxhost_engine::volume::{Copy, Copying, Delete, Move, Rename, Replace, by_id, pool_of, question, used};
+use lxhost_engine::volume::{Copy, Copying, Delete, Export, Move, Rename, Replace, by_id, pool_of, question, used};
 use lxhost_engine::{Question, Result};
 use lxhost_model::{Action, ObjectId, Volume as Record};
 use std::collections::HashMap;
@@ -100,6 +100,20 @@ impl Volume {
         let verb = Copy::new(self.bus.engine.ports(), what);
         let id = verb.id();
         Ok((super::rows::object(path::volume(id))?, self.bus.submit(&header, verb).await?))
+    }
+
+    #[zbus(out_args("job"))]
+    async fn export(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        data: zbus::OwnedFd,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let (compression, alone) = (options.parsed("compression")?.unwrap_or_default(), options.flag("volume-only")?);
+        options.done()?;
+        let verb = Export::new(self.bus.engine.ports(), self.id, data.into(), compression, alone);
+        self.bus.submit(&header, verb).await
     }
 
     #[zbus(name = "Move", out_args("job"))]

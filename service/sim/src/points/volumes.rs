@@ -1,6 +1,8 @@
 //! Everything that can be done with volumes, once.
 
 use super::act;
+use crate::images;
+use lxhost_engine::ports::Caller;
 use lxhost_engine::volume::{self, Copying, snapshot};
 use lxhost_engine::{Engine, instance, pool};
 use lxhost_model::device::Device;
@@ -33,6 +35,7 @@ async fn snapshots(engine: &Engine, volume: ObjectId) {
         }
     }
     copies(engine, volume).await;
+    backups(engine, volume).await;
     if let Some(user) = user {
         act(engine, instance::Delete::new(user, true)).await;
     }
@@ -63,6 +66,20 @@ async fn copies(engine: &Engine, volume: ObjectId) {
     }
     if let Some(there) = engine.state().pool(&other) {
         act(engine, pool::Delete::new(there.id)).await;
+    }
+}
+
+/// The volume goes into a backup while an instance runs with it, and comes out of it beside itself.
+async fn backups(engine: &Engine, volume: ObjectId) {
+    let (Ok(to), Ok(name)) = (images::memory_file("a backup", b""), "b1".parse()) else { return };
+    let Ok(from) = to.try_clone() else { return };
+    act(engine, volume::Export::new(engine.ports(), volume, to, Default::default(), false)).await;
+    let root = Caller { bus_name: ":1.1".into(), uid: 0, interactive: false };
+    let Some(pool) = engine.state().volumes.get(&volume).map(|volume| volume.pool.clone()) else { return };
+    if let Ok(import) = engine.read_volume_backup(&root, pool, Default::default(), from, Some(name)).await {
+        let imported = import.id();
+        act(engine, import).await;
+        act(engine, volume::Delete::new(imported)).await;
     }
 }
 

@@ -1,15 +1,16 @@
 //! `backup/index.yaml` in LXD's format: read out of an archive without reading more of it than that, and written for
-//! one. Who reads it takes nothing else for the definition. Depends on the archive reader and serde-saphyr with a
+//! an instance; that of a custom volume is in `volume`. Who reads it takes nothing else for the definition. Depends on the archive reader and serde-saphyr with a
 //! budget. Called by main and `pack`.
 
-use super::{INDEX, TOP};
+use super::{INDEX, TOP, volume};
 use crate::archive::Archive;
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::metadata::{Scalar, one_line, read_text};
 use jiff::Timestamp;
-use lxhost_model::backup::{Backup, Described, Past, Words};
+use lxhost_model::backup::{About, Backup, Described, Past, Words};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +19,7 @@ use std::io::Read;
 /// Most bytes of an index: a thousand snapshots of an instance with many keys.
 pub(super) const BYTES: u64 = 16 << 20;
 /// Most snapshots.
-const SNAPSHOTS: usize = lxhost_model::snapshot::MAX;
+pub(super) const SNAPSHOTS: usize = lxhost_model::snapshot::MAX;
 
 /// The part of the index that is read.
 #[derive(Deserialize)]
@@ -26,10 +27,6 @@ struct Index {
     name: Scalar,
     #[serde(default)]
     pool: Scalar,
-    #[serde(rename = "type", default)]
-    kind: Scalar,
-    #[serde(default)]
-    optimized: Option<bool>,
     config: Option<Config>,
 }
 
@@ -64,11 +61,20 @@ struct Instance {
     expires_at: Scalar,
 }
 
+/// What is backed up.
+#[derive(Deserialize)]
+struct Sort {
+    #[serde(rename = "type", default)]
+    kind: Scalar,
+    #[serde(default)]
+    optimized: Option<bool>,
+}
+
 /// Reads the index of the backup in `file`, and little behind it.
 ///
 /// # Errors
 /// As `find`.
-pub(crate) fn run(file: File, limits: Limits) -> Result<Backup> {
+pub(crate) fn run(file: File, limits: Limits) -> Result<About> {
     find(codec::open(file)?.tar(limits.stream())?, limits)
 }
 
@@ -76,7 +82,7 @@ pub(crate) fn run(file: File, limits: Limits) -> Result<Backup> {
 ///
 /// # Errors
 /// `Archive` for what is no backup, `Metadata`, `Entry`, `Limit`, `Io`.
-pub(crate) fn find(tar: impl Read, limits: Limits) -> Result<Backup> {
+pub(crate) fn find(tar: impl Read, limits: Limits) -> Result<About> {
     let mut archive = Archive::new(tar, limits);
     while let Some(entry) = archive.next()? {
         let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name);
@@ -94,8 +100,23 @@ pub(crate) fn find(tar: impl Read, limits: Limits) -> Result<Backup> {
 ///
 /// # Errors
 /// `Metadata`.
-pub(crate) fn parse(text: &[u8]) -> Result<Backup> {
-    let bad = |why: String| Error::Metadata(format!("{INDEX}: {why}"));
+pub(crate) fn parse(text: &[u8]) -> Result<About> {
+    let sort: Sort = yaml(text)?;
+    if sort.optimized == Some(true) {
+        return Err(bad("it holds a storage driver's own data; export it without --optimized-storage".into()));
+    }
+    match sort.kind.0.as_str() {
+        "" | "container" => of_instance(yaml(text)?).map(About::Backup),
+        "custom" => volume::parse(text).map(About::Volume),
+        kind => Err(bad(format!("backups of type {} are not supported", crate::error::shown(kind.as_bytes())))),
+    }
+}
+
+/// Reads the part of the YAML that `T` is about.
+///
+/// # Errors
+/// `Metadata`.
+pub(super) fn yaml<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     let text = str::from_utf8(text).map_err(|_| bad("it is not UTF-8".into()))?;
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -107,14 +128,14 @@ pub(crate) fn parse(text: &[u8]) -> Result<Backup> {
             max_total_scalar_bytes: 16 << 20,
         },
     };
-    let index: Index = serde_saphyr::from_str_with_options(text, options).map_err(|e| bad(one_line(&e.to_string())))?;
-    match index.kind.0.as_str() {
-        "" | "container" => {}
-        kind => return Err(bad(format!("backups of type {} are not supported", crate::error::shown(kind.as_bytes())))),
-    }
-    if index.optimized == Some(true) {
-        return Err(bad("it holds a storage driver's own data; export it without --optimized-storage".into()));
-    }
+    serde_saphyr::from_str_with_options(text, options).map_err(|e| bad(one_line(&e.to_string())))
+}
+
+pub(super) fn bad(why: String) -> Error {
+    Error::Metadata(format!("{INDEX}: {why}"))
+}
+
+fn of_instance(index: Index) -> Result<Backup> {
     let config = index.config.ok_or_else(|| bad("it has no config; backups of LXD before 4.0 are not supported".into()))?;
     let instance = config.container.ok_or_else(|| bad("it has no instance".into()))?;
     let snapshots = config.snapshots.unwrap_or_default();
@@ -122,10 +143,9 @@ pub(crate) fn parse(text: &[u8]) -> Result<Backup> {
         return Err(bad(format!("more than {SNAPSHOTS} snapshots")));
     }
     let past = |snapshot: Instance| {
-        let expires = time(&snapshot.expires_at).map_err(&bad)?;
-        // Some versions name them INSTANCE/SNAPSHOT.
-        let name = snapshot.name.0.rsplit_once('/').map_or(snapshot.name.0.as_str(), |(_, name)| name).to_owned();
-        Ok(Past { name, expires, instance: described(snapshot).map_err(&bad)? })
+        let expires = time(&snapshot.expires_at).map_err(bad)?;
+        let name = last(&snapshot.name.0);
+        Ok(Past { name, expires, instance: described(snapshot).map_err(bad)? })
     };
     Ok(Backup {
         name: index.name.0,
@@ -148,6 +168,11 @@ fn described(instance: Instance) -> Result<Described, String> {
         expanded_config: Words::new(),
         expanded_devices: BTreeMap::new(),
     })
+}
+
+/// The name of a snapshot: some versions write INSTANCE/SNAPSHOT.
+pub(super) fn last(name: &str) -> String {
+    name.rsplit_once('/').map_or(name, |(_, name)| name).to_owned()
 }
 
 /// Microseconds since the epoch; years before it are how LXD writes "never".
@@ -252,11 +277,11 @@ pub(crate) fn render(backup: &Backup) -> Result<(String, String)> {
                 .map(|past| WrittenInstance { expires_at: Some(shown(past.expires)), ..instance(&past.name, &past.instance) })
                 .collect(),
             pool: WrittenPool { name: &backup.pool, driver: "dir", description: "", config: Words::new() },
-            volume: WrittenVolume { kind: Some("container"), ..volume(&backup.name, &backup.instance) },
+            volume: WrittenVolume { kind: Some("container"), ..of_root(&backup.name, &backup.instance) },
             volume_snapshots: backup
                 .snapshots
                 .iter()
-                .map(|past| WrittenVolume { expires_at: Some(shown(past.expires)), ..volume(&past.name, &past.instance) })
+                .map(|past| WrittenVolume { expires_at: Some(shown(past.expires)), ..of_root(&past.name, &past.instance) })
                 .collect(),
         },
     };
@@ -284,7 +309,7 @@ fn instance<'a>(name: &'a str, was: &'a Described) -> WrittenInstance<'a> {
     }
 }
 
-fn volume<'a>(name: &'a str, was: &'a Described) -> WrittenVolume<'a> {
+fn of_root<'a>(name: &'a str, was: &'a Described) -> WrittenVolume<'a> {
     WrittenVolume {
         name,
         description: "",

@@ -16,7 +16,8 @@ pub(crate) const TOP: &str = "backup";
 /// The one entry that says what is in it.
 pub(crate) const INDEX: &str = "backup/index.yaml";
 /// Data of a storage driver's own, which no other can read.
-pub(crate) const OPTIMIZED: [&str; 2] = ["backup/container.bin", "backup/virtual-machine.img"];
+pub(crate) const OPTIMIZED: [&str; 4] =
+    ["backup/container.bin", "backup/virtual-machine.img", "backup/volume.bin", "backup/volume.img"];
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,9 @@ use super::*;
 use crate::codec;
 use crate::error::Error;
 use crate::limits::Limits;
-use lxhost_model::backup::{About, Backup, Compression, Past, ROOT, Request, Tree, snapshot_root};
+use lxhost_model::backup::{
+    About, Backup, Compression, Past, ROOT, Request, Tree, VOLUME, VolumeBackup, VolumePast, snapshot_root, volume_snapshot,
+};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -57,7 +59,9 @@ fn what_was_packed_comes_back_as_it_was() {
         let file = pack(place.path(), compression, trees, &["s0"]);
         let verified = verify::run(File::open(&file).unwrap(), Limits::default(), |_| ()).unwrap();
         assert_eq!(serde_json::to_value(&verified).unwrap()["backup"]["snapshots"][0]["name"], "s0");
-        let index = index::run(File::open(&file).unwrap(), Limits::default()).unwrap();
+        let About::Backup(index) = index::run(File::open(&file).unwrap(), Limits::default()).unwrap() else {
+            panic!("what is it?")
+        };
         assert_eq!((index.name.as_str(), index.snapshots.len()), ("c1", 1));
         let targets = vec![target(ROOT, &to), target(&snapshot_root("s0"), &snap)];
         restore::run(File::open(&file).unwrap(), targets, Limits::default(), |_| ()).unwrap();
@@ -215,4 +219,28 @@ fn a_file_that_is_no_archive_is_refused() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("text"), "not a backup").unwrap();
     assert!(matches!(codec::open(File::open(place.path().join("text")).unwrap()), Err(Error::Archive(_))));
+}
+
+#[test]
+fn a_volume_comes_back_with_its_top_directory_and_its_snapshots() {
+    let place = tempfile::tempdir().unwrap();
+    let (from, to, snap) = (place.path().join("from"), place.path().join("to"), place.path().join("snap"));
+    fs::create_dir(&from).unwrap();
+    guest(&from);
+    fs::set_permissions(&from, Permissions::from_mode(0o2770)).unwrap();
+    let past = VolumePast { name: "s0".into(), ..VolumePast::default() };
+    let backup = VolumeBackup { name: "data".into(), snapshots: vec![past], ..VolumeBackup::default() };
+    let trees = vec![tree(VOLUME, &from), tree(&volume_snapshot("s0"), &from.join("etc"))];
+    let compression = Compression::None;
+    let request = serde_json::to_vec(&Request { compression, about: About::Volume(backup.clone()), trees }).unwrap();
+    let file = place.path().join("backup");
+    pack::run(request.as_slice(), File::create(&file).unwrap(), |_| ()).unwrap();
+    assert_eq!(index::run(File::open(&file).unwrap(), Limits::default()).unwrap(), About::Volume(backup));
+    let verified = verify::run(File::open(&file).unwrap(), Limits::default(), |_| ()).unwrap();
+    assert_eq!(serde_json::to_value(&verified).unwrap()["volume"]["snapshots"][0]["name"], "s0");
+    let targets = vec![target(VOLUME, &to), target(&volume_snapshot("s0"), &snap)];
+    restore::run(File::open(&file).unwrap(), targets, Limits::default(), |_| ()).unwrap();
+    assert_eq!(fs::metadata(&to).unwrap().mode() & 0o7777, 0o2770);
+    assert_eq!(fs::read(to.join("etc/hostname")).unwrap(), b"c1\n");
+    assert_eq!(fs::read(snap.join("hostname")).unwrap(), b"c1\n");
 }

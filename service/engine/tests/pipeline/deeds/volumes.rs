@@ -1,8 +1,9 @@
 //! A volume comes, gets another name, is kept in snapshots, and goes.
 
 use super::{Deed, new_pool};
-use crate::world::World;
+use crate::world::{World, root};
 use lxhost_engine::{Result, instance, volume};
+use lxhost_model::backup::{About, VolumeBackup, VolumePast};
 use lxhost_model::device::{Device, Devices};
 use lxhost_model::{ObjectId, Volume};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ pub(super) fn all() -> Vec<Deed> {
     let mut deeds = on_volumes();
     deeds.extend(on_snapshots());
     deeds.extend(on_copies());
+    deeds.extend(on_backups());
     deeds
 }
 
@@ -52,6 +54,42 @@ fn on_copies() -> Vec<Deed> {
                     .is_some_and(|volume| volume.pool.as_str() == "p2" && w.state().snapshots_of_volume(volume.id).count() == 1)
         }),
     ]
+}
+
+fn on_backups() -> Vec<Deed> {
+    vec![
+        deed!("export a volume", false, |w| taken(&w).await, |w| w.perform(export(&w, false)), |w| w
+            .sim
+            .backups
+            .packed()
+            .iter()
+            .any(|request| matches!(&request.about, About::Volume(backup) if backup.snapshots.len() == 1))),
+        deed!("export a volume of what runs", false, |w| used(&w).await, |w| w.perform(export(&w, false)), |w| {
+            !w.sim.backups.packed().is_empty() && w.status("c1").is_some_and(|status| status.as_str() == "running")
+        }),
+        deed!("import a volume", true, |w| new_pool(&w, "p1").await.unwrap(), |w| imported(&w), |w| named(w, "b1").is_some()
+            && snapshots(w) == ["s1"]),
+    ]
+}
+
+/// Writes a backup of the volume `v1`.
+pub(crate) fn export(world: &World, alone: bool) -> volume::Export {
+    let to = tempfile::tempfile().unwrap().into();
+    volume::Export::new(world.engine.ports(), named(world, "v1").unwrap().id, to, Default::default(), alone)
+}
+
+async fn imported(world: &World) -> Result<()> {
+    let past = VolumePast { name: "s1".into(), ..Default::default() };
+    let backup = VolumeBackup { name: "b1".into(), snapshots: vec![past], ..Default::default() };
+    import(world, &backup, None).await
+}
+
+/// Makes a volume on the pool `p1` from a backup that says that.
+pub(crate) async fn import(world: &World, backup: &VolumeBackup, name: Option<&str>) -> Result<()> {
+    let file = World::files(&serde_json::to_string(backup).unwrap()).meta;
+    let (pool, name) = ("p1".parse().unwrap(), name.map(|name| name.parse().unwrap()));
+    let import = world.engine.read_volume_backup(&root(), pool, Default::default(), file, name).await?;
+    world.perform(import).await.map(drop)
 }
 
 /// Copies the volume `v1`, or a snapshot of it.

@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// The index of an instance.
+fn parse(text: &[u8]) -> Result<Backup> {
+    match super::parse(text)? {
+        About::Backup(backup) => Ok(backup),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn words(pairs: &[(&str, &str)]) -> Words {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
