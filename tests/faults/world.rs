@@ -52,9 +52,11 @@ impl World {
         if driver == "dir" {
             stage.lxctl("storage create plain dir").succeed()?;
         }
-        // Everything that a first launch makes, and the image's tree.
+        // Everything that a first launch makes, the image's tree, and where the first volume lies.
         stage.lxctl(&format!("launch busybox f1 -s {pool}")).succeed()?;
         stage.delete("f1")?;
+        stage.lxctl(&format!("storage volume create {pool} fvol")).succeed()?;
+        stage.lxctl(&format!("storage volume delete {pool} fvol")).succeed()?;
         let there = stage.lxctl("storage list --format csv").succeed()?;
         ensure!(there.contains(driver), "there is no pool of driver {driver}: {there}");
         let mut empty = Picture::take(&stage.host)?.without(SINCE);
