@@ -179,7 +179,7 @@ async fn look_after_volume(core: &Arc<Core>, id: ObjectId) {
     let last = |minute: Minute| format!("{minute} {text}");
     let noted = match since(&volume.volatile, text, minute) {
         None => note_volume(core, id, &last(minute - 1)).await,
-        Some(before) if schedule.latest(before, minute).is_none() => return,
+        Some(before) if schedule.latest(before, minute).is_none() || are_starting(core) => return,
         Some(_) => match scheduled_of_volume(core, id, last(minute)).await {
             Err(error) if error.kind == Kind::Busy => return,
             // One that cannot be taken now is not tried every minute.
@@ -190,6 +190,11 @@ async fn look_after_volume(core: &Arc<Core>, id: ObjectId) {
     if let Err(error) = noted {
         tracing::warn!("volume {}: what was looked after could not be noted: {error}", volume.title());
     }
+}
+
+/// Whether instances are being started together, as when the host has booted: they would find their volumes held.
+fn are_starting(core: &Core) -> bool {
+    core.jobs.all().iter().any(|job| job.result.is_none() && job.verb == "instance.start-many")
 }
 
 async fn scheduled_of_volume(core: &Arc<Core>, id: ObjectId, last: String) -> Result<()> {

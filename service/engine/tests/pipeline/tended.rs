@@ -189,6 +189,29 @@ fn a_volume_has_its_schedule_whether_anything_runs_or_not() {
     });
 }
 
+#[test]
+fn a_volume_has_its_turn_when_the_instances_of_a_boot_are_started() {
+    Machine::new().daemon(async |world| {
+        noon(&world);
+        crate::deeds::new_pool(&world, "p1").await.unwrap();
+        crate::deeds::volumes::new_volume(&world).await.unwrap();
+        for name in ["c1", "c2"] {
+            world.perform(world.create(name, false)).await.unwrap();
+            set(&world, world.id(name).unwrap(), &[("boot.autostart", "true"), ("boot.autostart.delay", "1")]).await;
+        }
+        schedule(&world, &[("snapshots.schedule", "@hourly"), ("snapshots.pattern", "auto-%d")]).await;
+        passed(&world, 0).await;
+        let bulk = instance::Bulk { verb: instance::BulkVerb::Start { boot: true }, instances: vec![] };
+        let job = world.engine.bulk(&crate::world::root(), bulk).await.unwrap();
+        world.sim.host.pass(HOUR);
+        world.engine.tend(&crate::world::root(), true).await.unwrap();
+        assert!(world.engine.job(job).unwrap().result.is_none(), "they wait for each other");
+        assert_eq!(crate::deeds::volumes::snapshots(&world), [""; 0]);
+        world.engine.wait(job, None).await.unwrap();
+        assert_eq!(passed(&world, 0).await, ["auto-0"]);
+    });
+}
+
 /// Gives the volume these keys and no others.
 async fn schedule(world: &World, pairs: &[(&str, &str)]) {
     let config: Config = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
