@@ -538,7 +538,7 @@ pub trait Volume {
     /// Replaces its keys. Option: `description` s.
     #[zbus(allow_interactive_auth)]
     fn replace_config(&self, config: &Config, expected_generation: u64, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// What it takes: `used` t, bytes. Counts its files.
+    /// What it takes: `used` t, bytes. Counts its files. And what it may take: `total` t, when it has a size.
     #[zbus(allow_interactive_auth)]
     fn get_usage(&self, options: &Options<'_>) -> zbus::Result<Values>;
     /// Renames it, while nobody uses it.

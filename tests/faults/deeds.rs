@@ -15,6 +15,8 @@ pub(crate) struct Deed {
     pub(crate) again: Option<&'static str>,
     /// Whether the driver of the pool matters.
     pub(crate) stores: bool,
+    /// Whether the pool has to keep sizes.
+    pub(crate) sized: bool,
 }
 
 /// `is NAME STATUS`, for `done`; and `lives NAME`: it runs, and does what it is told.
@@ -38,7 +40,7 @@ pub(crate) const TIDY: &[(&str, &str)] = &[
         "fvol",
         "for one in $(lxctl storage volume list --format csv | grep '^fvol' | cut -d, -f1,2); do lxctl storage volume delete ${one#*,} ${one%,*}; done",
     ),
-    ("fpool", "! lxctl storage list -q | grep -qx fpool || lxctl storage delete fpool"),
+    ("fpool", "for name in $(lxctl storage list -q | grep '^fpool'); do lxctl storage delete $name; done"),
 ];
 
 const CREATE: &str = "lxctl create busybox f1 -s POOL";
@@ -73,7 +75,7 @@ pub(crate) const VOLUME_SNAPSHOT: &str = "lxctl storage volume create POOL fvol 
 pub(crate) const IMPORT: &str = "lxctl image import /lab/fresh.tar --alias fresh";
 
 pub(crate) const fn deed(name: &'static str, before: &'static str, act: &'static str, done: &'static str) -> Deed {
-    Deed { name, before, act, done, again: None, stores: false }
+    Deed { name, before, act, done, again: None, stores: false, sized: false }
 }
 
 impl Deed {
@@ -86,6 +88,11 @@ impl Deed {
     pub(crate) fn tidy(&self) -> String {
         let names = |word: &str| [self.before, self.act, self.done].iter().any(|text| text.contains(word));
         TIDY.iter().filter(|(word, _)| names(word)).flat_map(|(_, line)| [*line, "\n"]).collect()
+    }
+
+    pub(crate) const fn sized(mut self) -> Self {
+        self.sized = true;
+        self
     }
 
     const fn stores(mut self) -> Self {

@@ -242,4 +242,69 @@ pub(crate) const RARE: &[Deed] = &[
         "is f1 stopped && lxctl start f1 && lives f1",
     )
     .again("lxctl recover --yes"),
+    deed(
+        "create with a size",
+        "",
+        "lxctl create busybox f1 -s POOL -d root,size=64MiB",
+        "is f1 stopped && lxctl start f1 && lives f1",
+    )
+    .sized(),
+    deed(
+        "size",
+        "lxctl launch busybox f1 -s POOL -d root,size=64MiB",
+        "lxctl config device set f1 root size=128MiB",
+        "lives f1 && test $(lxctl config device get f1 root size) = 128MiB",
+    )
+    .sized(),
+    deed(
+        "size of a profile",
+        "lxctl profile create fprofile && lxctl profile device add fprofile root disk path=/ pool=POOL size=64MiB && \
+         lxctl launch busybox f1 -p default -p fprofile",
+        "lxctl profile device set fprofile root size=128MiB",
+        "lives f1 && test $(lxctl profile device get fprofile root size) = 128MiB",
+    )
+    .sized(),
+    deed(
+        "move with a size",
+        "lxctl storage create fpool btrfs && lxctl create busybox f1 -s POOL -d root,size=64MiB",
+        "lxctl move f1 -s fpool",
+        "lxctl list pool=fpool -q | grep -qx f1 && lxctl start f1 && lives f1",
+    )
+    .sized(),
+    deed(
+        "import with a size",
+        "lxctl create busybox f1 -s POOL -d root,size=64MiB && lxctl export f1 /tmp/f1.tar",
+        "lxctl import /tmp/f1.tar f2 -s POOL",
+        "test $(lxctl config device get f2 root size) = 64MiB && lxctl start f2 && lives f2",
+    )
+    .sized(),
+    deed(
+        "volume create with a size",
+        "lxctl storage create fpool btrfs",
+        "lxctl storage volume create fpool fvol size=64MiB",
+        "lxctl storage volume info fpool fvol | grep -q '^Total: 64'",
+    )
+    .sized(),
+    deed(
+        "volume size",
+        "lxctl storage create fpool btrfs && lxctl storage volume create fpool fvol size=64MiB",
+        "lxctl storage volume set fpool fvol size=128MiB",
+        "lxctl storage volume info fpool fvol | grep -q '^Total: 128'",
+    )
+    .sized(),
+    deed(
+        "volume copy with a size",
+        "lxctl storage create fpool btrfs && lxctl storage volume create fpool fvol size=64MiB",
+        "lxctl storage volume copy fpool/fvol fpool/fvol2",
+        "lxctl storage volume info fpool fvol2 | grep -q '^Total: 64'",
+    )
+    .sized(),
+    deed(
+        "volume move with a size",
+        "lxctl storage create fpool btrfs && lxctl storage create fpool2 btrfs && \
+         lxctl storage volume create fpool fvol size=64MiB",
+        "lxctl storage volume move fpool/fvol fpool2/fvol",
+        "lxctl storage volume info fpool2 fvol | grep -q '^Total: 64'",
+    )
+    .sized(),
 ];

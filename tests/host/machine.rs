@@ -9,7 +9,7 @@ pub(crate) const SUITE: Suite = suite!(
     "machine",
     Base::Packaged,
     [
-        everything_that_a_test_may_need_is_in_some_host needs [Cgroup, Vlan, AppArmor, DeviceMapper, Kernel],
+        everything_that_a_test_may_need_is_in_some_host needs [Cgroup, Vlan, AppArmor, DeviceMapper, Quota, Kernel],
         a_kernel_that_crashes_takes_the_host_down_and_it_comes_back needs [Kernel],
     ]
 );

@@ -35,6 +35,7 @@ mod pools;
 mod power;
 mod proxies;
 mod publish;
+mod quotas;
 mod recover;
 mod refusal;
 mod road;
@@ -86,6 +87,7 @@ const SUITES: &[Suite] = &[
     snapshots::SUITE,
     copies::SUITE,
     publish::SUITE,
+    quotas::SUITE,
     recover::SUITE,
     full_disk::SUITE,
     harness::SUITE,

@@ -70,7 +70,7 @@ async fn what_makes_no_sense_is_refused_and_nothing_is_made() {
         refused(pool.get_volume("", name).await, Kind::NoSuchVolume);
     }
     for (key, value, kind) in [
-        ("size", "1GiB", Kind::Unsupported),
+        ("size", "1KiB", Kind::InvalidConfig),
         ("security.unmapped", "true", Kind::Unsupported),
         ("initial.mode", "rwx", Kind::InvalidConfig),
         ("colour", "red", Kind::InvalidConfig),

@@ -24,7 +24,7 @@ pub(crate) enum Volume {
     },
     /// Make an empty volume
     #[command(
-        after_help = "Examples:\n  lxctl storage volume create default data\n  lxctl storage volume create default web initial.uid=33 initial.mode=0750"
+        after_help = "Examples:\n  lxctl storage volume create default data\n  lxctl storage volume create default web size=10GiB initial.uid=33 initial.mode=0750"
     )]
     Create {
         /// Pool
@@ -70,7 +70,7 @@ pub(crate) enum Volume {
         key: String,
     },
     /// Set keys
-    #[command(after_help = "Examples:\n  lxctl storage volume set default data user.owner=web")]
+    #[command(after_help = "Examples:\n  lxctl storage volume set default data size=20GiB")]
     Set {
         #[command(flatten)]
         volume: VolumeName,

@@ -184,20 +184,24 @@ async fn info(session: &Session, volume: &VolumeName, exact: bool, format: Forma
     let (proxy, none) = (of(session, volume).await?, Options::new());
     let usage = session.allowed(|| proxy.get_usage(&none)).await?;
     let used = values::number(&usage, "used").unwrap_or_default();
+    let total = values::number(&usage, "total");
     let created = values::time(proxy.created_timestamp().await?);
     let snapshots = super::snapshot::all(session, &proxy.inner().path().to_owned().into()).await?;
     let mut data = row(session, volume).await?;
     data["used"] = used.into();
     data["snapshots"] = snapshots.iter().map(super::snapshot::json_of).collect();
+    data["total"] = total.into();
     data["created_at"] = created.clone();
     let text = || {
-        let shown = if exact { used.to_string() } else { render::bytes(used) };
+        let shown = |bytes: u64| if exact { bytes.to_string() } else { render::bytes(bytes) };
+        let total = total.map(|total| format!("Total: {}\n", shown(total))).unwrap_or_default();
         let created = created.as_str().unwrap_or_default();
         let users = data["used_by"].as_array().map(|users| users.iter().filter_map(Value::as_str).collect::<Vec<_>>());
         let mut text = format!(
-            "Name: {}\nPool: {}\nType: custom\nContent type: filesystem\nCreated: {created}\nUsage: {shown}\nUsed by: {}\n",
+            "Name: {}\nPool: {}\nType: custom\nContent type: filesystem\nCreated: {created}\nUsage: {}\n{total}Used by: {}\n",
             volume.name,
             volume.pool,
+            shown(used),
             render::printable(&users.unwrap_or_default().join(" "))
         );
         if !snapshots.is_empty() {

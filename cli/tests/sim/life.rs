@@ -89,7 +89,9 @@ fn configuration_and_devices_are_set_shown_and_unset() {
     assert_eq!(sim.ok(&["config", "get", "c1", "limits.memory"]), "2GiB\n");
     assert!(sim.fails(2, &["config", "set", "c1", "limits.memry", "1"]).contains("limits.memory"));
     sim.fails(8, &["config", "set", "core.https_address", "[::]"]);
-    assert!(sim.fails(8, &["config", "device", "set", "c1", "root", "size=5GiB"]).contains("quota"));
+    assert!(sim.fails(2, &["config", "device", "set", "c1", "root", "size=5KiB"]).contains("1MiB"));
+    sim.ok(&["config", "device", "set", "c1", "root", "size=5GiB"]);
+    assert_eq!(sim.ok(&["config", "device", "get", "c1", "root", "size"]), "5GiB\n");
     sim.ok(&["config", "unset", "c1", "boot.autostart"]);
     let shown = sim.ok(&["config", "show", "c1"]);
     assert!(shown.contains("config:\n  limits.memory: 2GiB\ndevices:\n  root:\n") && shown.contains("pool: default"), "{shown}");

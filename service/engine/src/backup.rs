@@ -91,12 +91,7 @@ pub(crate) fn sorted(said: &Described) -> Result<Sorted> {
     }
     for (name, keys) in &said.devices {
         let name = name.parse()?;
-        let mut keys = keys.clone();
-        let is_root = keys.get("path").is_some_and(|path| path == "/");
-        if let Some(size) = is_root.then(|| keys.remove("size")).flatten() {
-            all.left_out.push(format!("left out: size {} of the root: roots have no quota in this version", quoted(&size)));
-        }
-        match Device::new(&name, keys) {
+        match Device::new(&name, keys.clone()) {
             Ok(device) => drop(all.devices.insert(name, device)),
             Err(error) => all.left_out.push(format!("left out: {error}")),
         }
@@ -190,6 +185,7 @@ mod tests {
         let root = [("type", "disk"), ("path", "/"), ("size", "10GiB")].map(|(key, value)| (key.into(), value.into()));
         devices.devices.insert("root".into(), Words::from(root));
         let sorted = sorted(&devices).unwrap();
-        assert_eq!((sorted.devices.len(), sorted.left_out.len()), (1, 2));
+        assert_eq!((sorted.devices.len(), sorted.left_out.len()), (1, 1));
+        assert_eq!(lxhost_model::device::root_quota(&sorted.devices).unwrap(), Some(10 << 30));
     }
 }

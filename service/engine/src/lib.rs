@@ -24,6 +24,7 @@ pub mod network;
 pub mod pool;
 pub mod ports;
 pub mod profile;
+mod quota;
 mod reconcile;
 pub mod recover;
 mod retention;

@@ -2,6 +2,9 @@
 
 use crate::{Error, Kind};
 
+/// Less is not to be had of a file system.
+const LEAST: u64 = 1 << 20;
+
 const UNITS: &[(&str, u64)] = &[
     ("kB", 1_000),
     ("MB", 1_000_000),
@@ -39,6 +42,22 @@ pub fn parse_bytes(text: &str) -> Result<u64, Error> {
             .ok_or_else(|| bad("unknown unit; use kB, MB, GB, KiB, MiB, GiB, …"))?
     };
     number.checked_mul(factor).ok_or_else(|| bad("it is too large"))
+}
+
+/// Bytes that something on a disk may take, as `size` says it; `None` for the empty word: all that there is.
+///
+/// # Errors
+/// `InvalidConfig`: what `parse_bytes` refuses, and less than 1 MiB.
+pub fn parse_quota(text: &str) -> Result<Option<u64>, Error> {
+    match text {
+        "" => Ok(None),
+        _ => match parse_bytes(text)? {
+            bytes if bytes < LEAST => {
+                Err(Error::new(Kind::InvalidConfig, format!("size {}: at least 1MiB", crate::name::quoted(text))))
+            }
+            bytes => Ok(Some(bytes)),
+        },
+    }
 }
 
 /// Microseconds of processor time in each second: `50%` of one processor, or `25ms/100ms`.
@@ -89,6 +108,14 @@ mod tests {
     fn nonsense_and_overflow_are_refused() {
         for bad in ["", "GiB", "-1", "1.5GiB", "1XB", "99999999999999999999", "16EiB", "1G\n0", "½"] {
             assert_eq!(parse_bytes(bad).map_err(|e| e.kind), Err(Kind::InvalidConfig), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_quota_is_a_size_that_is_not_tiny_or_none() {
+        assert_eq!((parse_quota("1MiB"), parse_quota("")), (Ok(Some(1 << 20)), Ok(None)));
+        for bad in ["0", "1MB", "none", " "] {
+            assert_eq!(parse_quota(bad).map_err(|e| e.kind), Err(Kind::InvalidConfig), "{bad}");
         }
     }
 

@@ -14,7 +14,6 @@ pub const FILESYSTEM: &str = "filesystem";
 const INITIAL: &[&str] = &["initial.uid", "initial.gid", "initial.mode"];
 /// Keys of LXD's that nothing here obeys yet, and why.
 const UNSUPPORTED: &[(&str, &str)] = &[
-    ("size", "volumes have no quota in this version"),
     ("security.unmapped", "volumes are always mapped to the ids of the instance that uses them"),
     ("security.shared", "it is for block volumes; a filesystem volume can always be shared"),
 ];
@@ -95,6 +94,14 @@ impl Volume {
         Top { uid: id("initial.uid"), gid: id("initial.gid"), mode }
     }
 
+    /// Bytes that it may take; `None`: all that there is on its pool.
+    ///
+    /// # Errors
+    /// `InvalidConfig`, for a record that nobody has checked.
+    pub fn quota(&self) -> Result<Option<u64>, Error> {
+        self.config.get("size").map_or(Ok(None), |text| crate::size::parse_quota(text))
+    }
+
     /// Whether `device` is this volume.
     pub fn is_of(&self, device: &Device) -> bool {
         let (pool, source) = (Some(self.pool.as_str()), Some(self.name.as_str()));
@@ -123,6 +130,7 @@ pub fn check_key(key: &str, value: &str) -> Result<(), Error> {
             check_value(Value::Number(u64::from(IDS) - 1), value).map_err(|why| bad(Kind::InvalidConfig, &why))
         }
         "initial.mode" => octal(value).map(drop).ok_or_else(|| bad(Kind::InvalidConfig, "expected rights such as 0755")),
+        "size" => crate::size::parse_quota(value).map(drop),
         "security.shifted" => match parse_bool(value) {
             Some(true) => Ok(()),
             Some(false) => Err(bad(Kind::Unsupported, "every volume can be used by instances with different ids")),
@@ -135,7 +143,8 @@ pub fn check_key(key: &str, value: &str) -> Result<(), Error> {
             (Some((_, expected)), _) => check_value(*expected, value).map_err(|why| bad(Kind::InvalidConfig, &why)),
             (None, Some((_, why))) => Err(bad(Kind::Unsupported, why)),
             (None, None) => {
-                let known = INITIAL.iter().copied().chain(["security.shifted"]).chain(SNAPSHOTS.iter().map(|(name, _)| *name));
+                let known =
+                    INITIAL.iter().copied().chain(["security.shifted", "size"]).chain(SNAPSHOTS.iter().map(|(name, _)| *name));
                 let near = nearest(key, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
                 Err(bad(Kind::InvalidConfig, &format!("unknown key{near}")))
             }
@@ -174,7 +183,8 @@ mod tests {
     #[test]
     fn keys_without_an_effect_and_malformed_values_are_refused() {
         for (key, value, kind) in [
-            ("size", "1GiB", Kind::Unsupported),
+            ("size", "1KiB", Kind::InvalidConfig),
+            ("size", "much", Kind::InvalidConfig),
             ("security.shifted", "false", Kind::Unsupported),
             ("security.shifted", "perhaps", Kind::InvalidConfig),
             ("initial.uid", "65536", Kind::InvalidConfig),
@@ -197,6 +207,8 @@ mod tests {
         assert!(
             volume(&[("snapshots.schedule", "@daily"), ("snapshots.expiry", "1w"), ("snapshots.pattern", "a%d")]).check().is_ok()
         );
+        let sized = volume(&[("size", "1GiB")]);
+        assert_eq!((sized.check(), sized.quota(), volume(&[]).quota()), (Ok(()), Ok(Some(1 << 30)), Ok(None)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use images::SimImages;
 pub use launcher::SimLauncher;
 pub use networks::SimNetworks;
 pub use nics::SimNics;
-pub use pools::SimPools;
+pub use pools::{SimPools, UNCOUNTED};
 pub use proxies::SimProxies;
 pub use source::SimSource;
 pub use store::SimStore;

@@ -158,6 +158,7 @@ async fn life(sim: Sim, engine: Engine) {
     moves(&engine, id).await;
     interfaces(&engine, id).await;
     disks(&engine, id).await;
+    sizes(&engine, id).await;
     proxies(&engine, id).await;
     shared_interface(&engine).await;
     act(&engine, instance::Freeze::new(id)).await;
@@ -332,6 +333,37 @@ async fn disks(engine: &Engine, id: ObjectId) {
         if let Ok(change) = instance::Configure::new(id, change) {
             act(engine, change).await;
         }
+    }
+}
+
+/// The root of an instance, and then that of a profile, which it has, get a size; so does a new instance, a copy of it on
+/// another pool, and what comes out of a backup of it.
+async fn sizes(engine: &Engine, id: ObjectId) {
+    let root = |size: &str| -> Option<Devices> {
+        let name = "root".parse().ok()?;
+        let keys = [("type", "disk"), ("path", "/"), ("pool", "default"), ("size", size)];
+        let device = Device::new(&name, keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).ok()?;
+        Some([(name, device)].into())
+    };
+    for devices in [root("1GiB"), Some(Devices::new())] {
+        let change = instance::Change { devices, ..Default::default() };
+        if let Ok(change) = instance::Configure::new(id, change) {
+            act(engine, change).await;
+        }
+    }
+    let (Some(more), Some(profile)) = (root("1GiB"), engine.state().profiles.values().next().cloned()) else { return };
+    for devices in [profile.devices.clone().into_iter().chain(more.clone()).collect(), profile.devices.clone()] {
+        let (id, config) = (profile.id, profile.config.clone());
+        act(engine, profile::Replace { id, config, devices, description: None, expected: None }).await;
+    }
+    let (source, random) = (instance::Source::Image("sim:empty".into()), engine.host().random());
+    let spec = instance::Spec { devices: more, ..Default::default() };
+    if let Ok(create) = instance::Create::new(Default::default(), "q1".parse().ok(), source, spec, random) {
+        let id = create.id();
+        act(engine, create).await;
+        moves(engine, id).await;
+        backups(engine, id).await;
+        act(engine, instance::Delete::new(id, true)).await;
     }
 }
 

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+/// Key of a pool that cannot limit what is in it.
+pub const UNCOUNTED: &str = "user.uncounted";
 const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
 
 /// What is in one pool.
@@ -23,6 +25,9 @@ struct Contents {
     taken: BTreeMap<ObjectId, Option<String>>,
     snapshots: BTreeMap<ObjectId, Option<String>>,
     restoring: BTreeMap<ObjectId, Option<String>>,
+    /// Bytes, of roots and volumes.
+    used: BTreeMap<ObjectId, u64>,
+    limits: BTreeMap<ObjectId, u64>,
 }
 
 /// A pool, or the pool within it.
@@ -67,6 +72,19 @@ impl SimPools {
     /// Snapshots of volumes in any pool.
     pub fn volume_snapshots(&self) -> BTreeSet<ObjectId> {
         self.of(true, |contents| contents.snapshots.keys().copied().collect())
+    }
+
+    /// Bytes that the root of an instance, or a volume, may take.
+    pub fn limit_of(&self, id: ObjectId) -> Option<u64> {
+        locked(&self.pools).values().find_map(|contents| contents.limits.get(&id).copied())
+    }
+
+    /// Lets the root of an instance, or a volume, take so many bytes.
+    pub fn fill(&self, id: ObjectId, bytes: u64) {
+        let has_it = |contents: &&mut Contents| contents.roots.contains_key(&id);
+        for contents in locked(&self.pools).values_mut().filter(has_it) {
+            contents.used.insert(id, bytes);
+        }
     }
 
     /// Snapshots and roots that are half made.
@@ -228,6 +246,8 @@ impl PoolDriver for SimPools {
             contents.roots.remove(&instance);
             contents.hostnames.remove(&instance);
             contents.definitions.remove(&Defined::Instance(instance));
+            contents.used.remove(&instance);
+            contents.limits.remove(&instance);
         }
         Ok(())
     }
@@ -370,10 +390,28 @@ impl PoolDriver for SimPools {
         })
     }
 
-    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64> {
-        self.change("pool.used", volumes, |contents| match contents.roots.contains_key(&volume) {
-            true => Ok(0),
-            false => Err(Error::failed(format!("there is no volume {volume}"))),
+    async fn used(&self, pool: &Pool, of: ObjectId) -> Result<u64> {
+        // Nothing is in any of them but what is said to be.
+        self.change("pool.used", pool, |contents| Ok(contents.used.get(&of).copied().unwrap_or(0)))
+    }
+
+    async fn can_limit(&self, pool: &Pool) -> Result<()> {
+        match pool.config.contains_key(UNCOUNTED) {
+            true => Err(Error::new(Kind::Unsupported, "its file system does not count")),
+            false => Ok(()),
+        }
+    }
+
+    async fn limit(&self, pool: &Pool, of: ObjectId, bytes: Option<u64>, _live: bool) -> Result<()> {
+        if bytes.is_some() {
+            self.can_limit(pool).await?;
+        }
+        self.change("pool.limit", pool, |contents| {
+            match bytes {
+                Some(bytes) => contents.limits.insert(of, bytes),
+                None => contents.limits.remove(&of),
+            };
+            Ok(())
         })
     }
 

@@ -18,6 +18,8 @@ pub enum Need {
     AppArmor,
     /// Device-mapper, with thin volumes.
     DeviceMapper,
+    /// An ext4 that counts what projects take.
+    Quota,
     /// The module of ZFS and its tools. No host has it: Debian builds the module on the machine, for minutes.
     Zfs,
     /// A kernel of its own, that a power cut takes down too.
@@ -28,7 +30,8 @@ pub enum Need {
 
 impl Need {
     /// All that are tried in a host.
-    pub const ALL: [Self; 6] = [Self::Cgroup, Self::Vlan, Self::AppArmor, Self::DeviceMapper, Self::Zfs, Self::Kernel];
+    pub const ALL: [Self; 7] =
+        [Self::Cgroup, Self::Vlan, Self::AppArmor, Self::DeviceMapper, Self::Quota, Self::Zfs, Self::Kernel];
     /// What no kind of host has to have: without it a test is skipped wherever it was to run.
     pub const OPTIONAL: [Self; 2] = [Self::Zfs, Self::Speed];
 
@@ -40,6 +43,7 @@ impl Need {
             Self::Vlan => "vlan",
             Self::AppArmor => "apparmor",
             Self::DeviceMapper => "dm",
+            Self::Quota => "quota",
             Self::Zfs => "zfs",
             Self::Kernel => "kernel",
             Self::Speed => "speed",
@@ -63,6 +67,11 @@ impl Need {
             }
             Self::DeviceMapper => {
                 "modprobe dm_thin_pool; dmsetup create probe --table '0 8 zero'; dmsetup remove probe; dmsetup targets | grep -q ^thin"
+            }
+            Self::Quota => {
+                "truncate -s 16M /run/probe.img; mkfs.ext4 -q -O quota,project -E quotatype=prjquota /run/probe.img; mkdir -p /run/probe; \
+                 mount -o loop,prjquota /run/probe.img /run/probe && found=yes && umount /run/probe; \
+                 rm -f /run/probe.img; rmdir /run/probe; test \"$found\""
             }
             Self::Zfs => "modprobe zfs && zpool list",
             Self::Speed => "true",

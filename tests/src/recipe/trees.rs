@@ -30,6 +30,7 @@ const HOST: &[&str] = &[
     "busybox-static",
     "btrfs-progs",
     "e2fsprogs",
+    "quota",
     "bash-completion",
     "strace",
     "less",

@@ -3,7 +3,7 @@
 //! made go with its root.
 
 use super::layout::{Layout, ROOT};
-use super::{definition, place, prepare, snapshot, source, tool};
+use super::{definition, place, prepare, quota, snapshot, source, tool};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Defined, Definition, Held, Origin, PoolDriver, RootSpec, Usage};
@@ -230,8 +230,18 @@ impl PoolDriver for Btrfs {
         blocking("make the volume", move || place::finish_volume(&layout, volume, top)).await
     }
 
-    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64> {
-        place::used(&self.layout(volumes), volume).await
+    async fn used(&self, pool: &Pool, of: ObjectId) -> Result<u64> {
+        place::used(&self.layout(pool).instance(of).join(ROOT)).await
+    }
+
+    async fn can_limit(&self, _pool: &Pool) -> Result<()> {
+        Ok(())
+    }
+
+    async fn limit(&self, pool: &Pool, of: ObjectId, bytes: Option<u64>, _live: bool) -> Result<()> {
+        let layout = self.layout(pool);
+        let dir = layout.instance(of);
+        quota::noted(&dir, bytes, || limit(&layout.source, dir.join(ROOT), bytes)).await
     }
 
     async fn usage(&self, pool: &Pool) -> Result<Usage> {
@@ -305,6 +315,23 @@ fn make_instance(layout: &Layout, instance: ObjectId) -> Result<PathBuf> {
     let dir = layout.instance(instance);
     place::make_dir(&dir, 0o700).map_err(|e| Error::io("make its root", &e))?;
     Ok(dir.join(ROOT))
+}
+
+/// Limits what a subvolume refers to, by its group of quotas. Counting begins with the first limit on the file system.
+async fn limit(source: &Path, root: PathBuf, bytes: Option<u64>) -> Result<()> {
+    let bytes = bytes.map(|bytes| bytes.to_string());
+    let set = async || btrfs(&["qgroup", "limit"], &[Path::new(bytes.as_deref().unwrap_or("none")), &root]).await;
+    match set().await {
+        Ok(()) => Ok(()),
+        // Nothing is counted here any more.
+        Err(_) if bytes.is_none() => Ok(()),
+        Err(error) => {
+            tracing::debug!(%error, "what subvolumes take is not counted yet");
+            btrfs(&["quota", "enable"], &[source]).await?;
+            btrfs(&["quota", "rescan", "-w"], &[source]).await?;
+            set().await
+        }
+    }
 }
 
 /// The pool has to lie on btrfs; the nearest directory that exists tells.

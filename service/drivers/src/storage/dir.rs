@@ -3,7 +3,7 @@
 
 use super::layout::{Layout, ROOT};
 use super::overlay::commit_tree;
-use super::{definition, place, prepare, snapshot, source};
+use super::{definition, place, prepare, quota, snapshot, source};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Defined, Definition, Held, Origin, PoolDriver, RootSpec, Usage};
@@ -222,8 +222,16 @@ impl PoolDriver for Directory {
         .await
     }
 
-    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64> {
-        place::used(&self.layout(volumes), volume).await
+    async fn used(&self, pool: &Pool, of: ObjectId) -> Result<u64> {
+        place::used(&self.layout(pool).instance(of).join(ROOT)).await
+    }
+
+    async fn can_limit(&self, pool: &Pool) -> Result<()> {
+        quota::can_limit(&self.layout(pool).source)
+    }
+
+    async fn limit(&self, pool: &Pool, of: ObjectId, bytes: Option<u64>, live: bool) -> Result<()> {
+        quota::limit(&self.layout(pool).instance(of), of, bytes, live).await
     }
 
     async fn usage(&self, pool: &Pool) -> Result<Usage> {

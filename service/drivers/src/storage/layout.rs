@@ -9,6 +9,7 @@
 //! <source>/instances/<id>/instance.yaml    definition; never inside what a guest can write
 //! <source>/instances/<id>/image            link to the image's tree (overlay)
 //! <source>/instances/<id>/prepared         host name last written into the root
+//! <source>/instances/<id>/quota            bytes to which it was limited
 //! <source>/instances/<id>/root | upper, work
 //! <source>/instances/<id>/plain            where containers within it keep layers (overlay)
 //! <source>/instances/<id>/below            link: the snapshot whose layer lies under the upper one (overlay)
@@ -38,6 +39,8 @@ pub(super) const SNAPSHOT: &str = "snapshot.yaml";
 pub(super) const IMAGE: &str = "image";
 /// Host name last written into a root.
 pub(super) const PREPARED: &str = "prepared";
+/// That a limit was set.
+pub(super) const QUOTA: &str = "quota";
 /// Root of an instance that has a tree of its own.
 pub(super) const ROOT: &str = "root";
 

@@ -11,6 +11,7 @@ mod layout;
 pub mod overlay;
 mod place;
 pub(crate) mod prepare;
+mod quota;
 mod snapshot;
 mod source;
 mod tool;

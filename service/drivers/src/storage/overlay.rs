@@ -4,7 +4,7 @@
 use super::below::{self, UPPER};
 use super::dir::Directory;
 use super::layout::{IMAGE, Layout, RETIRED};
-use super::{copy, definition, place, prepare, snapshot, source, upper};
+use super::{copy, definition, place, prepare, quota, snapshot, source, upper};
 use crate::blocking::blocking;
 use async_trait::async_trait;
 use lxhost_engine::ports::{Defined, Definition, Held, MountSpec, Origin, PoolDriver, RootSpec, Usage};
@@ -268,8 +268,16 @@ impl PoolDriver for Overlay {
         Directory::new(&self.state).create_volume(volumes, volume, top).await
     }
 
-    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64> {
-        place::used(&self.layout(volumes), volume).await
+    async fn used(&self, pool: &Pool, of: ObjectId) -> Result<u64> {
+        place::used(&self.layout(pool).instance(of)).await
+    }
+
+    async fn can_limit(&self, pool: &Pool) -> Result<()> {
+        quota::can_limit(&self.layout(pool).source)
+    }
+
+    async fn limit(&self, pool: &Pool, of: ObjectId, bytes: Option<u64>, live: bool) -> Result<()> {
+        quota::limit(&self.layout(pool).instance(of), of, bytes, live).await
     }
 
     async fn usage(&self, pool: &Pool) -> Result<Usage> {

@@ -90,14 +90,17 @@ pub(super) fn finish_volume(volumes: &Layout, volume: ObjectId, top: Top) -> Res
     sync_instance(volumes, volume)
 }
 
-/// Bytes that the files of a volume take. What a guest does to it meanwhile leads nowhere else: the tool walks by
-/// descriptors.
+/// Bytes that the files in a directory take; 0: it is not there. What a guest does to it meanwhile leads nowhere else: the
+/// tool walks by descriptors.
 ///
 /// # Errors
 /// `Failed`.
-pub(super) async fn used(volumes: &Layout, volume: ObjectId) -> Result<u64> {
+pub(super) async fn used(dir: &Path) -> Result<u64> {
+    if !dir.is_dir() {
+        return Ok(0);
+    }
     let mut command = tokio::process::Command::new("du");
-    command.args(["--summarize", "--block-size=1", "--"]).arg(volumes.instance(volume).join(ROOT)).env("LC_ALL", "C");
+    command.args(["--summarize", "--block-size=1", "--"]).arg(dir).env("LC_ALL", "C");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.map_err(|e| Error::io("run du", &e))?;
     // Files that go while it looks make it fail, and count for nothing.

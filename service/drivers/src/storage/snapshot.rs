@@ -1,7 +1,7 @@
 //! What every driver does alike with snapshots: a directory like an instance's is filled aside, gets its name when it
 //! is whole and on the disk, and changes places with the instance's when it is restored. Called by the drivers.
 
-use super::layout::{DEFINITION, Layout, PREPARED};
+use super::layout::{DEFINITION, Layout, PREPARED, QUOTA};
 use super::place;
 use lxhost_engine::ports::Origin;
 use lxhost_model::{Error, Kind, ObjectId, Result};
@@ -65,12 +65,13 @@ pub(super) fn sync_all(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(&dir)?)
 }
 
-/// Gives `to` the notes that lie beside a root: those of `root` about the root, and the definition of `defined`.
+/// Gives `to` the notes that lie beside a root: those of `root` about the root, the definition of `defined`, and that this
+/// was limited.
 ///
 /// # Errors
 /// `NoSpace`, `Failed`.
 pub(super) fn copy_notes(root: &Path, defined: &Path, to: &Path) -> Result<()> {
-    for (from, name) in [(root, PREPARED), (defined, DEFINITION)] {
+    for (from, name) in [(root, PREPARED), (defined, DEFINITION), (defined, QUOTA)] {
         // Both are replaced whole and never written to.
         match fs::hard_link(from.join(name), to.join(name)) {
             Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {

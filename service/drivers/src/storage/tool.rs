@@ -52,7 +52,8 @@ pub(super) async fn run<P: AsRef<OsStr>>(program: &str, words: &[&str], paths: &
 fn missing(program: &str) -> String {
     let package = match program {
         "btrfs" | "mkfs.btrfs" => "btrfs-progs",
-        "mkfs.ext4" | "resize2fs" => "e2fsprogs",
+        "mkfs.ext4" | "resize2fs" | "chattr" | "lsattr" => "e2fsprogs",
+        "setquota" => "quota",
         _ => "util-linux",
     };
     format!("this needs {program}, which is not installed (Debian: apt install {package})")

@@ -7,7 +7,7 @@ use crate::job::Output;
 use crate::ports::{Row, RowKey, State, Write};
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result, defaults};
+use crate::{Error, Kind, Result, defaults, quota};
 use async_trait::async_trait;
 use lxhost_model::config::{Config, check_instance};
 use lxhost_model::device::Devices;
@@ -310,15 +310,17 @@ impl Verb for Create {
                 if original.is_live(state) && self.live.get() != Some(&true) {
                     return Err(Error::new(Kind::Busy, "what is copied has just been started; try again"));
                 }
-                let copying = original.copying(view, pool, &record)?;
+                let copying = original.copying(view, pool.clone(), &record)?;
                 finish.extend(copying.snapshots);
                 copying.steps
             }
             Source::Image(_) | Source::Empty => {
                 super::refuse_clashes(state, record.id, &nics)?;
-                vec![Step::CreateRoot { pool, instance: record.id, image: record.image.clone() }]
+                vec![Step::CreateRoot { pool: pool.clone(), instance: record.id, image: record.image.clone() }]
             }
         };
+        let size = quota::of_root(state, &record)?;
+        let steps = quota::bounded(view, &pool, (record.id, size), steps).await?;
         if let Some(image) = record.image.as_ref().and_then(|fingerprint| state.image(&self.project, fingerprint)) {
             writes.push(Write::Used(image.id, view.now));
         }

@@ -31,6 +31,11 @@ impl Attached {
     pub(crate) fn path(&self) -> &str {
         &self.disk.path
     }
+
+    /// The volume that it is, and that one's pool.
+    pub(crate) fn volume(&self) -> Option<(&Pool, ObjectId)> {
+        self.volume.as_ref().map(|(pool, volume)| (pool.as_ref(), *volume))
+    }
 }
 
 /// The disks of `instance`, those whose paths lead to others first.

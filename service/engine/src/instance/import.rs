@@ -5,16 +5,17 @@
 use super::create::free_ids;
 use super::{guard, mac, mac_key, nics, pool_of, refuse_clashes};
 use crate::backup::{Sorted, sorted};
+use crate::core::instance_of;
 use crate::job::Output;
 use crate::ports::{Caller, Details, Held, Row, RowKey, State, Write};
 use crate::step::{Outcome, Placed, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Engine, Error, Kind, Result, defaults};
+use crate::{Engine, Error, Kind, Result, defaults, quota};
 use async_trait::async_trait;
 use lxhost_model::backup::{About, Backup, Described, Past, ROOT, snapshot_root};
 use lxhost_model::config::{Config, is_on};
-use lxhost_model::device::Device;
 use lxhost_model::device::nic::is_hwaddr;
+use lxhost_model::device::{Device, Devices, root_quota};
 use lxhost_model::instance::InstanceType;
 use lxhost_model::name::{InstanceName, PoolName, ProfileName, ProjectName, quoted};
 use lxhost_model::{Action, IdRange, Instance, ObjectId, Snapshot, Status, Timestamp, Trigger};
@@ -194,6 +195,16 @@ fn details(name: &str, project: &ProjectName) -> Details {
     vec![("instance", name.to_owned()), ("project", project.to_string()), ("verb", "instance.import".to_owned())]
 }
 
+/// Takes the size of the root from devices.
+fn without_size(devices: &mut Devices) -> Result<()> {
+    for (name, root) in devices.iter_mut().filter(|(_, device)| device.is_root() && device.get("size").is_some()) {
+        let mut keys = root.keys().clone();
+        keys.remove("size");
+        *root = Device::new(name, keys)?;
+    }
+    Ok(())
+}
+
 /// Whether no interface here has a hardware address.
 fn is_free(state: &State, address: &str) -> bool {
     let has_it = |instance: &Arc<Instance>| {
@@ -264,7 +275,12 @@ impl Verb for Import {
         refuse_clashes(state, record.id, &nics(state, &record)?)?;
         record.ids = free_ids(state, &view.ports.host.taken_ids().await?)?;
         let pool = pool_of(state, &record)?;
-        let snapshots = self.snapshots(view, &record)?;
+        let mut snapshots = self.snapshots(view, &record)?;
+        if view.ports.pools.driver(&pool.driver)?.can_limit(&pool).await.is_err() {
+            // The backup may come from where it could.
+            let all = snapshots.iter_mut().map(|snapshot| &mut snapshot.instance).chain([&mut record]);
+            all.map(|instance| &mut instance.devices).try_for_each(without_size)?;
+        }
         let placed = |of: &Instance, held, name, sorted: &Sorted| {
             let nesting = is_on(&super::expand(state, of).config, "security.nesting");
             Placed { held: Held::Instance(held), image: None, nesting, name, shifts: sorted.shifts.clone() }
@@ -276,7 +292,8 @@ impl Verb for Import {
             Held::Instance(instance) => Some(Step::CreateRoot { pool: pool.clone(), instance, image: None }),
             _ => None,
         });
-        let mut steps: Vec<Step> = made.collect();
+        let size = quota::of_root(state, &record)?;
+        let mut steps = quota::bounded(view, &pool, (record.id, size), made.collect()).await?;
         steps.push(Step::UnpackBackup { pool: pool.clone(), roots });
         steps.extend(snapshots.iter().map(|one| Step::AdoptSnapshot { pool: pool.clone(), snapshot: one.id }));
         let mut finish = vec![Write::Transition(record.id, Trigger::Created)];
@@ -294,10 +311,14 @@ impl Verb for Import {
         Outcome { backup: self.file.lock().unwrap_or_else(PoisonError::into_inner).take(), ..Outcome::default() }
     }
 
-    fn finish(&self, plan: &Plan, _outcome: &Outcome, _state: &State) -> Result<Finish> {
+    fn finish(&self, plan: &Plan, _outcome: &Outcome, state: &State) -> Result<Finish> {
         let mut output = Output::object("instance", self.id);
         output.texts.insert("name", self.name.to_string());
         output.notes.clone_from(&self.said.instance.1.left_out);
+        let (said, had) = (root_quota(&self.said.instance.1.devices)?, root_quota(&instance_of(state, self.id)?.devices)?);
+        if said != had {
+            output.notes.push("left out: size of the root: its pool cannot limit what a root takes".to_owned());
+        }
         Ok(Finish { writes: plan.finish.clone(), output })
     }
 }

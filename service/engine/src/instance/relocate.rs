@@ -9,7 +9,7 @@ use crate::ports::{Held, Row, State, Write};
 use crate::snapshot::is_left;
 use crate::step::{Leftover, Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Ports, Result};
+use crate::{Error, Kind, Ports, Result, quota};
 use async_trait::async_trait;
 use lxhost_model::name::PoolName;
 use lxhost_model::{Action, Instance, ObjectId, Pool, Snapshot, Status};
@@ -86,7 +86,8 @@ impl Verb for Move {
             |pool: Pool| Leftover { pool, instance: self.id, snapshots: snapshots.clone(), image: instance.image.clone() };
         // What an earlier move could not remove there would be in the way.
         let mut steps = vec![Step::ClearOut(Box::new(leftover(Pool::clone(new))))];
-        steps.extend(across.steps(view, new)?);
+        let size = quota::of_root(state, &instance)?;
+        steps.extend(quota::bounded(view, new, (self.id, size), across.steps(view, new)?).await?);
         let _ = self.left.set(leftover(old));
         Ok(Plan { writes: vec![], steps, finish, failed: vec![], recovery: Recovery::Undo })
     }

@@ -203,8 +203,16 @@ pub trait PoolDriver: Send + Sync {
     /// made when it is missing.
     async fn create_volume(&self, volumes: &Pool, volume: ObjectId, top: Top) -> Result<()>;
 
-    /// Bytes that a volume takes.
-    async fn used(&self, volumes: &Pool, volume: ObjectId) -> Result<u64>;
+    /// Bytes that the root of an instance, or a volume, takes; 0: it is not there. What other roots share counts where it
+    /// counts for `limit`.
+    async fn used(&self, pool: &Pool, of: ObjectId) -> Result<u64>;
+
+    /// Whether what roots and volumes take can be limited; `Unsupported`, saying what that needs, when not.
+    async fn can_limit(&self, pool: &Pool) -> Result<()>;
+
+    /// Limits the bytes that the root of an instance, or a volume, may take, at once; `None`: no more. `live`: it is in use.
+    /// Of what is not there, nothing is to be taken away.
+    async fn limit(&self, pool: &Pool, of: ObjectId, bytes: Option<u64>, live: bool) -> Result<()>;
 
     /// Room.
     async fn usage(&self, pool: &Pool) -> Result<Usage>;

@@ -1,9 +1,27 @@
 //! Steps on disks: their coming and going while an instance runs.
 
 use super::Context;
-use crate::Result;
+use crate::core::Core;
 use crate::instance::{self, Attached};
+use crate::ports::DiskSpec;
+use crate::{Result, volume};
 use lxhost_model::ObjectId;
+
+/// What is mounted for a disk of the instance `id`. A volume that has a size keeps it, wherever it comes from.
+pub(super) async fn spec(core: &Core, id: ObjectId, disk: &Attached) -> Result<DiskSpec> {
+    let (ports, state) = (&core.ports, core.state());
+    let spec = async {
+        if let Some((pool, volume)) = disk.volume()
+            && let Some(volume) = state.volumes.get(&volume)
+        {
+            let volumes = ports.pools.driver(&pool.driver)?.volumes(pool);
+            let live = volume::is_live(&state, volume, Some(id));
+            ports.pools.driver(&volumes.driver)?.limit(&volumes, volume.id, volume.quota()?, live).await?;
+        }
+        instance::spec(ports, disk)
+    };
+    spec.await.map_err(|e| e.context(format!("device {}", disk.device)))
+}
 
 /// A running instance gets a disk. One that has ended in this moment needs none any more.
 pub(super) async fn attach(context: &Context<'_>, id: ObjectId, disk: &Attached) -> Result<()> {
@@ -11,8 +29,8 @@ pub(super) async fn attach(context: &Context<'_>, id: ObjectId, disk: &Attached)
     if core.live.get(id).is_none_or(|live| live.exit.is_some()) {
         return Ok(());
     }
-    let attached = async { core.ports.launcher.attach(id, &instance::spec(&core.ports, disk)?).await };
-    attached.await.map_err(|e| e.context(format!("device {}", disk.device)))
+    let attached = core.ports.launcher.attach(id, &spec(core, id, disk).await?).await;
+    attached.map_err(|e| e.context(format!("device {}", disk.device)))
 }
 
 /// It loses one.

@@ -131,6 +131,7 @@ fn pools(step: &Step) -> Vec<&Pool> {
         Step::PackBackup(packing) | Step::PackImage(packing) => vec![&packing.pool],
         Step::Transfer { from, pool, .. } => vec![&from.pool, pool],
         Step::ClearOut(left) => vec![&left.pool],
+        Step::Quota(quota) => vec![&quota.pool],
         Step::AttachDisk { disk, .. } => disk.pool().into_iter().collect(),
         Step::Filesystem(_)
         | Step::TakeIn { .. }

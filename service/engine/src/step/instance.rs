@@ -2,7 +2,7 @@
 
 use super::{Context, Ran};
 use crate::core::Core;
-use crate::instance::{Attached, spec as spec_of};
+use crate::instance::Attached;
 use crate::ports::{LaunchSpec, Limits};
 use crate::{Error, Kind, Result};
 use lxhost_model::config::Config;
@@ -99,6 +99,7 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
     let driver = core.ports.pools.driver(&pool.driver)?;
     let image = instance.image.as_ref();
     driver.prepare_root(pool, instance.id, image, instance.name.as_str()).await?;
+    driver.limit(pool, instance.id, crate::quota::of_root(&state, instance)?, false).await?;
     context.at("launch", "prepared").await?;
     let mut joined = vec![];
     for wired in crate::instance::nics(&state, instance)? {
@@ -106,7 +107,10 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
     }
     let nesting = lxhost_model::config::is_on(&expanded.config, "security.nesting");
     let mounts = if nesting { driver.layer_dirs(pool, instance.id, &LAYERS).await? } else { vec![] };
-    let disk = |disk: &Attached| spec_of(&core.ports, disk).map_err(|e| e.context(format!("device {}", disk.device)));
+    let mut mounted = vec![];
+    for disk in &disks {
+        mounted.push(super::disk::spec(core, instance.id, disk).await?);
+    }
     Ok(LaunchSpec {
         id: instance.id,
         machine: instance.machine_name(),
@@ -115,7 +119,7 @@ async fn spec(context: &Context<'_>, instance: &Instance) -> Result<LaunchSpec> 
         root: driver.root(pool, instance.id, image),
         nics: joined,
         mounts,
-        disks: disks.iter().map(disk).collect::<Result<_>>()?,
+        disks: mounted,
         init: init(&expanded.config)?,
         environment: environment(&expanded.config),
         limits: limits(&expanded.config, core.ports.host.memory())?,

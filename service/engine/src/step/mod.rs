@@ -11,16 +11,15 @@ mod nic;
 mod proxy;
 mod snapshot;
 mod storage;
+mod subject;
 mod volume;
 
 use crate::Result;
 use crate::core::Core;
 use crate::instance::{Attached, Wired};
 use crate::job::JobHandle;
-use crate::ports::{Held, ImageFiles, ImportedImage, Origin, Progress, ProxyPlan, Running};
-use lxhost_model::backup::{About, Compression, Shift};
+use crate::ports::{ImageFiles, ImportedImage, Origin, Progress, ProxyPlan, Running};
 use lxhost_model::instance::Exit;
-use lxhost_model::name::NetworkName;
 use lxhost_model::{Acl, Fingerprint, Network, ObjectId, Pool, Volume};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -30,6 +29,7 @@ pub(crate) use filesystem::ready;
 pub use instance::memory_limit;
 pub(crate) use nic::replug;
 pub(crate) use proxy::repair;
+pub use subject::{Leftover, Packing, Placed, Quota, Ran};
 
 /// One step of a plan. It carries what its undo needs, for the records may be gone by then.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -162,6 +162,8 @@ pub enum Step {
         /// For which snapshot.
         snapshot: ObjectId,
     },
+    /// Bounds what a root or a volume may take.
+    Quota(Box<Quota>),
     /// Makes a volume.
     CreateVolume {
         /// The pool.
@@ -264,65 +266,6 @@ pub enum Step {
     },
 }
 
-/// A root and its place in a backup or an image.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Placed {
-    /// What has it.
-    pub held: Held,
-    /// The image it was made from.
-    pub image: Option<Fingerprint>,
-    /// Whether containers within it keep layers of theirs beside it.
-    pub nesting: bool,
-    /// Name in the archive.
-    pub name: String,
-    /// How the ids of its files were shifted, when it comes from elsewhere.
-    #[serde(default)]
-    pub shifts: Vec<Shift>,
-}
-
-/// What goes into a backup or an image.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Packing {
-    /// The pool.
-    pub pool: Pool,
-    /// Which roots.
-    pub roots: Vec<Placed>,
-    /// What they are.
-    pub about: About,
-    /// How it is compressed.
-    pub compression: Compression,
-}
-
-/// What an instance or volume has on a pool that it leaves.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Leftover {
-    /// The pool.
-    pub pool: Pool,
-    /// The instance or volume.
-    pub instance: ObjectId,
-    /// Its snapshots.
-    pub snapshots: Vec<ObjectId>,
-    /// The image it was made from.
-    pub image: Option<Fingerprint>,
-}
-
-/// What a run of an instance uses outside of it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Ran {
-    /// The instance.
-    pub instance: ObjectId,
-    /// Its name towards machined and units.
-    pub machine: String,
-    /// Networks it joined.
-    pub networks: Vec<NetworkName>,
-    /// Interfaces that joined none.
-    #[serde(default)]
-    pub nics: Vec<Wired>,
-    /// Its proxies.
-    #[serde(default)]
-    pub proxies: Vec<ProxyPlan>,
-}
-
 /// What steps hand to each other and to the verb's end.
 #[derive(Default)]
 pub struct Outcome {
@@ -388,6 +331,7 @@ impl Step {
             Step::RemoveSnapshot { .. } => "removing snapshot",
             Step::StageRestore { .. } | Step::Restore { .. } => "restoring root",
             Step::DropTaken { .. } => "cleaning up",
+            Step::Quota(_) => "setting the size",
             Step::CreateVolume { .. } => "making volume",
             Step::RemoveVolume { .. } => "removing volume",
             Step::PackBackup(_) => "writing backup",
@@ -434,6 +378,7 @@ impl Step {
             Step::StageRestore { .. } => "stage-restore",
             Step::Restore { .. } => "restore",
             Step::DropTaken { .. } => "drop-taken",
+            Step::Quota(_) => "quota",
             Step::CreateVolume { .. } => "create-volume",
             Step::RemoveVolume { .. } => "remove-volume",
             Step::PackBackup(_) => "pack-backup",
@@ -489,6 +434,7 @@ impl Step {
             Step::StageRestore { pool, instance, snapshot } => snapshot::stage(context, pool, *instance, *snapshot).await,
             Step::Restore { pool, instance } => snapshot::restore(context, pool, *instance).await,
             Step::DropTaken { pool, instance, snapshot } => snapshot::undo(context, pool, *instance, *snapshot).await,
+            Step::Quota(quota) => storage::bound(context, quota, quota.to).await,
             Step::CreateVolume { pool, volume } => volume::create(context, pool, volume).await,
             Step::RemoveVolume { pool, volume } => volume::remove(context, pool, *volume).await,
             Step::PackBackup(packing) => backup::pack(context, packing).await,
@@ -531,6 +477,7 @@ impl Step {
             }
             Step::StageRestore { pool, instance, .. } => snapshot::unstage(context, pool, *instance).await,
             Step::AdoptSnapshot { pool, snapshot } => snapshot::remove(context, pool, *snapshot).await,
+            Step::Quota(quota) => storage::bound(context, quota, quota.from).await,
             Step::CreateVolume { pool, volume } => volume::remove(context, pool, volume.id).await,
             Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
             Step::NetworkDown(network) => network::up_again(context, network).await,

@@ -1,9 +1,9 @@
 //! Steps on pools and roots.
 
-use super::{Context, Leftover};
+use super::{Context, Leftover, Quota};
 use crate::instance::is_orphan;
 use crate::ports::{Defined, Origin};
-use crate::{Error, Result, define};
+use crate::{Error, Kind, Result, define};
 use lxhost_model::{Fingerprint, ObjectId, Pool};
 
 /// A pool says what it is from its beginning: it may come to another host.
@@ -58,6 +58,19 @@ pub(super) async fn clear_out(context: &Context<'_>, left: &Leftover) -> Result<
         Some(image) if is_orphan(&state, image, pool, left.instance) => driver.remove_image(pool, image, false).await,
         _ => Ok(()),
     }
+}
+
+/// Bounds what a root or volume may take. It has to hold what is there.
+pub(super) async fn bound(context: &Context<'_>, quota: &Quota, bytes: Option<u64>) -> Result<()> {
+    let (pool, driver) = (&quota.pool, context.core.ports.pools.driver(&quota.pool.driver)?);
+    if let Some(bytes) = bytes.filter(|_| bytes == quota.to) {
+        let used = driver.used(pool, quota.of).await?;
+        if used > bytes {
+            let what = format!("size: {used} bytes are taken, that is more than {bytes}");
+            return Err(named(context, quota.of, Error::new(Kind::LimitsExceeded, what)));
+        }
+    }
+    driver.limit(pool, quota.of, bytes, quota.live).await.map_err(|error| named(context, quota.of, error))
 }
 
 /// The error with the instance or volume in front; drivers know ids, people names.

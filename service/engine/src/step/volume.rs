@@ -7,7 +7,7 @@ use lxhost_model::{ObjectId, Pool, Volume};
 use std::sync::Arc;
 
 /// Where the volumes of a pool lie, and who keeps them there.
-fn place(context: &Context<'_>, pool: &Pool) -> Result<(Pool, Arc<dyn PoolDriver>)> {
+pub(super) fn place(context: &Context<'_>, pool: &Pool) -> Result<(Pool, Arc<dyn PoolDriver>)> {
     let pools = &context.core.ports.pools;
     let volumes = pools.driver(&pool.driver)?.volumes(pool);
     let driver = pools.driver(&volumes.driver)?;

@@ -9,7 +9,7 @@ use crate::job::Output;
 use crate::ports::{self, Origin, Row, State, Write};
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Ports, Result};
+use crate::{Ports, Result, quota};
 use async_trait::async_trait;
 use lxhost_model::config::Config;
 use lxhost_model::name::{PoolName, SnapshotName, VolumeName};
@@ -166,6 +166,7 @@ impl Verb for Copy {
             true => self.beside(view, (&original, &copies))?,
             false => self.across(view, &original, (&copy, &copies))?,
         };
+        let steps = quota::bounded(view, &place(view.ports, state, &copy)?, (self.id, copy.quota()?), steps).await?;
         let mut finish = vec![Write::Insert(Row::Volume(copy))];
         finish.extend(copies.into_iter().map(|copy| Write::Insert(Row::VolumeSnapshot(copy))));
         Ok(Plan { writes: vec![], steps, finish, failed: vec![], recovery: Recovery::Undo })

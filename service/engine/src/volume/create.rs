@@ -1,11 +1,11 @@
 //! `volume.create`: an empty volume on a pool.
 
-use super::{free, question};
+use super::{free, place, question};
 use crate::job::Output;
 use crate::ports::{Row, State, Write};
 use crate::step::{Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, quota};
 use async_trait::async_trait;
 use lxhost_model::name::ProjectName;
 use lxhost_model::{ObjectId, Pool, Volume};
@@ -60,9 +60,12 @@ impl Verb for Create {
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         self.check(&view.state)?;
         let pool = Pool::clone(super::pool_of(&view.state, &self.volume)?.as_ref());
+        let (within, size) = (place(view.ports, &view.state, &self.volume)?, self.volume.quota()?);
+        let make = Step::CreateVolume { pool, volume: Box::new(self.volume.clone()) };
+        let steps = quota::bounded(view, &within, (self.volume.id, size), vec![make]).await?;
         Ok(Plan {
             writes: vec![],
-            steps: vec![Step::CreateVolume { pool, volume: Box::new(self.volume.clone()) }],
+            steps,
             finish: vec![Write::Insert(Row::Volume(self.volume.clone()))],
             failed: vec![],
             recovery: Recovery::Undo,

@@ -7,7 +7,7 @@ use crate::job::Output;
 use crate::ports::{Caller, Held, Row, State, Write};
 use crate::step::{Outcome, Placed, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Engine, Error, Kind, Result};
+use crate::{Engine, Error, Kind, Result, quota};
 use async_trait::async_trait;
 use lxhost_model::backup::{About, DescribedVolume, Shift, VOLUME, VolumeBackup, Words, volume_snapshot};
 use lxhost_model::config::{Config, check_text};
@@ -19,6 +19,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Before keys that a daemon keeps for itself.
 const VOLATILE: &str = "volatile.";
+/// Bytes that a volume may take.
+const SIZE: &str = "size";
 /// How LXD had shifted a volume, among these.
 const SHIFTS: &str = "volatile.idmap.last";
 
@@ -150,9 +152,14 @@ impl Verb for Import {
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let state = &view.state;
         self.check(state)?;
-        let volume = Volume { created: view.now, ..self.volume.clone() };
+        let mut volume = Volume { created: view.now, ..self.volume.clone() };
         let pool = Pool::clone(pool_of(state, &volume)?.as_ref());
         let place = super::place(view.ports, state, &volume)?;
+        // The backup may come from where volumes have sizes.
+        let unbound = view.ports.pools.driver(&place.driver)?.can_limit(&place).await.is_err();
+        if unbound {
+            volume.config.remove(SIZE);
+        }
         let names = std::iter::once((volume.id, VOLUME.to_owned()))
             .chain(self.snapshots.iter().map(|one| (one.id, volume_snapshot(one.name.as_str()))));
         let (mut steps, mut roots) = (vec![], vec![]);
@@ -161,11 +168,15 @@ impl Verb for Import {
             steps.push(Step::CreateVolume { pool: pool.clone(), volume: Box::new(Volume { id, ..volume.clone() }) });
             roots.push(Placed { held: Held::Instance(id), image: None, nesting: false, name, shifts: shifts.clone() });
         }
+        let mut steps = quota::bounded(view, &place, (volume.id, volume.quota()?), steps).await?;
         steps.push(Step::UnpackBackup { pool: place.clone(), roots });
         let adopt = |one: &VolumeSnapshot| Step::AdoptSnapshot { pool: place.clone(), snapshot: one.id };
         steps.extend(self.snapshots.iter().map(adopt));
         let snapshot = |one: &VolumeSnapshot| {
-            let was = Volume { created: view.now, ..one.volume.clone() };
+            let mut was = Volume { created: view.now, ..one.volume.clone() };
+            if unbound {
+                was.config.remove(SIZE);
+            }
             let created = if one.created == 0 { view.now } else { one.created };
             Write::Insert(Row::VolumeSnapshot(VolumeSnapshot { created, volume: was, ..one.clone() }))
         };
@@ -182,6 +193,10 @@ impl Verb for Import {
         let mut output = Output::object("volume", self.volume.id);
         output.texts.insert("name", self.volume.name.to_string());
         output.notes.clone_from(&self.left_out);
+        let has_none = |write: &Write| matches!(write, Write::Insert(Row::Volume(made)) if !made.config.contains_key(SIZE));
+        if self.volume.config.contains_key(SIZE) && plan.finish.iter().any(has_none) {
+            output.notes.push("left out: size: its pool cannot limit what a volume takes".to_owned());
+        }
         Ok(Finish { writes: plan.finish.clone(), output })
     }
 }

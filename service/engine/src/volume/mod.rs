@@ -79,6 +79,15 @@ pub(crate) fn place(ports: &Ports, state: &State, volume: &Volume) -> Result<Poo
     Ok(ports.pools.driver(&pool.driver)?.volumes(&pool))
 }
 
+/// Whether an instance that is not at rest has `volume` among its devices, those of its profiles included; beside `except`.
+pub(crate) fn is_live(state: &State, volume: &Volume, except: Option<ObjectId>) -> bool {
+    let mut live = state.instances.values().filter(|one| one.status.is_live() && Some(one.id) != except);
+    live.any(|instance| {
+        let mut devices = crate::instance::expand(state, instance).devices.into_values();
+        instance.project == volume.project && devices.any(|device| volume.is_of(&device))
+    })
+}
+
 /// Refuses a name that another volume of the pool has.
 fn free(state: &State, wanted: &Volume) -> Result<()> {
     match state.volume(&wanted.pool, &wanted.project, &wanted.name) {

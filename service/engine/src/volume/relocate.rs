@@ -7,7 +7,7 @@ use crate::job::Output;
 use crate::ports::{Held, Row, State, Write};
 use crate::step::{Leftover, Outcome, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, quota};
 use async_trait::async_trait;
 use lxhost_model::name::{PoolName, VolumeName};
 use lxhost_model::{ObjectId, Pool, Volume, VolumeSnapshot};
@@ -88,10 +88,10 @@ impl Verb for Move {
         let ids: Vec<ObjectId> = kept.iter().map(|one| one.id).collect();
         let leftover = |pool: Pool| Leftover { pool, instance: self.id, snapshots: ids.clone(), image: None };
         // What an earlier move could not remove there would be in the way.
-        let mut steps = vec![Step::ClearOut(Box::new(leftover(new)))];
+        let mut steps = vec![Step::ClearOut(Box::new(leftover(new.clone())))];
         let (from, users) = (Held::Instance(self.id), vec![]);
         let across = Across { original: &volume, from, users, snapshots: kept, made: (&moved, &snapshots) };
-        steps.extend(across.steps(view)?);
+        steps.extend(quota::bounded(view, &new, (self.id, moved.quota()?), across.steps(view)?).await?);
         let mut finish = vec![Write::Update(Row::Volume(moved))];
         finish.extend(snapshots.into_iter().map(|one| Write::Update(Row::VolumeSnapshot(one))));
         let _ = self.left.set(leftover(old));

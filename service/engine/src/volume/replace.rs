@@ -1,7 +1,8 @@
-//! `volume.replace`: other keys and description for a volume. How it was made stays as it is.
+//! `volume.replace`: other keys and description for a volume, another size at once. How it was made stays as it is.
 
-use super::{by_id, question_of};
+use super::{by_id, is_live, place, question_of};
 use crate::ports::{Row, State, Write, same};
+use crate::step::{Quota, Step};
 use crate::verb::{Plan, Question, Verb, View};
 use crate::{Error, Kind, Result};
 use async_trait::async_trait;
@@ -57,6 +58,15 @@ impl Verb for Replace {
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
-        Ok(Plan::writes(vec![Write::Update(Row::Volume(self.changed(&view.state)?))]))
+        let (before, changed) = (by_id(&view.state, self.id)?, self.changed(&view.state)?);
+        let (from, to) = (before.quota()?, changed.quota()?);
+        let (pool, live) = (place(view.ports, &view.state, &before)?, is_live(&view.state, &before, None));
+        let quota = (from != to).then(|| Step::Quota(Box::new(Quota { pool, of: self.id, from, to, live })));
+        let steps: Vec<Step> = quota.into_iter().collect();
+        let mut back = Volume::clone(&before);
+        // The writes raise it.
+        back.generation += 1;
+        let failed = if steps.is_empty() { vec![] } else { vec![Write::Update(Row::Volume(back))] };
+        Ok(Plan { steps, failed, ..Plan::writes(vec![Write::Update(Row::Volume(changed))]) })
     }
 }

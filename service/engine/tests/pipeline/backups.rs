@@ -19,7 +19,7 @@ fn said(name: &str, config: &[(&str, &str)]) -> Backup {
     Backup { name: name.into(), pool: "elsewhere".into(), instance, snapshots: vec![] }
 }
 
-async fn read(world: &World, caller: &Caller, backup: &Backup, wanted: Wanted) -> Result<Import> {
+pub(crate) async fn read(world: &World, caller: &Caller, backup: &Backup, wanted: Wanted) -> Result<Import> {
     world.engine.read_backup(caller, Default::default(), file(backup), wanted).await
 }
 
@@ -32,7 +32,7 @@ fn record(world: &World, name: &str) -> Arc<Instance> {
     world.state().instances[&world.id(name).unwrap()].clone()
 }
 
-async fn exported(world: &World, id: ObjectId, alone: bool) -> Backup {
+pub(crate) async fn exported(world: &World, id: ObjectId, alone: bool) -> Backup {
     let to = tempfile::tempfile().unwrap().into();
     world.perform(Export::new(id, to, Default::default(), alone, world.engine.host().random())).await.unwrap();
     match world.sim.backups.packed().pop().unwrap().about {

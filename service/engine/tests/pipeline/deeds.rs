@@ -45,6 +45,7 @@ macro_rules! deed {
 mod backups;
 mod copies;
 pub(crate) mod pools;
+pub(crate) mod quotas;
 pub(crate) mod volumes;
 
 fn is(world: &World, name: &str, status: &str) -> bool {
@@ -277,6 +278,7 @@ pub(crate) fn all() -> Vec<Deed> {
     deeds.extend(copies::all());
     deeds.extend(volumes::all());
     deeds.extend(pools::all());
+    deeds.extend(quotas::all());
     deeds.extend(on_the_rest());
     deeds.extend(on_trial());
     deeds

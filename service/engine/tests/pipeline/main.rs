@@ -15,6 +15,7 @@ mod permission;
 mod points;
 mod pools;
 mod proxies;
+mod quotas;
 mod recover;
 mod tended;
 mod together;

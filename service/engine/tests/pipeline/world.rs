@@ -3,7 +3,7 @@
 use lxhost_engine::ports::{Caller, ImageFiles, State};
 use lxhost_engine::{Engine, Output, Result, Verb, instance};
 use lxhost_model::instance::Exit;
-use lxhost_model::{Acl, Error, Instance, ObjectId, Pool, Profile, Status};
+use lxhost_model::{Acl, Error, Instance, ObjectId, Pool, Profile, Status, Volume};
 use lxhost_sim::Sim;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, Write};
@@ -315,11 +315,11 @@ impl World {
         seen.extend(state.snapshots.values().map(|snapshot| format!("{snapshot:?}")));
         seen.extend(state.images.values().map(|image| format!("{} {:?}", image.fingerprint, image.aliases)));
         seen.extend(state.pools.values().map(|pool| format!("{pool:?}")));
-        seen.extend(state.volumes.values().map(|volume| format!("{volume:?}")));
         seen.extend(state.volume_snapshots.values().map(|snapshot| format!("{snapshot:?}")));
         seen.extend(state.networks.values().map(|network| format!("{network:?}")));
         seen.push(format!("{:?}", self.sim.networks.routes()));
         seen.extend(state.acls.values().map(|acl| format!("{:?}", Acl { generation: 0, ..Acl::clone(acl) })));
+        seen.extend(state.volumes.values().map(|volume| format!("{:?}", Volume { generation: 0, ..Volume::clone(volume) })));
         seen.extend(state.profiles.values().map(|profile| format!("{:?}", Profile { generation: 0, ..Profile::clone(profile) })));
         seen
     }

@@ -76,7 +76,11 @@ impl Volume {
         options::none(options)?;
         let record = self.inspected(&header, "volume.get-usage").await?;
         let bytes = used(&self.bus.engine.state(), self.bus.engine.ports(), record.id).await?;
-        Ok(Values::from([("used".to_owned(), value(bytes)?)]))
+        let mut usage = Values::from([("used".to_owned(), value(bytes)?)]);
+        if let Some(size) = record.quota()? {
+            usage.insert("total".to_owned(), value(size)?);
+        }
+        Ok(usage)
     }
 
     #[zbus(out_args("job"))]

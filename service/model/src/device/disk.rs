@@ -1,7 +1,7 @@
 //! Devices of type `disk` beside the root: a volume of a pool, a path of the host, or memory. Names are LXD's and
 //! Incus'.
 //!
-//! Pure. What the root may say is checked here too; its pool and size are read by others.
+//! Pure. What the root may say is checked here too; its pool is read by others.
 
 use crate::config::parse_bool;
 use crate::name::{PoolName, VolumeName, quoted};
@@ -165,15 +165,18 @@ fn check_keys(keys: &BTreeMap<String, String>) -> Result<(), Error> {
     }
 }
 
+/// Bytes that a root with these keys may take; `None`: all that there is.
+pub(super) fn quota(keys: &BTreeMap<String, String>) -> Result<Option<u64>, Error> {
+    keys.get("size").map_or(Ok(None), |text| crate::size::parse_quota(text))
+}
+
 /// The root is what its pool makes of it.
 fn check_root(keys: &BTreeMap<String, String>) -> Result<(), Error> {
     let set = |key: &&&str| keys.get(**key).is_some_and(|value| !value.is_empty());
     match OF_HOST.iter().chain(&["source"]).find(set) {
         Some(key) => Err(bad(format!("{key}: the root disk has none"))),
         None if switch(keys, "readonly", false)? => Err(bad("readonly: the root disk is written to")),
-        // Better no instance than one without the limit that its owner relies on.
-        None if set(&&"size") => Err(Error::new(Kind::Unsupported, "size: roots have no quota in this version")),
-        None => Ok(()),
+        None => quota(keys).map(drop),
     }
 }
 
@@ -181,7 +184,7 @@ fn check_root(keys: &BTreeMap<String, String>) -> Result<(), Error> {
 fn check_kind(keys: &BTreeMap<String, String>, source: &DiskSource) -> Result<(), Error> {
     let set = |key: &str| keys.get(key).is_some_and(|value| !value.is_empty());
     if set("size") && !matches!(source, DiskSource::Memory { .. }) {
-        return Err(bad("size: it is for source=tmpfs:"));
+        return Err(bad("size: it is for source=tmpfs: and for the root; a volume has its own"));
     }
     if !matches!(source, DiskSource::Host(_))
         && let Some(key) = OF_HOST.iter().find(|key| set(key))

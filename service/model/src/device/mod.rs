@@ -26,6 +26,14 @@ pub struct Device(BTreeMap<String, String>);
 /// Types a device may have today.
 pub const TYPES: &[&str] = &["none", "disk", "nic", "proxy"];
 
+/// Bytes that the root among `devices` may take; `None`: all that there is.
+///
+/// # Errors
+/// `InvalidConfig`, for a record that an older version has written.
+pub fn root_quota(devices: &Devices) -> Result<Option<u64>, Error> {
+    devices.values().find(|device| device.is_root()).map_or(Ok(None), |root| disk::quota(root.keys()))
+}
+
 impl Device {
     /// A device from its keys.
     ///

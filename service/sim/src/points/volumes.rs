@@ -14,13 +14,14 @@ pub(super) async fn all(engine: &Engine, pool: ObjectId) {
     let Some(pool) = engine.state().pools.get(&pool).map(|pool| pool.name.clone()) else { return };
     let (Ok(name), Ok(other)) = ("v1".parse(), "v2".parse()) else { return };
     let (id, project) = (ObjectId::from_random(engine.host().random()), Default::default());
-    let (description, config, volatile) = (String::new(), Default::default(), Default::default());
+    let sized = [("size".to_owned(), "1GiB".to_owned())].into();
+    let (description, config, volatile) = (String::new(), sized, Default::default());
     let volume = Volume { id, project, pool, name, description, config, volatile, created: 0, generation: 0 };
     let Ok(create) = volume::Create::new(volume) else { return };
     act(engine, create).await;
     act(engine, volume::Rename { id, name: other }).await;
-    act(engine, volume::Replace { id, config: Default::default(), description: None, expected: None }).await;
     snapshots(engine, id).await;
+    act(engine, volume::Replace { id, config: Default::default(), description: None, expected: None }).await;
     act(engine, volume::Delete::new(id)).await;
 }
 

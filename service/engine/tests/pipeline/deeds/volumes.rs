@@ -223,7 +223,7 @@ pub(crate) fn disk(path: &str) -> Devices {
     [(name, device)].into()
 }
 
-async fn prepared(world: &World) {
+pub(crate) async fn prepared(world: &World) {
     new_pool(world, "p1").await.unwrap();
     new_volume(world).await.unwrap();
 }

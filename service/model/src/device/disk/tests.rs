@@ -23,7 +23,23 @@ fn a_volume_is_mounted_where_the_keys_say() {
     assert!(matches!(&disk.source, DiskSource::Volume { volume, .. } if volume.as_str() == "data"));
     assert_eq!((disk.path.as_str(), disk.read_only), ("/srv/data", true));
     assert!(read(&[("path", "/"), ("source", "-")]).unwrap().is_none(), "the root is read by others");
-    assert_eq!(read(&[("path", "/"), ("source", ""), ("pool", ""), ("size", "1GiB")]).unwrap_err().kind, Kind::Unsupported);
+}
+
+#[test]
+fn the_root_may_have_a_size() {
+    let root = |size: &str| read(&[("path", "/"), ("source", ""), ("pool", ""), ("size", size)]);
+    assert_eq!((root("1GiB"), root("")), (Ok(None), Ok(None)));
+    for size in ["a lot", "0", "1023KiB", "-1", "20EiB"] {
+        assert_eq!(root(size).unwrap_err().kind, Kind::InvalidConfig, "{size}");
+    }
+    let of = |pairs: &[(&str, &str)]| {
+        let keys = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let name: crate::name::DeviceName = "d".parse().unwrap();
+        crate::device::root_quota(&[(name.clone(), crate::device::Device::new(&name, keys).unwrap())].into())
+    };
+    assert_eq!(of(&[("type", "disk"), ("path", "/"), ("size", "1GiB")]), Ok(Some(1 << 30)));
+    assert_eq!(of(&[("type", "disk"), ("path", "/")]), Ok(None));
+    assert_eq!(of(&[("type", "disk"), ("path", "/tmp"), ("source", "tmpfs:"), ("size", "1GiB")]), Ok(None));
 }
 
 #[test]
