@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use lxhost_tests::cache::Cache;
-use lxhost_tests::host::{Host, HostSpec};
+use lxhost_tests::host::{Host, HostSpec, State};
 use lxhost_tests::image::{self, Form};
 use lxhost_tests::package;
 use lxhost_tests::recipe::Recipe;
@@ -18,7 +18,7 @@ pub(crate) struct Engine {
     pub(crate) monitor: &'static str,
     state_at: &'static str,
     recipe: fn() -> Recipe,
-    packaged: bool,
+    pub(crate) packaged: bool,
     /// What to run in a new host before the first launch.
     setup: &'static [&'static [&'static str]],
 }
@@ -50,9 +50,15 @@ pub(crate) const ALL: &[Engine] = &[
 impl Engine {
     /// A host with it, ready to launch the image `debian`.
     pub(crate) fn boot(&self, cache: &Cache) -> Result<Host> {
+        self.boot_on(cache, State::Plain)
+    }
+
+    /// The same with its state on a file system of that kind.
+    pub(crate) fn boot_on(&self, cache: &Cache, state: State) -> Result<Host> {
         let guest = image::debian_without_udev(cache)?;
         let mut spec = HostSpec::over(&(self.recipe)().tree(cache)?);
         self.state_at.clone_into(&mut spec.state_at);
+        spec.state = state;
         spec.visible = Some(image::images_of(cache)?);
         if self.packaged {
             spec = package::installed(cache, &spec, &package::find()?)?;
@@ -66,6 +72,16 @@ impl Engine {
             .timeout(std::time::Duration::from_secs(300))
             .succeed()?;
         Ok(host)
+    }
+
+    /// The words that make a pool of that driver within its state.
+    pub(crate) fn pool(&self, name: &str, driver: &str) -> Vec<String> {
+        let mut words = vec![self.command.to_owned(), "storage".into(), "create".into(), name.into(), driver.into()];
+        // Without a source it would bring a file system of its own.
+        if driver == "btrfs" && !self.packaged {
+            words.push(format!("source={}/storage-pools/{name}", self.state_at));
+        }
+        words
     }
 
     /// The version that its package has in the host.

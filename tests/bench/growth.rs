@@ -20,6 +20,13 @@ const MEGABYTES: &[u32] = &[1, 16, 256];
 const LIST: Row = Row { timed: "@ list", ..Row::NOTHING };
 const LAUNCH: Row = Row { timed: "@ launch small c1", after: &["@ delete --force c1"], ..Row::NOTHING };
 const LAUNCH_SIZED: Row = Row { timed: "@ launch sized c1", after: &["@ delete --force c1"], ..Row::NOTHING };
+const SNAPSHOT: Row = Row { timed: "@ snapshot create c1 s", after: &["@ snapshot delete c1 s"], ..Row::NOTHING };
+const COPY: Row = Row { timed: "@ copy c1 c9", after: &["@ delete c9"], ..Row::NOTHING };
+/// What a guest writes before it is stopped, how much of it, and the script that does.
+const ROOTS: &[(&str, &[u32], &str)] = &[
+    ("MB written", &[100, 500, 2000], "dd if=/dev/zero of=/filling bs=1M count=$1"),
+    ("files", &[10_000, 50_000, 200_000], "mkdir /many; cd /many; head -c ${1}k /dev/zero | split -b 1k -a 5 -"),
+];
 const IMPORT: Row =
     Row { timed: "@ image import /var/lib/lxhost/sized.tar --alias sized", after: &["@ image delete sized"], ..Row::NOTHING };
 
@@ -40,6 +47,25 @@ pub(crate) fn measure(cache: &Cache, engine: &Engine, rounds: u32, instances: u3
         there = until;
         note(&mut series, "list, by instances that run", until, &run(&host, engine, &LIST, rounds)?);
         note(&mut series, "launch, by instances that run", until, &run(&host, engine, &LAUNCH, rounds)?);
+    }
+    Ok(series)
+}
+
+/// Measures how snapshots and copies of a stopped instance grow with what it has written: megabytes, and files of 1 KiB.
+pub(crate) fn of_roots(cache: &Cache, engine: &Engine, rounds: u32) -> Result<Series> {
+    eprintln!("growth of roots: preparing a host");
+    let host = engine.boot(cache)?;
+    std::fs::copy(std::env::current_exe()?, host.share().join("bench"))?;
+    let mut series = Series::new();
+    small(&host)?;
+    for (of, until, write) in ROOTS {
+        for count in *until {
+            script(&host, "lxctl launch small c1 >/dev/null", &[])?;
+            script(&host, &format!("lxctl exec c1 -- sh -c '{write}' sh $1; lxctl stop --force c1"), &[&count.to_string()])?;
+            note(&mut series, &format!("snapshot create, by {of}"), *count, &run(&host, engine, &SNAPSHOT, rounds)?);
+            note(&mut series, &format!("copy, by {of}"), *count, &run(&host, engine, &COPY, rounds)?);
+            script(&host, "lxctl delete c1", &[])?;
+        }
     }
     Ok(series)
 }

@@ -10,6 +10,7 @@ mod plot;
 mod report;
 mod rows;
 mod stopwatch;
+mod storage;
 
 use std::path::Path;
 
@@ -18,7 +19,7 @@ use lxhost_tests::cache::Cache;
 use lxhost_tests::host;
 
 const USAGE: &str = "\
-usage: lxhost-bench [--rounds N] [--only incus|lxhost|limits|growth] [--instances N] [--to DIRECTORY]
+usage: lxhost-bench [--rounds N] [--only incus|lxhost|networks|storage|limits|growth] [--instances N] [--to DIRECTORY]
 Measures N rounds of each row (10), growth up to N instances (1000), and writes bench.txt, bench.json and
 bench.svg (docs/bench). With --only the other figures are kept as they are in the file.";
 
@@ -51,11 +52,21 @@ fn measure() -> Result<()> {
     for engine in engine::ALL.iter().filter(|engine| wanted(engine.name)) {
         report.add(engine.name, rows::measure(&cache, engine, rounds)?);
     }
+    // Else they are among those of each engine.
+    for engine in engine::ALL.iter().filter(|_| only.as_deref() == Some("networks")) {
+        report.more(engine.name, rows::of_networks(&cache, engine, rounds)?);
+    }
+    for engine in engine::ALL.iter().filter(|_| wanted("storage")) {
+        report.more(engine.name, storage::measure(&cache, engine, rounds)?);
+    }
+    let ours = engine::ALL.iter().find(|engine| engine.name == "lxhost").context("lxhost is not measured")?;
+    if wanted("storage") {
+        report.grow(growth::of_roots(&cache, ours, rounds)?);
+    }
     if wanted("limits") {
         report.add("limits", limits::measure(&cache, rounds)?);
     }
     if wanted("growth") {
-        let ours = engine::ALL.iter().find(|engine| engine.name == "lxhost").context("lxhost is not measured")?;
         report.grow(growth::measure(&cache, ours, rounds, instances)?);
     }
     report.write(Path::new(&to))

@@ -1,6 +1,7 @@
 //! The report: medians of both engines beside the budget, as a table and as JSON. Depends on nothing but
 //! serde_json. Called by `main`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -28,6 +29,20 @@ const BUDGETS: &[(&str, Option<f64>)] = &[
     ("copy", Some(0.10)),
     ("export", Some(1.0)),
     ("import", None),
+    ("btrfs: launch", Some(0.06)),
+    ("btrfs: snapshot create", Some(0.02)),
+    ("btrfs: snapshot restore", None),
+    ("btrfs: copy", Some(0.03)),
+    ("btrfs: delete", None),
+    ("btrfs: export", Some(1.0)),
+    ("btrfs: 100 snapshots", None),
+    ("xfs: launch", None),
+    ("xfs: snapshot create", None),
+    ("xfs: snapshot restore", None),
+    ("xfs: copy", None),
+    ("xfs: delete", None),
+    ("xfs: export", Some(1.0)),
+    ("xfs: 100 snapshots", None),
     ("daemon RSS, 3 instances", Some(12e6)),
     ("monitor RSS", Some(0.6e6)),
     ("NIC plugged", None),
@@ -58,16 +73,24 @@ impl Report {
         Ok(Self { value })
     }
 
-    /// Takes in the figures of an engine, instead of older ones.
+    /// Takes in the figures of an engine, instead of older ones of the same rows.
     pub(crate) fn add(&mut self, engine: &str, figures: Figures) {
-        let rows: serde_json::Map<String, Value> =
-            figures.rows.into_iter().map(|(name, all)| (name, json!({ "median": median(&all), "all": all }))).collect();
-        self.value[engine] = json!({ "version": figures.version, "rows": rows });
+        self.value[engine]["version"] = json!(figures.version);
+        self.more(engine, figures.rows);
     }
 
-    /// Takes in series that grow.
+    /// Takes in more rows of an engine.
+    pub(crate) fn more(&mut self, engine: &str, rows: BTreeMap<String, Vec<f64>>) {
+        for (name, all) in rows {
+            self.value[engine]["rows"][name] = json!({ "median": median(&all), "all": all });
+        }
+    }
+
+    /// Takes in series that grow, instead of older ones of the same name.
     pub(crate) fn grow(&mut self, series: Series) {
-        self.value["growth"] = json!(series);
+        for (name, points) in series {
+            self.value["growth"][name] = json!(points);
+        }
     }
 
     /// Writes bench.json, bench.txt and bench.svg.

@@ -78,6 +78,19 @@ const WITH_THREE: &[Row<'static>] = &[
     Row { name: "snapshot create, running", ..SNAPSHOT },
 ];
 
+/// Measures the rows of networks alone, in a host of its own.
+pub(crate) fn of_networks(cache: &Cache, engine: &Engine, rounds: u32) -> Result<BTreeMap<String, Vec<f64>>> {
+    eprintln!("{}: preparing a host for networks", engine.name);
+    let host = engine.boot(cache)?;
+    fs::copy(std::env::current_exe()?, host.share().join("bench"))?;
+    for name in ["c1", "c2", "c3"] {
+        host.succeed([engine.command, "launch", "debian", name])?;
+    }
+    let mut rows = BTreeMap::new();
+    networks::measure(&host, engine, rounds, &mut rows)?;
+    Ok(rows)
+}
+
 /// Measures every row for one engine, in a host of its own.
 pub(crate) fn measure(cache: &Cache, engine: &Engine, rounds: u32) -> Result<Figures> {
     eprintln!("{}: preparing a host", engine.name);

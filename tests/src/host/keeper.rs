@@ -141,6 +141,7 @@ fn prepare(directory: &Path, spec: &HostSpec) -> Result<()> {
         State::Plain if holds_overlays(directory)? => Ok(()),
         State::Plain | State::Ext4 => mount_image(directory, "ext4", "mkfs.ext4"),
         State::Btrfs => mount_image(directory, "btrfs", "mkfs.btrfs"),
+        State::Xfs => mount_image(directory, "xfs", "mkfs.xfs"),
     }
 }
 

@@ -85,6 +85,8 @@ pub enum State {
     Ext4,
     /// A btrfs image of 8 GiB, sparse.
     Btrfs,
+    /// An XFS image of 8 GiB, sparse.
+    Xfs,
 }
 
 impl HostSpec {

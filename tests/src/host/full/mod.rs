@@ -128,6 +128,7 @@ impl Full {
             State::Plain => return Ok(()),
             State::Ext4 => "ext4",
             State::Btrfs => "btrfs",
+            State::Xfs => "xfs",
         };
         let line = format!(
             "systemctl stop lxhostd.service 2>/dev/null || true; mkdir -p {at}; truncate -s 4G /var/lab-state.img; \
