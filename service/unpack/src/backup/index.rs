@@ -21,13 +21,13 @@ pub(super) const BYTES: u64 = 16 << 20;
 /// Most snapshots.
 pub(super) const SNAPSHOTS: usize = lxhost_model::snapshot::MAX;
 
-/// The part of the index that is read.
+/// The part of an index that is read, whatever it is about.
 #[derive(Deserialize)]
-struct Index {
-    name: Scalar,
+pub(super) struct Index<C> {
+    pub(super) name: Scalar,
     #[serde(default)]
-    pool: Scalar,
-    config: Option<Config>,
+    pub(super) pool: Scalar,
+    pub(super) config: Option<C>,
 }
 
 #[derive(Deserialize)]
@@ -135,7 +135,7 @@ pub(super) fn bad(why: String) -> Error {
     Error::Metadata(format!("{INDEX}: {why}"))
 }
 
-fn of_instance(index: Index) -> Result<Backup> {
+fn of_instance(index: Index<Config>) -> Result<Backup> {
     let config = index.config.ok_or_else(|| bad("it has no config; backups of LXD before 4.0 are not supported".into()))?;
     let instance = config.container.ok_or_else(|| bad("it has no instance".into()))?;
     let snapshots = config.snapshots.unwrap_or_default();
@@ -186,7 +186,7 @@ pub(super) fn time(text: &Scalar) -> Result<u64, String> {
 
 /// What is written: everything that LXD and Incus expect, so that they import it.
 #[derive(Serialize)]
-struct Written<'a> {
+pub(super) struct Written<'a, C> {
     name: &'a str,
     /// The format of the trees, not the pool's driver: plain files.
     backend: &'static str,
@@ -197,7 +197,13 @@ struct Written<'a> {
     optimized_header: bool,
     #[serde(rename = "type")]
     kind: &'static str,
-    config: WrittenConfig<'a>,
+    config: C,
+}
+
+impl<'a, C> Written<'a, C> {
+    pub(super) fn of(kind: &'static str, (name, pool): (&'a str, &'a str), snapshots: Vec<&'a str>, config: C) -> Self {
+        Written { name, backend: "dir", pool, snapshots, optimized: false, optimized_header: false, kind, config }
+    }
 }
 
 #[derive(Serialize)]
@@ -240,10 +246,10 @@ struct WrittenPool<'a> {
 }
 
 #[derive(Serialize)]
-struct WrittenVolume<'a> {
+pub(super) struct WrittenVolume<'a> {
     name: &'a str,
     description: &'a str,
-    config: Words,
+    config: &'a Words,
     content_type: &'static str,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -252,39 +258,43 @@ struct WrittenVolume<'a> {
     kind: Option<&'static str>,
 }
 
+impl<'a> WrittenVolume<'a> {
+    pub(super) fn of(name: &'a str, description: &'a str, config: &'a Words, created: u64) -> Self {
+        let (content_type, created_at) = ("filesystem", shown(created));
+        WrittenVolume { name, description, config, content_type, created_at, expires_at: None, kind: None }
+    }
+
+    pub(super) fn kind(self, kind: &'static str) -> Self {
+        WrittenVolume { kind: Some(kind), ..self }
+    }
+
+    pub(super) fn until(self, expires: u64) -> Self {
+        WrittenVolume { expires_at: Some(shown(expires)), ..self }
+    }
+}
+
 /// The text of `backup/index.yaml`, and that of `backup/container/backup.yaml`, which other programs read.
 ///
 /// # Errors
 /// `Metadata` for what cannot be written as YAML.
 pub(crate) fn render(backup: &Backup) -> Result<(String, String)> {
-    let written = Written {
-        name: &backup.name,
-        backend: "dir",
-        pool: &backup.pool,
-        snapshots: backup.snapshots.iter().map(|past| past.name.as_str()).collect(),
-        optimized: false,
-        optimized_header: false,
-        kind: "container",
-        config: WrittenConfig {
-            container: WrittenInstance {
-                kind: Some("container"),
-                project: Some("default"),
-                ..instance(&backup.name, &backup.instance)
-            },
-            snapshots: backup
-                .snapshots
-                .iter()
-                .map(|past| WrittenInstance { expires_at: Some(shown(past.expires)), ..instance(&past.name, &past.instance) })
-                .collect(),
-            pool: WrittenPool { name: &backup.pool, driver: "dir", description: "", config: Words::new() },
-            volume: WrittenVolume { kind: Some("container"), ..of_root(&backup.name, &backup.instance) },
-            volume_snapshots: backup
-                .snapshots
-                .iter()
-                .map(|past| WrittenVolume { expires_at: Some(shown(past.expires)), ..of_root(&past.name, &past.instance) })
-                .collect(),
+    let past = backup.snapshots.iter();
+    let config = WrittenConfig {
+        container: WrittenInstance {
+            kind: Some("container"),
+            project: Some("default"),
+            ..instance(&backup.name, &backup.instance)
         },
+        snapshots: past
+            .clone()
+            .map(|past| WrittenInstance { expires_at: Some(shown(past.expires)), ..instance(&past.name, &past.instance) })
+            .collect(),
+        pool: WrittenPool { name: &backup.pool, driver: "dir", description: "", config: Words::new() },
+        volume: of_root(&backup.name, &backup.instance).kind("container"),
+        volume_snapshots: past.clone().map(|past| of_root(&past.name, &past.instance).until(past.expires)).collect(),
     };
+    let names = past.map(|past| past.name.as_str()).collect();
+    let written = Written::of("container", (&backup.name, &backup.pool), names, config);
     let text = |what: Result<String, serde_saphyr::ser::Error>| what.map_err(|e| Error::Metadata(format!("{INDEX}: {e}")));
     Ok((text(serde_saphyr::to_string(&written))?, text(serde_saphyr::to_string(&written.config))?))
 }
@@ -310,15 +320,9 @@ fn instance<'a>(name: &'a str, was: &'a Described) -> WrittenInstance<'a> {
 }
 
 fn of_root<'a>(name: &'a str, was: &'a Described) -> WrittenVolume<'a> {
-    WrittenVolume {
-        name,
-        description: "",
-        config: Words::new(),
-        content_type: "filesystem",
-        created_at: shown(was.created),
-        expires_at: None,
-        kind: None,
-    }
+    /// A root has no keys of its own.
+    static NONE: Words = Words::new();
+    WrittenVolume::of(name, "", &NONE, was.created)
 }
 
 /// A time in RFC 3339; "never" is LXD's.

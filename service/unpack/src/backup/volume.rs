@@ -2,21 +2,12 @@
 //! serde-saphyr. Called by `index` and `pack`.
 
 use super::INDEX;
-use super::index::{SNAPSHOTS, bad, last, shown, time, yaml};
+use super::index::{Index, SNAPSHOTS, Written, WrittenVolume, bad, last, time, yaml};
 use crate::error::{Error, Result};
 use crate::metadata::Scalar;
 use lxhost_model::backup::{DescribedVolume, VolumeBackup, VolumePast, Words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The part of the index that is read.
-#[derive(Deserialize)]
-struct Index {
-    name: Scalar,
-    #[serde(default)]
-    pool: Scalar,
-    config: Option<Config>,
-}
 
 #[derive(Deserialize)]
 struct Config {
@@ -46,7 +37,7 @@ struct Volume {
 /// # Errors
 /// `Metadata`.
 pub(super) fn parse(text: &[u8]) -> Result<VolumeBackup> {
-    let index: Index = yaml(text)?;
+    let index: Index<Config> = yaml(text)?;
     let config = index.config.ok_or_else(|| bad("it has no config".into()))?;
     let volume = config.volume.ok_or_else(|| bad("it has no volume".into()))?;
     let snapshots = config.volume_snapshots.unwrap_or_default();
@@ -77,39 +68,10 @@ fn described(volume: Volume) -> Result<DescribedVolume> {
     })
 }
 
-/// What is written: everything that LXD and Incus expect, so that they import it.
-#[derive(Serialize)]
-struct Written<'a> {
-    name: &'a str,
-    /// The format of the trees, not the pool's driver: plain files.
-    backend: &'static str,
-    pool: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    snapshots: Vec<&'a str>,
-    optimized: bool,
-    optimized_header: bool,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    config: WrittenConfig<'a>,
-}
-
 #[derive(Serialize)]
 struct WrittenConfig<'a> {
     volume: WrittenVolume<'a>,
     volume_snapshots: Vec<WrittenVolume<'a>>,
-}
-
-#[derive(Serialize)]
-struct WrittenVolume<'a> {
-    name: &'a str,
-    description: &'a str,
-    config: &'a Words,
-    content_type: &'static str,
-    created_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
 }
 
 /// The text of `backup/index.yaml`.
@@ -118,34 +80,17 @@ struct WrittenVolume<'a> {
 /// `Metadata` for what cannot be written as YAML.
 pub(crate) fn render(backup: &VolumeBackup) -> Result<String> {
     let past = backup.snapshots.iter();
-    let written = Written {
-        name: &backup.name,
-        backend: "dir",
-        pool: &backup.pool,
-        snapshots: past.clone().map(|past| past.name.as_str()).collect(),
-        optimized: false,
-        optimized_header: false,
-        kind: "custom",
-        config: WrittenConfig {
-            volume: WrittenVolume { kind: Some("custom"), ..written(&backup.name, &backup.volume) },
-            volume_snapshots: past
-                .map(|past| WrittenVolume { expires_at: Some(shown(past.expires)), ..written(&past.name, &past.volume) })
-                .collect(),
-        },
+    let config = WrittenConfig {
+        volume: written(&backup.name, &backup.volume).kind("custom"),
+        volume_snapshots: past.clone().map(|past| written(&past.name, &past.volume).until(past.expires)).collect(),
     };
+    let names = past.map(|past| past.name.as_str()).collect();
+    let written = Written::of("custom", (&backup.name, &backup.pool), names, config);
     serde_saphyr::to_string(&written).map_err(|e| Error::Metadata(format!("{INDEX}: {e}")))
 }
 
 fn written<'a>(name: &'a str, was: &'a DescribedVolume) -> WrittenVolume<'a> {
-    WrittenVolume {
-        name,
-        description: &was.description,
-        config: &was.config,
-        content_type: "filesystem",
-        created_at: shown(was.created),
-        expires_at: None,
-        kind: None,
-    }
+    WrittenVolume::of(name, &was.description, &was.config, was.created)
 }
 
 #[cfg(test)]
