@@ -25,7 +25,8 @@ pub(crate) const SUITE: Suite = suite!(
 fn prepare(stage: &Stage) -> Result<()> {
     stage.with_loops()?;
     stage.with_busybox()?;
-    stage.lxctl("create busybox c0").succeed().map(drop)
+    stage.lxctl("create busybox c0").succeed()?;
+    stage.delete("c0")
 }
 
 fn inside(stage: &Stage, name: &str, script: &str) -> Result<String> {
