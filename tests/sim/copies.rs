@@ -119,8 +119,10 @@ async fn an_instance_is_copied_to_another_pool_and_moves_there() {
     refused(instance.move_to("nowhere", &none()).await, Kind::NoSuchPool);
     refused(instance.move_to("../x", &none()).await, Kind::InvalidName);
     refused(instance.move_to("default", &none()).await, Kind::InvalidArgs);
+    let mut signals = client.signals().await;
     client.done(&instance.move_to("other", &none()).await.unwrap()).await;
     assert!(text(&client, &path, "Pool").await.contains("other"));
+    signals.told(&path, "org.lxhost1.Instance", "Pool").await;
     assert_eq!(snapshots(&client, &path).await, ["s1"]);
     client.done(&taken.restore("s1", &none()).await.unwrap()).await;
     client.done(&instance.start(&none()).await.unwrap()).await;

@@ -63,7 +63,8 @@ pub(super) async fn clear_out(context: &Context<'_>, left: &Leftover) -> Result<
 /// Bounds what a root or volume may take. It has to hold what is there.
 pub(super) async fn bound(context: &Context<'_>, quota: &Quota, bytes: Option<u64>) -> Result<()> {
     let (pool, driver) = (&quota.pool, context.core.ports.pools.driver(&quota.pool.driver)?);
-    if let Some(bytes) = bytes.filter(|_| bytes == quota.to) {
+    let shrinks = |bytes: &u64| Some(*bytes) == quota.to && quota.from.is_none_or(|from| *bytes < from);
+    if let Some(bytes) = bytes.filter(shrinks) {
         let used = driver.used(pool, quota.of).await?;
         if used > bytes {
             let what = format!("size: {used} bytes are taken, that is more than {bytes}");

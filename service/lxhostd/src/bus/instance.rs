@@ -130,6 +130,9 @@ pub(super) fn changes(
         changed.insert("Name", value(new.name.as_str())?);
         changed.insert("Unit", value(new.unit())?);
     }
+    if old.pool != new.pool {
+        changed.insert("Pool", value(new.pool.as_str())?);
+    }
     if old.description != new.description {
         changed.insert("Description", value(new.description.as_str())?);
     }
@@ -369,7 +372,7 @@ impl Instance {
         Ok(self.record()?.created)
     }
 
-    #[zbus(property(emits_changed_signal = "const"))]
+    #[zbus(property)]
     fn pool(&self) -> Result<String, Failure> {
         Ok(self.record()?.pool.to_string())
     }
