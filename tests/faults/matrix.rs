@@ -17,6 +17,8 @@ use crate::world::World;
 pub(crate) const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
 /// The one whose pools keep sizes on these hosts.
 const SIZED: &str = "btrfs";
+/// Points of a verb that acts for the sake of sizes alone.
+const ACTING_ON_SIZES: &[&str] = &["volume.replace/committed", "volume.replace/acted"];
 const ENDED_BY_A_START: [&str; 3] = ["instance.create", "instance.restart", "snapshot.restore"];
 const ERRORS: [&str; 4] = ["error", "nospace", "eio", "delay"];
 
@@ -96,7 +98,8 @@ fn at_every_point(world: &mut World, deed: &Deed, points: &[String], extent: Ext
 /// Points of the way there that no deed has passed: nobody has tried what a fault at them does. Those of sizes are passed
 /// where the pool keeps them.
 fn unpassed(points: &str, passed: &BTreeSet<String>, driver: &str) -> Vec<String> {
-    let here = |point: &str| point.contains("/quota/") == (driver == SIZED);
+    let of_sizes = |point: &str| point.contains("/quota/") || ACTING_ON_SIZES.contains(&point);
+    let here = |point: &str| of_sizes(point) == (driver == SIZED);
     let back = |point: &str| ["/undo", "/undone", "/recover"].iter().any(|part| point.contains(part));
     let elsewhere = |point: &str| ELSEWHERE.iter().any(|verb| point.starts_with(verb));
     let missed = points.lines().filter(|point| here(point) && !back(point) && !elsewhere(point) && !passed.contains(*point));

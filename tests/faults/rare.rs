@@ -307,4 +307,12 @@ pub(crate) const RARE: &[Deed] = &[
         "lxctl storage volume info fpool2 fvol | grep -q '^Total: 64'",
     )
     .sized(),
+    deed(
+        "volume import with a size",
+        "rm -f /tmp/fvol.tar && lxctl storage create fpool btrfs && lxctl storage volume create fpool fvol size=64MiB && \
+         lxctl storage volume export fpool fvol /tmp/fvol.tar",
+        "lxctl storage volume import fpool /tmp/fvol.tar fvol2",
+        "lxctl storage volume info fpool fvol2 | grep -q '^Total: 64'",
+    )
+    .sized(),
 ];
