@@ -61,6 +61,7 @@ fn measure() -> Result<()> {
     }
     let ours = engine::ALL.iter().find(|engine| engine.name == "lxhost").context("lxhost is not measured")?;
     if wanted("storage") {
+        report.write(Path::new(&to))?;
         report.grow(growth::of_roots(&cache, ours, rounds)?);
     }
     if wanted("limits") {
