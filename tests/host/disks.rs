@@ -198,7 +198,7 @@ fn links_on_the_host_are_not_followed(stage: &Stage) -> Result<()> {
     shared(stage)?;
     stage.lxctl("launch busybox d1").succeed()?;
     stage.lxctl("create busybox d2").succeed()?;
-    stage.host.succeed(["sh", "-ec", "ln -sfn /share/alice/work /share/alice/link && mkdir -p /share/alice/work/ssl"])?;
+    stage.host.succeed(["sh", "-ec", "ln -sfn /share/alice/files /share/alice/link && mkdir -p /share/alice/files/ssl"])?;
     nothing_changes(&stage.host, || {
         // lxctl writes down where a link of the caller's leads; a call that brings one is refused.
         for source in ["/share/alice/link", "/share/alice/link/ssl", "/proc/self/root"] {
@@ -227,15 +227,15 @@ fn links_on_the_host_are_not_followed(stage: &Stage) -> Result<()> {
     ensure!(said.contains("symbolic link of user"), "{said}");
     // A path that is swapped after it was written down.
     add(stage, "d2", "work disk source=/share/alice/link path=/mnt/work")?;
-    ensure!(stage.lxctl("config device get d2 work source").succeed()? == "/share/alice/work\n");
-    stage.host.succeed(["sh", "-ec", "rm -r /share/alice/work && ln -s /root /share/alice/work"])?;
+    ensure!(stage.lxctl("config device get d2 work source").succeed()? == "/share/alice/files\n");
+    stage.host.succeed(["sh", "-ec", "rm -r /share/alice/files && ln -s /root /share/alice/files"])?;
     let said = stage.lxctl("start d2").fail()?.stderr_text();
-    ensure!(said.contains("/share/alice/work") && said.contains("symbolic link"), "{said}");
+    ensure!(said.contains("/share/alice/files") && said.contains("symbolic link"), "{said}");
     ensure!(stage.status("d2")? == "stopped");
-    stage.host.succeed(["rm", "/share/alice/work", "/share/alice/link"])?;
+    stage.host.succeed(["rm", "/share/alice/files", "/share/alice/link"])?;
     for _ in 0..3 {
         let said = stage.lxctl("start d2").fail()?.stderr_text();
-        ensure!(said.contains("/share/alice/work: No such file") && !said.contains("undoing"), "it is needed: {said}");
+        ensure!(said.contains("/share/alice/files: No such file") && !said.contains("undoing"), "it is needed: {said}");
     }
     stage.lxctl("config device set d2 work required=false").succeed()?;
     stage.lxctl("start d2").succeed()?;
