@@ -4,7 +4,6 @@
 
 use super::layout::QUOTA;
 use super::tool;
-use crate::blocking::blocking;
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use lxhost_safefs::{Dir, Durability};
 use std::ffi::{OsStr, OsString};
@@ -51,6 +50,11 @@ where
 /// # Errors
 /// `Unsupported`, saying what is missing.
 pub(super) fn can_limit(place: &Path) -> Result<()> {
+    counting(place).map(drop)
+}
+
+/// The mount of `place`, if projects on it are counted.
+fn counting(place: &Path) -> Result<Mount> {
     let mount = mount_of(place).map_err(|e| Error::io(place.display(), &e))?;
     if !mount.counts {
         let what = format!(
@@ -61,7 +65,7 @@ pub(super) fn can_limit(place: &Path) -> Result<()> {
         );
         return Err(Error::new(Kind::Unsupported, what));
     }
-    Ok(())
+    Ok(mount)
 }
 
 /// Limits everything in `dir`, which is of the root or volume `id`, to `bytes`. `live`: guests change it now.
@@ -70,11 +74,11 @@ pub(super) fn can_limit(place: &Path) -> Result<()> {
 /// `Unsupported`; `InUse` for a tree that guests change now and that does not belong to its project yet.
 pub(super) async fn limit(dir: &Path, id: ObjectId, bytes: Option<u64>, live: bool) -> Result<()> {
     noted(dir, bytes, || async {
-        if bytes.is_none() && can_limit(dir).is_err() {
+        let mount = match counting(dir) {
             // Nothing is counted here any more.
-            return Ok(());
-        }
-        can_limit(dir)?;
+            Err(_) if bytes.is_none() => return Ok(()),
+            found => found?,
+        };
         let project = project_of(id);
         if project_at(dir).await? != Some(project) {
             if live {
@@ -83,8 +87,6 @@ pub(super) async fn limit(dir: &Path, id: ObjectId, bytes: Option<u64>, live: bo
             }
             join(dir, project).await?;
         }
-        let place = dir.to_owned();
-        let mount = blocking("find the mount", move || mount_of(&place).map_err(|e| Error::io("find the mount", &e))).await?;
         // In units of 1 KiB; 0 is no limit.
         let blocks = bytes.map_or(0, |bytes| bytes.div_ceil(1024)).to_string();
         let [project, blocks, none] = [project.to_string(), blocks, "0".to_owned()].map(OsString::from);
