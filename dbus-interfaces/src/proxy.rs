@@ -2,6 +2,10 @@
 //!
 //! Build them with `CacheProperties::No`: a cached proxy costs a match rule each.
 
+mod volume;
+
+pub use volume::*;
+
 use crate::wire::*;
 use std::collections::HashMap;
 use zbus::proxy;
@@ -527,44 +531,6 @@ pub trait Pool {
     /// Deletes it.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-}
-
-/// A custom storage volume. `/org/lxhost1/volume/<id>`.
-#[proxy(interface = "org.lxhost1.Volume", default_service = "org.lxhost1")]
-pub trait Volume {
-    /// Configuration and generation.
-    #[zbus(allow_interactive_auth)]
-    fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, u64)>;
-    /// Replaces its keys. Option: `description` s.
-    #[zbus(allow_interactive_auth)]
-    fn replace_config(&self, config: &Config, expected_generation: u64, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// What it takes: `used` t, bytes. Counts its files. And what it may take: `total` t, when it has a size.
-    #[zbus(allow_interactive_auth)]
-    fn get_usage(&self, options: &Options<'_>) -> zbus::Result<Values>;
-    /// Renames it, while nobody uses it.
-    #[zbus(allow_interactive_auth)]
-    fn rename(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Copies it with its snapshots; what runs with it stands still for as long as its file system needs. Options:
-    /// `pool` s (another one), `snapshot` s (that one instead), `volume-only` b. Returns volume and job.
-    #[zbus(allow_interactive_auth)]
-    fn copy(&self, name: &str, options: &Options<'_>) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
-    /// Writes it and its snapshots to `data` as a backup in LXD's format. Options: `compression` s (`zstd`, `gzip`, `xz`,
-    /// `none`), `volume-only` b.
-    #[zbus(allow_interactive_auth)]
-    fn export(&self, data: Fd<'_>, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Moves it and its snapshots, while nobody uses it, to another pool; the path stays. Option: `name` s, what it is
-    /// called there.
-    #[zbus(allow_interactive_auth, name = "Move")]
-    fn move_to(&self, pool: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Deletes it; one that is used is refused.
-    #[zbus(allow_interactive_auth)]
-    fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Description.
-    #[zbus(property)]
-    fn description(&self) -> zbus::Result<String>;
-    /// When it was made, microseconds since the epoch.
-    #[zbus(property)]
-    fn created_timestamp(&self) -> zbus::Result<u64>;
 }
 
 /// A job. `/org/lxhost1/job/<n>`; stays for a minute after its end.

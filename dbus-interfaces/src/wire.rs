@@ -209,6 +209,27 @@ pub struct SnapshotRow {
     pub description: String,
 }
 
+/// Row of `Files.ListDirectory`: `(ssuuutts)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct FileRow {
+    /// Name; what is not UTF-8 is replaced by U+FFFD.
+    pub name: String,
+    /// `file`, `directory`, `symlink`, `pipe`, `socket`, `character-device` or `block-device`.
+    pub kind: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// User, as the guest has it.
+    pub uid: u32,
+    /// Group, as the guest has it.
+    pub gid: u32,
+    /// Bytes.
+    pub size: u64,
+    /// When it was written to, microseconds since the epoch.
+    pub modified: u64,
+    /// Where a link leads; else empty.
+    pub target: String,
+}
+
 /// Row of `ListForwards`: `(ssa{ss}aa{ss})`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct ForwardRow {

@@ -44,6 +44,7 @@ mod seeds;
 mod snapshots;
 mod terminal;
 mod trials;
+mod volume_files;
 mod volumes;
 
 use lxhost_tests::cache::Cache;
@@ -66,6 +67,7 @@ const SUITES: &[Suite] = &[
     forwards::SUITE,
     trials::SUITE,
     pools::SUITE,
+    volume_files::SUITE,
     volumes::SUITE,
     disks::SUITE,
     seeds::SUITE,

@@ -32,6 +32,7 @@ pub(crate) async fn every_object(client: &Client) -> Vec<(&'static str, String)>
         ("ACL", text(manager.create_acl("default", "web", &Default::default(), &[], &[], &none()).await.unwrap())),
         ("Profile", text(manager.get_profile("default", "default").await.unwrap())),
         ("Pool", text(manager.get_pool("default").await.unwrap())),
+        ("Files", text(volume.clone())),
         ("Volume", text(volume)),
         ("Job", text(job)),
         ("Exec", text(exec)),

@@ -11,6 +11,7 @@ mod client;
 mod clients;
 mod copies;
 mod daemon;
+mod files;
 mod forwards;
 mod guest;
 mod input;

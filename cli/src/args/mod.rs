@@ -27,6 +27,7 @@ mod storage;
 mod tests;
 mod unknown;
 mod volume;
+mod volume_file;
 mod volume_snapshot;
 
 pub(crate) use acl::*;
@@ -51,6 +52,7 @@ pub(crate) use snapshot::*;
 pub(crate) use storage::*;
 pub(crate) use unknown::explain;
 pub(crate) use volume::*;
+pub(crate) use volume_file::*;
 pub(crate) use volume_snapshot::*;
 
 use clap::{Args, Parser, Subcommand};

@@ -1,6 +1,6 @@
 //! Arguments of `storage volume`.
 
-use super::{DocumentArg, FormatArg, HowCompressed, VolumeSnapshot};
+use super::{DocumentArg, FormatArg, HowCompressed, VolumeFile, VolumeSnapshot};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -108,6 +108,9 @@ pub(crate) enum Volume {
     DetachProfile(DetachVolume),
     /// Take, list, restore and delete snapshots of volumes
     Snapshot(VolumeSnapshot),
+    /// Push, pull, list, edit and delete files of volumes
+    #[command(subcommand)]
+    File(VolumeFile),
     /// Copy a volume, or a snapshot
     Copy(CopyVolume),
     /// Move a volume that nobody uses to another pool, or to another name

@@ -34,6 +34,7 @@ mod storage;
 mod version;
 mod volume;
 mod volume_copy;
+mod volume_file;
 mod volume_snapshot;
 mod wait;
 

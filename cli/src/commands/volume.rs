@@ -43,6 +43,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
         Args::Detach(args) => detach(session, args, Of::Instance).await,
         Args::DetachProfile(args) => detach(session, args, Of::Profile).await,
         Args::Snapshot(args) => super::volume_snapshot::run(session, args).await,
+        Args::File(args) => super::volume_file::run(session, args).await,
         Args::Copy(args) => super::volume_copy::copy(session, args).await,
         Args::Export(args) => super::backup::volume::export(session, args).await,
         Args::Import(args) => super::backup::volume::import(session, args).await,

@@ -5,6 +5,7 @@ pub mod backup;
 mod blocking;
 pub mod definitions;
 pub mod device;
+pub mod files;
 pub mod hostile;
 pub mod image;
 pub mod network;

@@ -38,6 +38,8 @@ pub struct Ports {
     pub images: Arc<dyn ports::ImageFilesStore>,
     /// Backups of instances.
     pub backups: Arc<dyn ports::Backups>,
+    /// Files of volumes.
+    pub files: Arc<dyn ports::Files>,
     /// Remotes.
     pub sources: Vec<Arc<dyn ports::ImageSource>>,
     /// Polkit.

@@ -59,6 +59,8 @@ kinds! {
     NoSuchJob => "org.lxhost1.Error.NoSuchJob", 3;
     /// The exec session is unknown or was collected.
     NoSuchExec => "org.lxhost1.Error.NoSuchExec", 3;
+    /// Nothing at that path in a volume.
+    NoSuchFile => "org.lxhost1.Error.NoSuchFile", 3;
     /// The guest has no such command; the exit status is a shell's.
     NoSuchCommand => "org.lxhost1.Error.NoSuchCommand", 127;
     /// The guest's command is there and cannot be run; the exit status is a shell's.

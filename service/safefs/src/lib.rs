@@ -6,6 +6,7 @@
 
 mod remove;
 mod replace;
+pub mod tree;
 
 pub use replace::Durability;
 

@@ -10,6 +10,7 @@ mod authority;
 mod backups;
 mod definitions;
 mod faults;
+mod files;
 mod filesystems;
 mod host;
 mod images;
@@ -27,6 +28,7 @@ pub use authority::{Asked, Ruling, SimAuthority};
 pub use backups::SimBackups;
 pub use definitions::SimDefinitions;
 pub use faults::Faults;
+pub use files::SimFiles;
 pub use filesystems::{SimFilesystem, SimFilesystems};
 pub use host::SimHost;
 pub use images::SimImages;
@@ -66,6 +68,8 @@ pub struct Sim {
     pub backups: Arc<SimBackups>,
     /// Definitions of what has no disk.
     pub definitions: Arc<SimDefinitions>,
+    /// Files of volumes.
+    pub files: Arc<SimFiles>,
     /// Files of images.
     pub images: Arc<SimImages>,
     /// The remote `sim:`.
@@ -95,6 +99,7 @@ impl Sim {
             proxies: Arc::new(SimProxies::new(Arc::clone(&faults))),
             backups: Arc::new(SimBackups::new(Arc::clone(&faults))),
             definitions: Arc::new(SimDefinitions::new(Arc::clone(&faults))),
+            files: Arc::default(),
             networks,
             images,
             faults,
@@ -119,6 +124,7 @@ impl Sim {
             images: self.images.clone(),
             backups: self.backups.clone(),
             definitions: self.definitions.clone(),
+            files: self.files.clone(),
             sources: vec![self.source.clone()],
             authority: self.authority.clone(),
             host: self.host.clone(),

@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod backup;
 pub mod definitions;
+pub mod files;
 pub mod filesystems;
 pub mod host;
 pub mod image;
@@ -26,6 +27,7 @@ pub mod zones;
 pub use authority::{Authority, Caller, Details};
 pub use backup::Backups;
 pub use definitions::Definitions;
+pub use files::{FileAccess, FileEntry, FileOwner, Files};
 pub use filesystems::{Filesystems, MountPlan, Mounts, Reach};
 pub use host::{Check, Host};
 pub use image::{ImageFiles, ImageFilesStore, ImageSource, ImportedImage, Progress, SourceImage};

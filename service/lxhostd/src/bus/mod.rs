@@ -6,6 +6,7 @@ mod arguments;
 mod caller;
 mod error;
 mod exec;
+mod files;
 mod guest;
 mod image;
 mod instance;

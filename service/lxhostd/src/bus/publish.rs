@@ -7,7 +7,7 @@ use super::log_control::LogControl;
 use super::manager::{Manager, ManagerSignals};
 use super::network::NetworkSignals;
 use super::snapshots::{Of, SnapshotsSignals};
-use super::{Bus, LogLevel, acl, exec, guest, image, instance, job, network, pool, profile, snapshots, volume};
+use super::{Bus, LogLevel, acl, exec, files, guest, image, instance, job, network, pool, profile, snapshots, volume};
 use lxhost_dbus::path;
 use lxhost_engine::ports::{RowKey, State};
 use lxhost_engine::{Engine, Event, Result};
@@ -163,6 +163,7 @@ impl Publisher {
             RowKey::Pool(id) => drop(server.at(at.as_str(), pool::Pool { bus, id }).await?),
             RowKey::Volume(id) => {
                 server.at(at.as_str(), snapshots::Snapshots { bus: bus.clone(), of: Of::Volume(id) }).await?;
+                server.at(at.as_str(), files::Files { bus: bus.clone(), volume: id }).await?;
                 server.at(at.as_str(), volume::Volume { bus, id }).await?;
             }
             RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => return Ok(()),
@@ -188,6 +189,7 @@ impl Publisher {
             RowKey::Pool(_) => drop(server.remove::<pool::Pool, _>(at.as_str()).await?),
             RowKey::Volume(_) => {
                 server.remove::<snapshots::Snapshots, _>(at.as_str()).await?;
+                server.remove::<files::Files, _>(at.as_str()).await?;
                 server.remove::<volume::Volume, _>(at.as_str()).await?;
             }
             RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => return Ok(()),
@@ -414,7 +416,7 @@ fn interfaces(collection: &str) -> &'static [&'static str] {
         "acl" => &["org.lxhost1.ACL"],
         "profile" => &["org.lxhost1.Profile"],
         "pool" => &["org.lxhost1.Pool"],
-        "volume" => &["org.lxhost1.Snapshots", "org.lxhost1.Volume"],
+        "volume" => &["org.lxhost1.Snapshots", "org.lxhost1.Files", "org.lxhost1.Volume"],
         "job" => &["org.lxhost1.Job"],
         "exec" => &["org.lxhost1.Exec"],
         _ => &[],

@@ -3,6 +3,7 @@
 use lxhost_drivers::backup::SandboxedBackups;
 use lxhost_drivers::definitions::StateDefinitions;
 use lxhost_drivers::device::{HostProxies, Nics};
+use lxhost_drivers::files::HostFiles;
 use lxhost_drivers::image::{FilesStore, sources};
 use lxhost_drivers::network::{Networks, Surroundings};
 use lxhost_drivers::storage::{PoolFilesystems, Pools};
@@ -56,6 +57,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         networks: Arc::new(Networks::new(surroundings)),
         images: Arc::new(FilesStore::new(state, libexec.join("lxhost-unpack"), sandbox.clone())),
         backups: Arc::new(SandboxedBackups::new(libexec.join("lxhost-unpack"), sandbox.clone())),
+        files: Arc::new(HostFiles),
         sources: sources(state, &sandbox),
         authority: Arc::new(Polkit::new(client.clone())),
         host: Arc::new(Facts::new(state, Some(client)).with_units(services)),
