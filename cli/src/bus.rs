@@ -6,7 +6,7 @@
 use crate::agent;
 use crate::args::Global;
 use crate::failure::Failure;
-use lxhost_dbus::proxy::{AclProxy, ManagerProxy, NetworkProxy, PoolProxy, ProfileProxy, VolumeProxy};
+use lxhost_dbus::proxy::{AclProxy, ManagerProxy, NetworkProxy, PoolProxy, ProfileProxy, TrashProxy, VolumeProxy};
 use lxhost_dbus::wire::Values;
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -101,6 +101,11 @@ impl Session {
         let pool = self.pool(pool).await?;
         let path = pool.get_volume(&self.project, name.strip_prefix("custom/").unwrap_or(name)).await?;
         self.object(&path).await
+    }
+
+    /// What was deleted and is kept for a while.
+    pub(crate) async fn trash(&self) -> Result<TrashProxy<'static>, Failure> {
+        Ok(Builder::new(&self.conn).cache_properties(CacheProperties::No).build().await?)
     }
 
     /// All properties of one interface of an object, in one round trip.

@@ -110,6 +110,11 @@ pub(crate) fn places() -> Vec<CompletionCandidate> {
     })
 }
 
+/// Names of what is in the trash.
+pub(crate) fn trash() -> Vec<CompletionCandidate> {
+    ask(async |session| Ok(crate::pages::trash(&session, None).await?.into_iter().map(|row| row.name).collect()))
+}
+
 /// Numbers of jobs.
 pub(crate) fn operations() -> Vec<CompletionCandidate> {
     ask(async |session| {

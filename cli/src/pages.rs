@@ -3,7 +3,7 @@
 use crate::bus::{PAGE, Session};
 use crate::failure::Failure;
 use lxhost_dbus::Options;
-use lxhost_dbus::wire::{AclRow, ImageRow, InstanceRow, JobRow, NetworkRow, ProfileRow};
+use lxhost_dbus::wire::{AclRow, ImageRow, InstanceRow, JobRow, NetworkRow, ProfileRow, TrashRow};
 
 macro_rules! pages {
     ($(#[$doc:meta])* $name:ident, $method:ident, $row:ty) => {
@@ -38,3 +38,20 @@ pages!(/// Profiles of a project, or of all.
     profiles, list_profiles, ProfileRow);
 pages!(/// Jobs of a project, or of all.
     jobs, list_jobs, JobRow);
+
+/// What is in the trash of a pool, or of all, what was deleted first comes first.
+pub(crate) async fn trash(session: &Session, pool: Option<&str>) -> Result<Vec<TrashRow>, Failure> {
+    let trash = session.trash().await?;
+    let mut filter = Options::from([("project", session.project.as_str().into())]);
+    filter.extend(pool.map(|pool| ("pool", pool.into())));
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (mut rows, next) = trash.list(&filter, &cursor, PAGE).await?;
+        let more = !rows.is_empty() && !next.is_empty() && next != cursor;
+        all.append(&mut rows);
+        if !more {
+            return Ok(all);
+        }
+        cursor = next;
+    }
+}

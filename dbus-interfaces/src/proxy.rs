@@ -2,8 +2,10 @@
 //!
 //! Build them with `CacheProperties::No`: a cached proxy costs a match rule each.
 
+mod trash;
 mod volume;
 
+pub use trash::*;
 pub use volume::*;
 
 use crate::wire::*;
@@ -133,8 +135,8 @@ pub trait Manager {
     /// `sources` as there.
     #[zbus(allow_interactive_auth)]
     fn recover(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Takes the snapshots that are due by `snapshots.schedule` and deletes those whose time is over. A timer of the host
-    /// calls it every minute. Options: `wait` b (until all of it is done).
+    /// Takes the snapshots that are due by `snapshots.schedule` and deletes those whose time is over, and what was in the
+    /// trash for its time. A timer of the host calls it every minute. Options: `wait` b (until all of it is done).
     #[zbus(allow_interactive_auth)]
     fn tend(&self, options: &Options<'_>) -> zbus::Result<()>;
     /// Each action with `yes`, `no` or `auth` for the caller.
@@ -181,7 +183,7 @@ pub trait Instance {
     /// Lets them run again.
     #[zbus(allow_interactive_auth)]
     fn thaw(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Deletes it and its data. Options: `force` b (stop it first).
+    /// Deletes it and its data. Options: `force` b (stop it first), `at-once` b (for good, past the trash of its pool).
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Sends a signal to `leader` or `all`.
@@ -299,7 +301,7 @@ pub trait Snapshots {
     /// its keys; while instances run with it, that is refused.
     #[zbus(allow_interactive_auth)]
     fn restore(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Deletes one.
+    /// Deletes one. Option: `at-once` b, for good, past the trash of its pool.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, name: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Gives one another name.
@@ -388,7 +390,7 @@ pub trait Acl {
     /// Description.
     #[zbus(property)]
     fn description(&self) -> zbus::Result<String>;
-    /// Deletes it; one that is used is refused.
+    /// Deletes it; one that is used is refused. Option: `at-once` b, for good, past the trash of its pool.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
 }

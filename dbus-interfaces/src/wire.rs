@@ -141,7 +141,7 @@ pub struct VolumeRow {
 /// Row of `FindLost`: `(ssss)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct LostRow {
-    /// `pool`, `acl`, `network`, `profile`, `image`, `volume`, `instance` or `snapshot`.
+    /// `pool`, `acl`, `network`, `profile`, `image`, `volume`, `instance`, `snapshot` or `trash`.
     pub kind: String,
     /// Name; `INSTANCE/SNAPSHOT` or `VOLUME/SNAPSHOT` for a snapshot.
     pub name: String,
@@ -228,6 +228,27 @@ pub struct FileRow {
     pub modified: u64,
     /// Where a link leads; else empty.
     pub target: String,
+}
+
+/// Row of `Trash.List`: `(sssssttu)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct TrashRow {
+    /// The id it had.
+    pub id: String,
+    /// `instance`, `snapshot`, `volume` or `volume-snapshot`.
+    pub kind: String,
+    /// Project.
+    pub project: String,
+    /// Pool that its data lies on.
+    pub pool: String,
+    /// Name it had; `INSTANCE/SNAPSHOT` or `VOLUME/SNAPSHOT` for a snapshot.
+    pub name: String,
+    /// When it was deleted, microseconds since the epoch.
+    pub deleted: u64,
+    /// When it is gone for good.
+    pub expires: u64,
+    /// Snapshots that were deleted with it.
+    pub snapshots: u32,
 }
 
 /// Row of `ListForwards`: `(ssa{ss}aa{ss})`.

@@ -28,6 +28,8 @@ gone() { ! lxctl list -q | grep -qx \"$1\"; }
 
 /// What removes things that deeds make, and the word by which deeds name them.
 pub(crate) const TIDY: &[(&str, &str)] = &[
+    // What is deleted from here on is gone.
+    ("trash", "for name in $(lxctl storage list -q); do lxctl storage unset $name trash.expiry; done; lxctl trash empty"),
     ("f1", "for name in $(lxctl list -q); do lxctl delete --force $name; done"),
     ("fresh", "! lxctl image info fresh >/dev/null 2>&1 || lxctl image delete fresh"),
     ("fprofile", "for name in $(lxctl profile list -q | grep '^fprofile'); do lxctl profile delete $name; done"),
@@ -55,6 +57,10 @@ const AWAY: &str = "lxctl storage create fpool dir && lxctl launch busybox f1 -s
 const COPIED: &str = "is f2 stopped && lxctl start f2 && lives f2 && lxctl exec f2 -- test -e /root/kept \
     && { lives f1 || lxctl start f1; } && lxctl exec f1 -- test -e /root/kept";
 const BACKUP: &str = "lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl export f1 /tmp/f1.tar";
+/// An instance that runs with a snapshot, on a pool with a trash.
+const IN_TRASH_POOL: &str = "lxctl launch busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl storage set POOL trash.expiry=7d";
+const TRASHED: &str = "lxctl launch busybox f1 -s POOL && lxctl snapshot f1 s1 && lxctl storage set POOL trash.expiry=7d \
+    && lxctl delete --force f1";
 /// A volume that something is in, with an instance that runs with it.
 const VOLUME: &str = "lxctl storage volume create POOL fvol && lxctl create busybox f1 -s POOL \
     && lxctl storage volume attach POOL fvol f1 /srv && lxctl start f1 && lxctl exec f1 -- touch /srv/kept";
@@ -154,6 +160,14 @@ pub(crate) const DEEDS: &[Deed] = &[
     )
     .stores(),
     deed("delete with a snapshot", SNAPSHOT, "lxctl delete f1", "gone f1").stores(),
+    deed("delete into the trash", IN_TRASH_POOL, "lxctl delete --force f1", "gone f1 && lxctl trash list -q | grep -qx f1")
+        .stores(),
+    deed("undo", TRASHED, "lxctl undo", "is f1 stopped && lxctl start f1 && lives f1 && lxctl restore f1 s1 && lives f1")
+        .again("is f1 stopped || lxctl undo")
+        .stores(),
+    deed("trash delete", TRASHED, "lxctl trash delete f1", "gone f1 && ! lxctl trash list -q | grep -q .")
+        .again("! lxctl trash list -q | grep -q . || lxctl trash delete f1")
+        .stores(),
     deed(
         "export",
         "rm -f /tmp/f1.tar && lxctl create busybox f1 -s POOL && lxctl snapshot f1 s1",

@@ -243,6 +243,40 @@ pub(crate) const RARE: &[Deed] = &[
     )
     .again("lxctl recover --yes"),
     deed(
+        "undo of a volume",
+        "lxctl storage volume create POOL fvol && lxctl storage volume snapshot POOL fvol s1 && \
+         lxctl storage set POOL trash.expiry=7d && lxctl storage volume delete POOL fvol",
+        "lxctl undo",
+        "lxctl storage volume snapshot list POOL fvol -q | grep -qx s1",
+    )
+    .again("lxctl storage volume info POOL fvol >/dev/null || lxctl undo"),
+    deed(
+        "trash delete of a volume",
+        "lxctl storage volume create POOL fvol && lxctl storage volume snapshot POOL fvol s1 && \
+         lxctl storage set POOL trash.expiry=7d && lxctl storage volume delete POOL fvol",
+        "lxctl trash delete fvol",
+        "! lxctl trash list -q | grep -q .",
+    )
+    .again("! lxctl trash list -q | grep -q . || lxctl trash delete fvol"),
+    deed(
+        "trash delete of the last of an image",
+        "lxctl image import /lab/fresh.tar --alias fresh && lxctl create fresh f1 -s POOL && \
+         lxctl storage set POOL trash.expiry=7d && lxctl delete f1 && lxctl image delete fresh",
+        "lxctl trash delete f1",
+        "! lxctl trash list -q | grep -q .",
+    )
+    .again("! lxctl trash list -q | grep -q . || lxctl trash delete f1"),
+    deed(
+        "undo to another size",
+        "lxctl profile create fprofile && lxctl profile device add fprofile root disk path=/ pool=POOL size=64MiB && \
+         lxctl create busybox f1 -p default -p fprofile && lxctl storage set POOL trash.expiry=7d && lxctl delete f1 && \
+         lxctl profile device set fprofile root size=128MiB",
+        "lxctl undo",
+        "is f1 stopped && lxctl start f1 && lives f1",
+    )
+    .again("is f1 stopped || lxctl undo")
+    .sized(),
+    deed(
         "create with a size",
         "",
         "lxctl create busybox f1 -s POOL -d root,size=64MiB",

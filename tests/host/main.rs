@@ -43,6 +43,7 @@ mod seeds;
 
 mod snapshots;
 mod terminal;
+mod trash;
 mod trials;
 mod volume_files;
 mod volumes;
@@ -90,6 +91,7 @@ const SUITES: &[Suite] = &[
     copies::SUITE,
     publish::SUITE,
     quotas::SUITE,
+    trash::SUITE,
     recover::SUITE,
     full_disk::SUITE,
     harness::SUITE,

@@ -24,6 +24,7 @@ pub(crate) async fn every_object(client: &Client) -> Vec<(&'static str, String)>
     let text = |path: OwnedObjectPath| path.as_str().to_owned();
     vec![
         ("Manager", "/org/lxhost1".to_owned()),
+        ("Trash", "/org/lxhost1".to_owned()),
         ("Instance", text(path.clone())),
         ("Guest", text(path.clone())),
         ("Snapshots", text(path)),

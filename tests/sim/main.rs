@@ -26,6 +26,7 @@ mod replace;
 mod road;
 mod scale;
 mod snapshots;
+mod trash;
 mod trials;
 mod volumes;
 mod world;

@@ -25,6 +25,7 @@ mod snapshot;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod trash;
 mod unknown;
 mod volume;
 mod volume_file;
@@ -50,6 +51,7 @@ pub(crate) use publish::*;
 pub(crate) use recover::*;
 pub(crate) use snapshot::*;
 pub(crate) use storage::*;
+pub(crate) use trash::*;
 pub(crate) use unknown::explain;
 pub(crate) use volume::*;
 pub(crate) use volume_file::*;
@@ -133,6 +135,11 @@ pub(crate) enum Command {
     /// Delete instances and their data, or snapshots
     #[command(visible_alias = "rm")]
     Delete(Delete),
+    /// Bring back what was deleted last, on a pool with a trash
+    Undo(Undo),
+    /// See, bring back and remove what was deleted
+    #[command(subcommand)]
+    Trash(Trash),
     /// Copy an instance, or a snapshot
     #[command(visible_alias = "cp")]
     Copy(Copy),

@@ -1,5 +1,6 @@
 //! Arguments of the verbs that change the state of instances: start, stop, restart, pause, resume, delete, rename, wait.
 
+use super::AtOnce;
 use crate::complete;
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
@@ -70,7 +71,7 @@ pub(crate) struct Stop {
 /// `delete`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  lxctl delete c1\n  lxctl delete c1/snap0              a snapshot\n  lxctl delete --force c1 c2     even if they run\n  lxctl delete -i c1             ask first"
+    after_help = "Examples:\n  lxctl delete c1\n  lxctl delete c1/snap0              a snapshot\n  lxctl delete --force c1 c2     even if they run\n  lxctl delete -i c1             ask first\n  lxctl delete c1 --now          for good, even where its pool has a trash"
 )]
 pub(crate) struct Delete {
     /// Instances, or snapshots as INSTANCE/SNAPSHOT
@@ -82,6 +83,8 @@ pub(crate) struct Delete {
     /// Ask before each
     #[arg(short, long)]
     pub(crate) interactive: bool,
+    #[command(flatten)]
+    pub(crate) at_once: AtOnce,
 }
 
 /// `rename`.

@@ -1,6 +1,6 @@
 //! Arguments of `snapshot` and `restore`.
 
-use super::{DocumentArg, FormatArg};
+use super::{AtOnce, DocumentArg, FormatArg};
 use crate::complete;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
@@ -78,6 +78,8 @@ pub(crate) enum SnapshotVerb {
         /// Ask before each
         #[arg(short, long)]
         interactive: bool,
+        #[command(flatten)]
+        at_once: AtOnce,
     },
 }
 

@@ -45,7 +45,7 @@ pub(crate) enum Storage {
     },
     /// Set keys
     #[command(
-        after_help = "Examples:\n  lxctl storage set default user.owner=web\n  lxctl storage set default user.owner web\n  lxctl storage set small size=40GiB    (grows a pool that lies in a file)"
+        after_help = "Examples:\n  lxctl storage set default user.owner=web\n  lxctl storage set default user.owner web\n  lxctl storage set small size=40GiB    (grows a pool that lies in a file)\n  lxctl storage set default trash.expiry=7d    (lxctl undo brings back what is deleted)"
     )]
     Set {
         /// Pool
@@ -70,7 +70,7 @@ pub(crate) enum Storage {
     Edit(PoolName),
     /// Make a pool
     #[command(
-        after_help = "Examples:\n  lxctl storage create fast btrfs source=/dev/nvme1n1\n  lxctl storage create small btrfs size=20GiB\n  lxctl storage create plain dir source=/srv/plain\n\nKeys:\n  source                a directory, or a block device to make a file system on\n  source.wipe           true: what the device holds is lost\n  size                  of a file to make a file system in, instead of a source\n  btrfs.mount_options   such as compress=zstd,noatime, for a file or device"
+        after_help = "Examples:\n  lxctl storage create fast btrfs source=/dev/nvme1n1\n  lxctl storage create small btrfs size=20GiB\n  lxctl storage create plain dir source=/srv/plain\n\nKeys:\n  source                a directory, or a block device to make a file system on\n  source.wipe           true: what the device holds is lost\n  size                  of a file to make a file system in, instead of a source\n  btrfs.mount_options   such as compress=zstd,noatime, for a file or device\n  trash.expiry          how long what is deleted is kept, such as 7d; left out: not at all"
     )]
     Create {
         /// Name

@@ -1,6 +1,6 @@
 //! Arguments of `storage volume`.
 
-use super::{DocumentArg, FormatArg, HowCompressed, VolumeFile, VolumeSnapshot};
+use super::{AtOnce, DocumentArg, FormatArg, HowCompressed, VolumeFile, VolumeSnapshot};
 use crate::complete;
 use crate::pairs::Pair;
 use clap::{Args, Subcommand};
@@ -147,6 +147,8 @@ pub(crate) enum Volume {
         /// Volumes
         #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(complete::volumes))]
         names: Vec<String>,
+        #[command(flatten)]
+        at_once: AtOnce,
     },
 }
 

@@ -1,6 +1,6 @@
 //! Arguments of `storage volume snapshot`.
 
-use super::{DocumentArg, FormatArg, VolumeName};
+use super::{AtOnce, DocumentArg, FormatArg, VolumeName};
 use crate::complete;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
@@ -82,6 +82,8 @@ pub(crate) enum VolumeSnapshotVerb {
         /// Snapshots
         #[arg(value_name = "SNAPSHOT", required = true)]
         names: Vec<String>,
+        #[command(flatten)]
+        at_once: AtOnce,
     },
 }
 

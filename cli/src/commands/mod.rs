@@ -31,6 +31,7 @@ mod resources;
 mod shell;
 mod snapshot;
 mod storage;
+mod trash;
 mod version;
 mod volume;
 mod volume_copy;
@@ -70,6 +71,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Pause(args) => power::many(s, &args.which, power::Verb::Freeze).await,
         Command::Resume(args) => power::many(s, &args.which, power::Verb::Thaw).await,
         Command::Delete(args) => delete::run(s, &args).await,
+        Command::Undo(args) => trash::undo(s, &args).await,
+        Command::Trash(args) => trash::run(s, &args).await,
         Command::Copy(args) => copy::run(s, &args).await,
         Command::Rename(args) => rename::run(s, &args.old, &args.new).await,
         Command::Move(args) => rename::relocate(s, &args).await,

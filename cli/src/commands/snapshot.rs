@@ -1,6 +1,6 @@
 //! `snapshot` and `restore`; and what other verbs do with `INSTANCE/SNAPSHOT`.
 
-use crate::args::{NewSnapshot, OneSnapshot, Snapshot as Args, SnapshotVerb};
+use crate::args::{AtOnce, NewSnapshot, OneSnapshot, Snapshot as Args, SnapshotVerb};
 use crate::bus::{PAGE, Session};
 use crate::failure::Failure;
 use crate::progress::{self, OnInterrupt};
@@ -25,9 +25,9 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
         }
         (Some(SnapshotVerb::Rename { snapshot, new }), _) => rename(session, &snapshot.instance, &snapshot.name, new).await,
         (Some(SnapshotVerb::Restore(snapshot)), _) => restore(session, snapshot).await,
-        (Some(SnapshotVerb::Delete { instance, names, interactive }), _) => {
+        (Some(SnapshotVerb::Delete { instance, names, interactive, at_once }), _) => {
             let words: Vec<String> = names.iter().map(|name| format!("{}/{name}", instance.name)).collect();
-            super::delete::each(session, &words, *interactive, &Options::new()).await
+            super::delete::each(session, &words, (*interactive, false), *at_once).await
         }
         (None, None) => Err(Failure::usage("which instance?").hint("lxctl snapshot --help shows what it takes")),
     }
@@ -42,10 +42,9 @@ pub(crate) async fn restore(session: &Session, snapshot: &OneSnapshot) -> Result
 }
 
 /// Begins to delete one; gives the job.
-pub(crate) async fn delete(session: &Session, instance: &str, name: &str) -> Result<OwnedObjectPath, Failure> {
-    let snapshots = of(session, instance).await?;
-    let none = Options::new();
-    session.allowed(|| snapshots.delete(name, &none)).await
+pub(crate) async fn delete(session: &Session, instance: &str, name: &str, at_once: AtOnce) -> Result<OwnedObjectPath, Failure> {
+    let (snapshots, options) = (of(session, instance).await?, at_once.options());
+    session.allowed(|| snapshots.delete(name, &options)).await
 }
 
 /// Gives one another name.

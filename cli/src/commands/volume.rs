@@ -55,10 +55,10 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             session.say(format!("Storage volume {} renamed to {new}", volume.name));
             Ok(())
         }
-        Args::Delete { pool, names } => {
+        Args::Delete { pool, names, at_once } => {
             let delete = async |name: &str| {
-                let (proxy, none) = (session.volume(pool, name).await?, Options::new());
-                session.allowed(|| proxy.delete(&none)).await
+                let (proxy, options) = (session.volume(pool, name).await?, at_once.options());
+                session.allowed(|| proxy.delete(&options)).await
             };
             super::power::each(session, names, "Deleting", delete).await?;
             names.iter().for_each(|name| session.say(format!("Storage volume {name} deleted")));

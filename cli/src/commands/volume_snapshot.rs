@@ -31,11 +31,11 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             session.allowed(|| snapshots.rename(&snapshot.snapshot, new, &none)).await
         }
         (Some(Verb::Restore(snapshot)), _) => restore(session, snapshot).await,
-        (Some(Verb::Delete { volume, names }), _) => {
+        (Some(Verb::Delete { volume, names, at_once }), _) => {
             let snapshots = of(session, volume).await?;
             for name in names {
-                let none = Options::new();
-                let job = session.allowed(|| snapshots.delete(name, &none)).await?;
+                let options = at_once.options();
+                let job = session.allowed(|| snapshots.delete(name, &options)).await?;
                 progress::wait(session, &job, &format!("Deleting {}/{name}", volume.name), OnInterrupt::Leave).await?;
             }
             Ok(())

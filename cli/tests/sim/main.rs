@@ -10,6 +10,7 @@ mod daemon;
 mod remote;
 mod snapshots;
 mod terminal;
+mod trash;
 
 mod exec;
 mod images;

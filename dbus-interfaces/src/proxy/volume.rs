@@ -31,7 +31,7 @@ pub trait Volume {
     /// called there.
     #[zbus(allow_interactive_auth, name = "Move")]
     fn move_to(&self, pool: &str, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
-    /// Deletes it; one that is used is refused.
+    /// Deletes it; one that is used is refused. Option: `at-once` b, for good, past the trash of its pool.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Description.

@@ -1,14 +1,18 @@
 //! The definition of everything that has a record, outside of the store: of pools, of instances and their snapshots beside
 //! their disks, of all else in a directory of its own. A lost store is rebuilt from them.
 //!
+//! What is in the trash says so, in the place where it said what it was.
+//!
 //! A second copy: it follows commits and holds nobody up, but that what is deleted loses it first. What changes with every start and stop is left
 //! out, so a run costs no write. One that could not be written, as on a full disk, is tried again until it can.
 
 use crate::core::Core;
 use crate::event::Event;
-use crate::ports::{Defined, RowKey, State, Write};
-use crate::{Error, Result};
-use lxhost_model::{Acl, Image, Instance, Network, Pool, Profile, Snapshot, Status, Volume, VolumeSnapshot};
+use crate::ports::{Defined, Row, RowKey, State, Write};
+use crate::{Error, Kind, Result};
+use lxhost_model::{
+    Acl, Discarded, Image, Instance, Network, ObjectId, Pool, Profile, Snapshot, Status, Trashed, Volume, VolumeSnapshot,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +72,8 @@ fn all(state: &State) -> impl Iterator<Item = RowKey> {
     let rest = rest.chain(state.volume_snapshots.keys().map(|(volume, id)| RowKey::VolumeSnapshot(*volume, *id)));
     let instances = state.instances.keys().map(|id| RowKey::Instance(*id));
     let snapshots = state.snapshots.keys().map(|(instance, id)| RowKey::Snapshot(*instance, *id));
-    pools.chain(rest).chain(instances).chain(snapshots)
+    let trash = state.trash.keys().map(|id| RowKey::Trashed(*id));
+    pools.chain(rest).chain(instances).chain(snapshots).chain(trash)
 }
 
 /// The definition of what is quite there. JSON is YAML; the reader is the same.
@@ -87,6 +92,7 @@ fn text(state: &State, key: RowKey) -> Option<String> {
         RowKey::VolumeSnapshot(volume, id) => {
             serde_json::to_string_pretty(&volume_snapshot(state.volume_snapshots.get(&(volume, id))?))
         }
+        RowKey::Trashed(id) => serde_json::to_string_pretty(state.trash.get(&id).filter(|one| !one.begun)?.as_ref()),
         RowKey::Job(_) => return None,
     };
     json.ok()
@@ -128,22 +134,38 @@ fn volume_snapshot(snapshot: &VolumeSnapshot) -> VolumeSnapshot {
     VolumeSnapshot { generation: 0, volume: Volume { generation: 0, ..snapshot.volume.clone() }, ..snapshot.clone() }
 }
 
-/// Whether `writes` delete something whose definition lies apart: it may not be written again on the way, by whoever
-/// follows what was before.
+/// Whether `writes` delete something whose definition lies apart, or put something into the trash: it may not be written
+/// again on the way, by whoever follows what was before.
 pub(crate) fn forgets(writes: &[Write]) -> bool {
-    writes.iter().any(|write| matches!(write, Write::Delete(key) if name(*key).is_some()))
+    writes.iter().any(|write| match write {
+        Write::Delete(key) => !names(*key).is_empty(),
+        Write::Insert(row) => matches!(row, Row::Trashed(_)),
+        _ => false,
+    })
 }
 
-/// Removes the definitions of what `writes` are about to delete, and says whose: a deletion that was acknowledged is
-/// not undone by a store that is lost in the next moment. One that stays is removed when the deletion is followed.
+/// Removes the definitions of what `writes` are about to delete, or has them say that it is in the trash; says whose: a
+/// deletion that was acknowledged is not undone by a store that is lost in the next moment. One that stays is removed when
+/// the deletion is followed.
 pub(crate) async fn forget(core: &Core, writes: &[Write]) -> Vec<RowKey> {
     let mut forgotten = vec![];
     for write in writes {
-        let Write::Delete(key) = write else { continue };
-        if let Err(error) = removed(core, *key).await {
+        let done = match write {
+            // What comes back has the place of what was in the trash.
+            Write::Delete(RowKey::Trashed(id)) if writes.iter().any(|one| brings(one, *id)) => continue,
+            Write::Delete(key) => {
+                forgotten.push(*key);
+                removed(core, *key).await
+            }
+            Write::Insert(Row::Trashed(trashed)) => {
+                forgotten.push(whole(trashed));
+                discarded(core, &core.state(), trashed).await
+            }
+            _ => continue,
+        };
+        if let Err(error) = done {
             tracing::debug!("a definition could not be removed yet: {error}");
         }
-        forgotten.push(*key);
     }
     forgotten
 }
@@ -181,39 +203,94 @@ async fn renew(core: &Core, key: RowKey, owed: &mut BTreeSet<RowKey>) {
 
 /// What is gone, or not quite there, has none.
 async fn renewed(core: &Core, state: &State, key: RowKey) -> Result<()> {
-    let Some(text) = text(state, key) else { return removed(core, key).await };
+    let Some(text) = text(state, key) else {
+        return match key {
+            RowKey::Volume(id) | RowKey::VolumeSnapshot(_, id)
+                if let Some(trashed) = state.trash.get(&id).filter(|one| !one.begun) =>
+            {
+                discarded(core, state, trashed).await
+            }
+            RowKey::Trashed(id) if crate::recover::is_alive(state, id) => Ok(()),
+            _ => removed(core, key).await,
+        };
+    };
     let (pool, of) = match key {
         RowKey::Pool(id) => (crate::pool::by_id(state, id)?.as_ref().clone(), Defined::Pool),
         RowKey::Instance(id) => (crate::instance::pool_of(state, &*crate::core::instance_of(state, id)?)?, Defined::Instance(id)),
         RowKey::Snapshot(instance, id) => {
             (crate::instance::pool_of(state, &*crate::core::instance_of(state, instance)?)?, Defined::Snapshot(id))
         }
-        _ => {
-            let Some(name) = name(key) else { return Ok(()) };
-            return core.faults.around(&["definition", "write-apart"], core.ports.definitions.write(&name, &text)).await;
+        RowKey::Trashed(id) => {
+            let Some(trashed) = state.trash.get(&id) else { return Ok(()) };
+            return discarded(core, state, trashed).await;
         }
+        _ => return apart(core, key, &text).await,
     };
-    crate::step::ready(&core.ports, &pool).await?;
+    beside(core, &pool, of, &text).await
+}
+
+/// Has the definition of what was deleted say so.
+async fn discarded(core: &Core, state: &State, trashed: &Trashed) -> Result<()> {
+    let text = serde_json::to_string_pretty(trashed).map_err(|e| Error::failed(e.to_string()))?;
+    let of = match &trashed.what {
+        Discarded::Instance(..) => Defined::Instance(trashed.id),
+        Discarded::Snapshot(_) => Defined::Snapshot(trashed.id),
+        Discarded::Volume(..) | Discarded::VolumeSnapshot(_) => return apart(core, whole(trashed), &text).await,
+    };
+    let gone = || Error::new(Kind::NoSuchPool, format!("pool {} does not exist", trashed.what.pool()));
+    let pool = state.pool(trashed.what.pool()).ok_or_else(gone)?;
+    beside(core, pool, of, &text).await
+}
+
+/// Whether this write makes a volume, or a snapshot of one, that has the id.
+fn brings(write: &Write, id: ObjectId) -> bool {
+    matches!(write, Write::Insert(Row::Volume(one)) if one.id == id)
+        || matches!(write, Write::Insert(Row::VolumeSnapshot(one)) if one.id == id)
+}
+
+async fn apart(core: &Core, key: RowKey, text: &str) -> Result<()> {
+    for name in names(key) {
+        core.faults.around(&["definition", "write-apart"], core.ports.definitions.write(&name, text)).await?;
+    }
+    Ok(())
+}
+
+/// Key of the record that had the definition.
+fn whole(trashed: &Trashed) -> RowKey {
+    match &trashed.what {
+        Discarded::Instance(..) => RowKey::Instance(trashed.id),
+        Discarded::Snapshot(snapshot) => RowKey::Snapshot(snapshot.instance.id, trashed.id),
+        Discarded::Volume(..) => RowKey::Volume(trashed.id),
+        Discarded::VolumeSnapshot(snapshot) => RowKey::VolumeSnapshot(snapshot.volume.id, trashed.id),
+    }
+}
+
+async fn beside(core: &Core, pool: &Pool, of: Defined, text: &str) -> Result<()> {
+    crate::step::ready(&core.ports, pool).await?;
     let driver = core.ports.pools.driver(&pool.driver)?;
-    core.faults.around(&["definition", "write"], driver.write_definition(&pool, of, &text)).await
+    core.faults.around(&["definition", "write"], driver.write_definition(pool, of, text)).await
 }
 
 /// Those beside a disk go with it.
 async fn removed(core: &Core, key: RowKey) -> Result<()> {
-    let Some(name) = name(key) else { return Ok(()) };
-    core.faults.around(&["definition", "remove"], core.ports.definitions.remove(&name)).await
+    for name in names(key) {
+        core.faults.around(&["definition", "remove"], core.ports.definitions.remove(&name)).await?;
+    }
+    Ok(())
 }
 
-/// What the definition of something without a disk is called.
-fn name(key: RowKey) -> Option<String> {
+/// What the definition of something without a disk is called. What is in the trash may have been one or the other.
+fn names(key: RowKey) -> Vec<String> {
+    let one = |kind: &str, id: ObjectId| vec![format!("{kind}-{id}")];
     match key {
-        RowKey::Image(id) => Some(format!("image-{id}")),
-        RowKey::Network(id) => Some(format!("network-{id}")),
-        RowKey::Acl(id) => Some(format!("acl-{id}")),
-        RowKey::Profile(id) => Some(format!("profile-{id}")),
-        RowKey::Volume(id) => Some(format!("volume-{id}")),
+        RowKey::Image(id) => one("image", id),
+        RowKey::Network(id) => one("network", id),
+        RowKey::Acl(id) => one("acl", id),
+        RowKey::Profile(id) => one("profile", id),
+        RowKey::Volume(id) => one("volume", id),
         // After all volumes, in the order of names.
-        RowKey::VolumeSnapshot(_, id) => Some(format!("volumesnapshot-{id}")),
-        RowKey::Pool(_) | RowKey::Instance(_) | RowKey::Snapshot(..) | RowKey::Job(_) => None,
+        RowKey::VolumeSnapshot(_, id) => one("volumesnapshot", id),
+        RowKey::Trashed(id) => [one("volume", id), one("volumesnapshot", id)].concat(),
+        RowKey::Pool(_) | RowKey::Instance(_) | RowKey::Snapshot(..) | RowKey::Job(_) => vec![],
     }
 }

@@ -33,6 +33,7 @@ pub mod snapshot;
 pub mod step;
 mod supervise;
 mod tend;
+pub mod trash;
 mod verb;
 pub mod volume;
 mod watch;

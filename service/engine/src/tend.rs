@@ -1,5 +1,5 @@
 //! What a timer of the host has the daemon do once a minute: snapshots of instances and volumes that are due by
-//! `snapshots.schedule` are taken, and those whose time is over are deleted. The last time that was looked after stands
+//! `snapshots.schedule` are taken, and those whose time is over are deleted, as is what was in the trash for its time. The last time that was looked after stands
 //! in the record, so that what was missed while the host was off is made up for, once. Called by the skin, and once by
 //! `Engine::start`.
 
@@ -9,7 +9,7 @@ use crate::instance::expand;
 use crate::ports::{Caller, Row, RowKey, State, Write};
 use crate::snapshot::{Create, Delete, is_over};
 use crate::verb::{Question, Verb};
-use crate::{Kind, Result, volume};
+use crate::{Kind, Result, trash, volume};
 use lxhost_model::config::{Config, is_on};
 use lxhost_model::schedule::{Minute, Schedule};
 use lxhost_model::{Action, Instance, ObjectId, Status, Volume};
@@ -104,7 +104,7 @@ fn differs(before: &State, after: &State, key: &RowKey) -> bool {
             let end = |state: &State| state.volume_snapshots.get(&(*volume, *id)).map_or(0, |snapshot| snapshot.expires);
             end(before) != end(after)
         }
-        RowKey::Profile(_) => true,
+        RowKey::Profile(_) | RowKey::Trashed(_) => true,
         _ => false,
     }
 }
@@ -112,7 +112,8 @@ fn differs(before: &State, after: &State, key: &RowKey) -> bool {
 fn is_wanted(state: &State) -> bool {
     let scheduled = |instance: &Arc<Instance>| schedule(state, instance).is_some_and(|(_, schedule)| schedule.comes());
     let volumes = || state.volumes.values().any(|volume| of_volume(volume).is_some_and(|(_, schedule)| schedule.comes()));
-    state.snapshots.values().any(|snapshot| snapshot.expires > 0)
+    !state.trash.is_empty()
+        || state.snapshots.values().any(|snapshot| snapshot.expires > 0)
         || state.volume_snapshots.values().any(|snapshot| snapshot.expires > 0)
         || state.instances.values().any(scheduled)
         || volumes()
@@ -122,6 +123,7 @@ async fn tend(core: &Arc<Core>) {
     // Whoever calls while the last round is under way is called again in a minute.
     let Ok(_round) = core.tending.try_lock() else { return };
     let mut under_way = JoinSet::new();
+    take_out(core).await;
     let state = core.state();
     let instances = state.instances.keys().map(|id| (*id, false));
     for (id, is_volume) in instances.chain(state.volumes.keys().map(|id| (*id, true))) {
@@ -137,6 +139,15 @@ async fn tend(core: &Arc<Core>) {
         });
     }
     while under_way.join_next().await.is_some() {}
+}
+
+/// Removes for good what has been in the trash for its time. One that something is being done to has its turn in a minute.
+async fn take_out(core: &Arc<Core>) {
+    let now = core.ports.host.now();
+    let over: Vec<ObjectId> = core.state().trash.values().filter(|one| one.expires <= now).map(|one| one.id).collect();
+    for id in over.into_iter().filter(|id| !core.jobs.holds(*id)) {
+        let _ = perform(core, trash::Delete::new(id)).await;
+    }
 }
 
 /// Deletes what is over, then takes what is due. An instance that something is being done to has its turn in a minute.

@@ -49,6 +49,8 @@ kinds! {
     NoSuchPool => "org.lxhost1.Error.NoSuchPool", 3;
     /// No volume of that name.
     NoSuchVolume => "org.lxhost1.Error.NoSuchVolume", 3;
+    /// Nothing of that name or id is in the trash.
+    NoSuchTrash => "org.lxhost1.Error.NoSuchTrash", 3;
     /// No profile of that name.
     NoSuchProfile => "org.lxhost1.Error.NoSuchProfile", 3;
     /// No snapshot of that name.

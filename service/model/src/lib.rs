@@ -26,6 +26,7 @@ pub mod schedule;
 pub mod size;
 pub mod snapshot;
 pub mod status;
+pub mod trash;
 pub mod volume;
 
 pub use acl::Acl;
@@ -42,6 +43,7 @@ pub use pool::Pool;
 pub use profile::Profile;
 pub use snapshot::{Snapshot, VolumeSnapshot};
 pub use status::{Status, Trigger};
+pub use trash::{Discarded, Trashed};
 pub use volume::Volume;
 
 /// Result of everything that may refuse a request.

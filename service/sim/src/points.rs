@@ -1,6 +1,7 @@
 //! The names of all failpoints, found by passing them: a daemon's life is led in a simulated machine, once
 //! in peace, then with an error after each point, then with its death there. Called by `lxhostd --faults`.
 
+mod trash;
 mod volumes;
 
 use crate::{Sim, images, locked};
@@ -154,6 +155,7 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Thaw::new(id)).await;
     snapshots(&engine, id).await;
+    trash::all(&engine).await;
     backups(&engine, id).await;
     moves(&engine, id).await;
     interfaces(&engine, id).await;

@@ -17,6 +17,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_snapshot.sql"),
     include_str!("../migrations/0004_volume.sql"),
     include_str!("../migrations/0005_volume_snapshot.sql"),
+    include_str!("../migrations/0006_trash.sql"),
 ];
 
 /// Brings the database at `path` to the newest version of `migrations`. Before an existing one

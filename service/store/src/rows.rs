@@ -31,6 +31,7 @@ pub(crate) fn put(db: &Connection, path: &Path, row: &Row) -> Result<(), StoreEr
             statement.execute(params![r.id.to_string(), r.pool.as_str(), r.project.as_str(), r.name.as_str(), body])
         }
         Row::VolumeSnapshot(r) => statement.execute(params![r.id.to_string(), r.volume.id.to_string(), r.name.as_str(), body]),
+        Row::Trashed(r) => statement.execute(params![r.id.to_string(), body]),
         Row::Job(r) => statement.execute(params![r.id, r.verb, body]),
     };
     written.map(drop).map_err(sql)
@@ -52,6 +53,7 @@ pub(crate) fn remove(db: &Connection, path: &Path, key: RowKey) -> Result<(), St
         RowKey::Pool(id) => ("DELETE FROM pool WHERE id = ?1", id.to_string()),
         RowKey::Volume(id) => ("DELETE FROM volume WHERE id = ?1", id.to_string()),
         RowKey::VolumeSnapshot(_, id) => ("DELETE FROM volume_snapshot WHERE id = ?1", id.to_string()),
+        RowKey::Trashed(id) => ("DELETE FROM trash WHERE id = ?1", id.to_string()),
         RowKey::Job(id) => {
             let mut statement = db.prepare_cached("DELETE FROM job WHERE id = ?1").map_err(sql)?;
             return statement.execute([id]).map(drop).map_err(sql);
@@ -98,6 +100,7 @@ fn put_sql(row: &Row) -> &'static str {
             "INSERT INTO volume_snapshot (id, volume, name, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE \
              SET volume = excluded.volume, name = excluded.name, body = excluded.body"
         }
+        Row::Trashed(_) => "INSERT INTO trash (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
         Row::Job(_) => {
             "INSERT INTO job (id, verb, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE \
              SET verb = excluded.verb, body = excluded.body"
@@ -116,6 +119,7 @@ fn body(row: &Row) -> serde_json::Result<String> {
         Row::Pool(r) => serde_json::to_string(r),
         Row::Volume(r) => serde_json::to_string(r),
         Row::VolumeSnapshot(r) => serde_json::to_string(r),
+        Row::Trashed(r) => serde_json::to_string(r),
         Row::Job(r) => serde_json::to_string(r),
     }
 }
@@ -135,6 +139,7 @@ pub(crate) fn load(db: &Connection, path: &Path) -> Result<State, StoreError> {
     read(db, path, &mut state, "pool", Row::Pool)?;
     read(db, path, &mut state, "volume", Row::Volume)?;
     read(db, path, &mut state, "volume_snapshot", Row::VolumeSnapshot)?;
+    read(db, path, &mut state, "trash", |trashed| Row::Trashed(Box::new(trashed)))?;
     read(db, path, &mut state, "job", Row::Job)?;
     Ok(state)
 }

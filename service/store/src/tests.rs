@@ -100,7 +100,16 @@ fn one_of_each() -> Vec<Row> {
         volume: volume.clone(),
         generation: 0,
     };
+    let trashed = lxhost_model::Trashed {
+        id: id(10),
+        deleted: 8,
+        expires: 9,
+        quota: Some(1 << 30),
+        begun: false,
+        what: lxhost_model::Discarded::Snapshot(Box::new(lxhost_model::Snapshot { id: id(10), ..snapshot.clone() })),
+    };
     vec![
+        Row::Trashed(Box::new(trashed)),
         Row::Instance(c1),
         Row::Snapshot(snapshot),
         Row::Image(image),
@@ -116,6 +125,7 @@ fn one_of_each() -> Vec<Row> {
 
 fn rows(state: &State) -> Vec<Row> {
     let mut all = Vec::new();
+    all.extend(state.trash.values().map(|r| Row::Trashed(Box::new((**r).clone()))));
     all.extend(state.instances.values().map(|r| Row::Instance((**r).clone())));
     all.extend(state.snapshots.values().map(|r| Row::Snapshot((**r).clone())));
     all.extend(state.images.values().map(|r| Row::Image((**r).clone())));

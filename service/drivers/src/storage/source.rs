@@ -108,7 +108,11 @@ pub(super) fn disks(state: &Path) -> PathBuf {
 /// `InvalidConfig`.
 pub(super) fn check(pool: &Pool, state: &Path) -> Result<()> {
     let bad = |why: String| Error::new(Kind::InvalidConfig, format!("pool {}: {why}", pool.name));
-    if let Some(key) = pool.config.keys().find(|key| !KEYS.contains(&key.as_str()) && !key.starts_with("user.")) {
+    if let Some(key) = pool
+        .config
+        .keys()
+        .find(|key| !KEYS.contains(&key.as_str()) && *key != lxhost_model::trash::EXPIRY && !key.starts_with("user."))
+    {
         return Err(bad(format!("unknown key {}", lxhost_model::name::quoted(key))));
     }
     let source = Source::of(state, pool);

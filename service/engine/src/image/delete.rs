@@ -1,12 +1,13 @@
 //! `image.delete`: an image's record, files and trees are gone; instances made from it go on.
 
 use super::{by_id, questions};
-use crate::Result;
 use crate::ports::{Row, RowKey, State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
+use crate::{Result, trash};
 use async_trait::async_trait;
-use lxhost_model::{Action, Image, ObjectId, Pool};
+use lxhost_model::{Action, Image, Instance, ObjectId, Pool};
+use std::sync::Arc;
 
 /// Deletes an image.
 pub struct Delete {
@@ -50,7 +51,8 @@ impl Verb for Delete {
             return Ok(plan);
         }
         for pool in view.state.pools.values() {
-            let used = view.state.instances.values().any(|i| i.pool == pool.name && i.image.as_ref() == Some(&image.fingerprint));
+            let needs = |i: &Arc<Instance>| i.pool == pool.name && i.image.as_ref() == Some(&image.fingerprint);
+            let used = view.state.instances.values().any(needs) || trash::needs(&view.state, &image.fingerprint, &pool.name, &[]);
             plan.steps.push(Step::RemoveImageTree { pool: Pool::clone(pool), image: image.fingerprint.clone(), used });
         }
         plan.steps.push(Step::RemoveImageFiles(image.fingerprint.clone()));

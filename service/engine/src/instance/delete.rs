@@ -1,24 +1,31 @@
-//! `instance.delete`: the instance and its data are gone; by force also one that runs.
+//! `instance.delete`: the instance and its data are gone; by force also one that runs. On a pool with a trash they go there.
 
 use super::{pool_of, questions, ran};
 use crate::core::instance_of;
 use crate::ports::{RowKey, State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, quota, trash};
 use async_trait::async_trait;
-use lxhost_model::{Action, Fingerprint, ObjectId, Pool, Status, Trigger};
+use lxhost_model::{Action, Discarded, Fingerprint, Instance, ObjectId, Pool, Snapshot, Status, Trigger};
 
 /// Deletes an instance.
 pub struct Delete {
     id: ObjectId,
     force: bool,
+    at_once: bool,
 }
 
 impl Delete {
     /// Deletes the instance `id`; with `force` even while it runs.
     pub fn new(id: ObjectId, force: bool) -> Self {
-        Delete { id, force }
+        Delete { id, force, at_once: false }
+    }
+
+    /// For good, whatever its pool says about the trash.
+    #[must_use]
+    pub fn at_once(self, at_once: bool) -> Self {
+        Delete { at_once, ..self }
     }
 }
 
@@ -59,23 +66,37 @@ impl Verb for Delete {
         }
         writes.push(Write::Transition(self.id, Trigger::Delete));
         let pool = pool_of(&view.state, &instance)?;
-        let mut finish = vec![];
+        let failed = vec![Write::Transition(self.id, Trigger::Delete)];
+        if let Some(expires) = lxhost_model::trash::end(&pool, view.now).filter(|_| !self.at_once) {
+            let snapshots = view.state.snapshots_of(self.id).map(|one| Snapshot::clone(one)).collect();
+            let quota = quota::of_root(&view.state, &instance).unwrap_or_default();
+            let what = Discarded::Instance(Box::new(Instance::clone(&instance)), snapshots);
+            let mut finish = trash::put(what, view.now, expires, quota);
+            if steps.is_empty() {
+                writes.append(&mut finish);
+            }
+            return Ok(Plan { writes, steps, finish, failed, recovery: Recovery::Resume });
+        }
+        steps.extend(trash::removing(view.ports, &view.state, self.id)?);
+        let mut finish = trash::forget(&view.state, self.id);
+        let mut gone: Vec<ObjectId> = trash::of(&view.state, self.id).map(|one| one.id).collect();
+        gone.push(self.id);
         for snapshot in view.state.snapshots_of(self.id) {
             steps.push(Step::RemoveSnapshot { pool: pool.clone(), snapshot: snapshot.id });
             finish.push(Write::Delete(RowKey::Snapshot(self.id, snapshot.id)));
         }
         finish.push(Write::Delete(RowKey::Instance(self.id)));
         steps.push(Step::RemoveRoot { pool: pool.clone(), instance: self.id });
-        if let Some(image) = instance.image.clone().filter(|image| is_orphan(&view.state, image, &pool, self.id)) {
+        if let Some(image) = instance.image.clone().filter(|image| is_orphan(&view.state, image, &pool, &gone)) {
             steps.push(Step::RemoveImageTree { pool, image, used: false });
         }
-        Ok(Plan { writes, steps, finish, failed: vec![Write::Transition(self.id, Trigger::Delete)], recovery: Recovery::Resume })
+        Ok(Plan { writes, steps, finish, failed, recovery: Recovery::Resume })
     }
 }
 
-/// Whether the record of an image is gone, and no root on the pool but that of `instance` needs its tree.
-pub(crate) fn is_orphan(state: &State, image: &Fingerprint, pool: &Pool, instance: ObjectId) -> bool {
+/// Whether the record of an image is gone, and no root on the pool but those that are `gone` needs its tree.
+pub(crate) fn is_orphan(state: &State, image: &Fingerprint, pool: &Pool, gone: &[ObjectId]) -> bool {
     let known = state.images.values().any(|other| other.fingerprint == *image);
-    let mut others = state.instances.values().filter(|other| other.id != instance && other.pool == pool.name);
-    !known && !others.any(|other| other.image.as_ref() == Some(image))
+    let mut others = state.instances.values().filter(|other| !gone.contains(&other.id) && other.pool == pool.name);
+    !known && !others.any(|other| other.image.as_ref() == Some(image)) && !trash::needs(state, image, &pool.name, gone)
 }

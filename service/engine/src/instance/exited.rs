@@ -71,7 +71,7 @@ impl Verb for Exited {
     fn then(&self) -> Option<Box<dyn Verb>> {
         match self.exit.reason {
             ExitReason::Reboot => Some(Box::new(Start::new(self.id))),
-            _ if self.ephemeral.get() == Some(&true) => Some(Box::new(Delete::new(self.id, false))),
+            _ if self.ephemeral.get() == Some(&true) => Some(Box::new(Delete::new(self.id, false).at_once(true))),
             _ => None,
         }
     }

@@ -17,7 +17,7 @@ use lxhost_model::config::{Config, is_on};
 use lxhost_model::device::nic::is_hwaddr;
 use lxhost_model::device::{Device, Devices, root_quota};
 use lxhost_model::instance::InstanceType;
-use lxhost_model::name::{InstanceName, PoolName, ProfileName, ProjectName, quoted};
+use lxhost_model::name::{DeviceName, InstanceName, PoolName, ProfileName, ProjectName, quoted};
 use lxhost_model::{Action, IdRange, Instance, ObjectId, Snapshot, Status, Timestamp, Trigger};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -203,6 +203,17 @@ fn without_size(devices: &mut Devices) -> Result<()> {
         *root = Device::new(name, keys)?;
     }
     Ok(())
+}
+
+/// Leaves an interface of an instance that comes back its hardware address, or gives it one when somebody else has that
+/// by now.
+pub(crate) fn free_mac(state: &State, instance: &mut Instance, device: &DeviceName, random: impl Fn() -> ObjectId) {
+    let key = mac_key(device);
+    if !instance.volatile.get(&key).is_some_and(|had| is_free(state, had)) {
+        let own = mac(instance.id, device);
+        let address = if is_free(state, &own) { own } else { mac(random(), device) };
+        instance.volatile.insert(key, address);
+    }
 }
 
 /// Whether no interface here has a hardware address.

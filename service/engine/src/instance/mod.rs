@@ -33,6 +33,7 @@ pub(crate) use disks::{disks, named, reattach, spec};
 pub(crate) use exited::{Exited, end_of_run};
 pub use export::Export;
 pub use freeze::{Freeze, Thaw};
+pub(crate) use import::free_mac;
 pub use import::{Import, Wanted};
 pub use nics::Wired;
 pub(crate) use nics::{needed, nics, refuse_clashes, rewire};

@@ -86,6 +86,6 @@ impl Verb for Stop {
 
     fn then(&self) -> Option<Box<dyn Verb>> {
         let delete = self.delete.lock().is_ok_and(|delete| *delete);
-        delete.then(|| Box::new(super::Delete::new(self.id, false)) as Box<dyn Verb>)
+        delete.then(|| Box::new(super::Delete::new(self.id, false).at_once(true)) as Box<dyn Verb>)
     }
 }

@@ -31,6 +31,7 @@ impl Create {
         let driver = if driver.is_empty() { ports.pools.default_driver().await? } else { driver };
         ports.pools.driver(driver)?;
         config.iter().try_for_each(|(key, value)| lxhost_model::config::check_text(key, value))?;
+        lxhost_model::trash::check(&config).map_err(|error| error.context(format!("pool {name}")))?;
         let wipe = config.remove(WIPE);
         let pool = record(ports, name, driver.to_owned(), config);
         ports.filesystems.check(&pool)?;

@@ -45,6 +45,11 @@ impl Verb for Delete {
         if let Some(volume) = state.volumes.values().find(|volume| volume.pool == pool.name) {
             return Err(Error::new(Kind::InUse, format!("pool {} holds volume {}", pool.name, volume.name)));
         }
+        let trashed = state.trash.values().filter(|trashed| *trashed.what.pool() == pool.name).count();
+        if trashed > 0 {
+            let what = format!("pool {0} holds {trashed} in the trash; lxctl trash empty {0}", pool.name);
+            return Err(Error::new(Kind::InUse, what));
+        }
         let named =
             |profile: &&Arc<lxhost_model::Profile>| profile.devices.values().any(|d| d.get("pool") == Some(pool.name.as_str()));
         match state.profiles.values().find(named) {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use lxhost_model::config::{Config, check_text};
 use lxhost_model::name::quoted;
 use lxhost_model::size::parse_bytes;
-use lxhost_model::{ObjectId, Pool};
+use lxhost_model::{ObjectId, Pool, trash};
 
 /// Key of the size of a pool's file.
 const SIZE: &str = "size";
@@ -31,13 +31,14 @@ impl Replace {
         let mut pool = Pool::clone(by_id(state, self.id)?.as_ref());
         same(pool.generation, self.expected.unwrap_or(pool.generation), format_args!("pool {}", pool.name))?;
         self.config.iter().try_for_each(|(key, value)| check_text(key, value))?;
+        trash::check(&self.config).map_err(|error| error.context(format!("pool {}", pool.name)))?;
         let grows = self.grows(&pool)?;
-        let fixed = |key: &&String| !(key.starts_with("user.") || grows && *key == SIZE);
+        let fixed = |key: &&String| !(key.starts_with("user.") || *key == trash::EXPIRY || grows && *key == SIZE);
         let moved = |key: &&String| self.config.get(*key) != pool.config.get(*key);
         if let Some(key) = self.config.keys().chain(pool.config.keys()).filter(fixed).find(moved) {
             let what = match pool.config.contains_key(key) {
                 true => format!("pool {}: {key} cannot change; make another pool", pool.name),
-                false => format!("pool {}: {} cannot be set; user.* can", pool.name, quoted(key)),
+                false => format!("pool {}: {} cannot be set; {} and user.* can", pool.name, quoted(key), trash::EXPIRY),
             };
             return Err(Error::new(Kind::InvalidConfig, what));
         }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use lxhost_model::job::JobRow;
 use lxhost_model::name::{AclName, InstanceName, NetworkName, PoolName, ProfileName, ProjectName, SnapshotName, VolumeName};
 use lxhost_model::{
-    Acl, Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Snapshot, Timestamp, Trigger,
-    Volume, VolumeSnapshot,
+    Acl, Error, Fingerprint, Image, Instance, Kind, Network, ObjectId, Pool, Profile, Result, Snapshot, Timestamp, Trashed,
+    Trigger, Volume, VolumeSnapshot,
 };
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub struct State {
     pub volumes: Table<ObjectId, Arc<Volume>>,
     /// Snapshots of volumes by volume and id.
     pub volume_snapshots: Table<(ObjectId, ObjectId), Arc<VolumeSnapshot>>,
+    /// What was deleted and is kept for a while, by id.
+    pub trash: Table<ObjectId, Arc<Trashed>>,
     /// Unfinished jobs by number.
     pub jobs: Table<u32, Arc<JobRow>>,
 }
@@ -61,6 +63,8 @@ pub enum Row {
     Volume(Volume),
     /// Of a snapshot of a volume.
     VolumeSnapshot(VolumeSnapshot),
+    /// Of what was deleted.
+    Trashed(Box<Trashed>),
     /// Of an unfinished job.
     Job(JobRow),
 }
@@ -86,6 +90,8 @@ pub enum RowKey {
     Volume(ObjectId),
     /// Of a snapshot of a volume: that of its volume, and its own.
     VolumeSnapshot(ObjectId, ObjectId),
+    /// Of what was deleted.
+    Trashed(ObjectId),
     /// Of an unfinished job.
     Job(u32),
 }
@@ -147,6 +153,7 @@ impl Row {
             Row::Pool(row) => RowKey::Pool(row.id),
             Row::Volume(row) => RowKey::Volume(row.id),
             Row::VolumeSnapshot(row) => RowKey::VolumeSnapshot(row.volume.id, row.id),
+            Row::Trashed(row) => RowKey::Trashed(row.id),
             Row::Job(row) => RowKey::Job(row.id),
         }
     }
@@ -208,6 +215,13 @@ impl State {
                 }
                 self.put_volume_snapshot(new)
             }
+            Row::Trashed(new) => {
+                if self.trash.contains_key(&new.id) {
+                    return Err(taken("in the trash", new.what.title()));
+                }
+                self.trash.insert(new.id, Arc::new(Trashed::clone(&new)));
+                Ok(Row::Trashed(new))
+            }
         }
     }
 
@@ -251,6 +265,12 @@ impl State {
                 new.generation += 1;
                 self.put_volume_snapshot(new)
             }
+            Row::Trashed(new) => {
+                let gone = || gone(Kind::NoSuchTrash, new.what.title());
+                self.trash.get(&new.id).ok_or_else(gone)?;
+                self.trash.insert(new.id, Arc::new(Trashed::clone(&new)));
+                Ok(Row::Trashed(new))
+            }
         }
     }
 
@@ -269,6 +289,7 @@ impl State {
             RowKey::Pool(id) => drop(self.pools.remove(&id)),
             RowKey::Volume(id) => drop(self.volumes.remove(&id)),
             RowKey::VolumeSnapshot(volume, id) => drop(self.volume_snapshots.remove(&(volume, id))),
+            RowKey::Trashed(id) => drop(self.trash.remove(&id)),
             RowKey::Job(id) => drop(self.jobs.remove(&id)),
         }
     }

@@ -2,6 +2,7 @@
 //! disk may have written them, so they are checked as a caller's words are, and nothing else is believed. Called by
 //! `recover`.
 
+use super::trash;
 use crate::ports::{Defined, Definition, Lying, PoolDriver, State};
 use crate::verb::View;
 use crate::{Error, Kind, Ports, Result, defaults};
@@ -9,7 +10,7 @@ use lxhost_model::config::{check_instance, check_text};
 use lxhost_model::device::Device;
 use lxhost_model::instance::InstanceType;
 use lxhost_model::{
-    Acl, Fingerprint, Image, Instance, Network, ObjectId, Pool, Profile, Snapshot, Status, Volume, VolumeSnapshot,
+    Acl, Fingerprint, Image, Instance, Network, ObjectId, Pool, Profile, Snapshot, Status, Trashed, Volume, VolumeSnapshot,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,9 +36,11 @@ pub enum Found {
     Instance(Box<Instance>),
     /// A snapshot of an instance that is known or found.
     Snapshot(Box<Snapshot>),
+    /// What is in the trash of a pool that is known or found.
+    Trashed(Box<Trashed>),
     /// What is left where it lies.
     Left {
-        /// What it is: `pool`, `acl`, `network`, `profile`, `image`, `volume`, `instance`, `snapshot`.
+        /// What it is: `pool`, `acl`, `network`, `profile`, `image`, `volume`, `instance`, `snapshot`, `trash`.
         kind: &'static str,
         /// Its name, or id.
         name: String,
@@ -60,7 +63,7 @@ pub(super) async fn all(view: &View<'_>, sources: &[PathBuf]) -> Result<Vec<Foun
     let mut apart = ports.definitions.all().await?;
     apart.sort_by(|one, other| one.of.cmp(&other.of));
     for definition in apart {
-        found.extend(without_disk(state, &kept, &found, &definition));
+        found.extend(without_disk(view, &kept, &found, &definition));
     }
     let lost = found.iter().filter_map(|one| if let Found::Pool(pool) = one { Some(Arc::new(pool.clone())) } else { None });
     let pools: Vec<Arc<Pool>> = state.pools.values().cloned().chain(lost.collect::<Vec<_>>()).collect();
@@ -95,6 +98,7 @@ fn pools(state: &State, lying: Vec<Lying>, ports: &Ports) -> Vec<Found> {
             ports.pools.driver(&pool.driver)?;
             check_text("description", &pool.description)?;
             pool.config.iter().try_for_each(|(key, value)| check_text(key, value))?;
+            lxhost_model::trash::check(&pool.config)?;
             match pool.id.to_string() == one.id {
                 false => Err(Error::new(Kind::Untrusted, "its definition is another pool's")),
                 true if taken(&pool) => Err(Error::new(Kind::AlreadyExists, format!("there is a pool {} already", pool.name))),
@@ -105,7 +109,7 @@ fn pools(state: &State, lying: Vec<Lying>, ports: &Ports) -> Vec<Found> {
             Ok(mut pool) => {
                 // Where a disk is mounted may change, unless that is up to us.
                 if !(ports.filesystems.is_own(&pool) && ports.filesystems.directory(&pool) == one.source) {
-                    pool.config.retain(|key, _| key.starts_with("user."));
+                    pool.config.retain(|key, _| key.starts_with("user.") || key == lxhost_model::trash::EXPIRY);
                     pool.config.insert("source".to_owned(), source);
                 }
                 pool.generation = 0;
@@ -118,7 +122,8 @@ fn pools(state: &State, lying: Vec<Lying>, ports: &Ports) -> Vec<Found> {
 }
 
 /// What a definition in a directory of its own is about, if no record knows it. Who may write there may write the store.
-fn without_disk(state: &State, kept: &[Fingerprint], others: &[Found], definition: &Definition<String>) -> Option<Found> {
+fn without_disk(view: &View<'_>, kept: &[Fingerprint], others: &[Found], definition: &Definition<String>) -> Option<Found> {
+    let state = view.state.as_ref();
     let (kind, id) = definition.of.split_once('-')?;
     let id: ObjectId = id.parse().ok()?;
     let (kind, found): (&'static str, Result<Found>) = match kind {
@@ -143,6 +148,13 @@ fn without_disk(state: &State, kept: &[Fingerprint], others: &[Found], definitio
                 if taken { Err(is_taken("profile", &profile.name)) } else { Ok(Found::Profile(profile)) }
             }),
         ),
+        "volume" | "volumesnapshot" if state.trash.contains_key(&id) => return None,
+        "volume" | "volumesnapshot"
+            if !trash::is_alive(state, id)
+                && let Ok(trashed) = read::<Trashed>(&definition.text) =>
+        {
+            ("trash", trash::apart(view, others, id, trashed))
+        }
         "volume" if !state.volumes.contains_key(&id) => {
             let read = read::<Volume>(&definition.text).and_then(|volume| {
                 let among = |one: &Found| matches!(one, Found::Pool(pool) if pool.name == volume.pool);
@@ -209,10 +221,16 @@ async fn of_pool(view: &View<'_>, driver: &dyn PoolDriver, pool: &Pool, found: &
     // Instances before snapshots.
     let mut definitions = driver.definitions(pool).await?;
     definitions.sort_by_key(|definition| definition.of);
+    let lying: Vec<Defined> = definitions.iter().map(|definition| definition.of).collect();
     for definition in definitions {
         match definition.of {
             Defined::Pool => {}
-            Defined::Instance(id) if state.instances.contains_key(&id) => {}
+            Defined::Instance(id) if state.instances.contains_key(&id) || crate::trash::holds(state, id) => {}
+            Defined::Snapshot(id) if crate::trash::holds(state, id) || trash::has(found, id) => {}
+            Defined::Snapshot(id) if state.snapshots.keys().any(|(_, known)| *known == id) => {}
+            Defined::Instance(_) | Defined::Snapshot(_) if let Some(one) = trash::beside(view, pool, &definition, &lying) => {
+                found.push(one.unwrap_or_else(|(name, error)| left("trash", name, &pool.name, error)));
+            }
             Defined::Instance(id) => {
                 let read = read::<Instance>(&definition.text).map_err(|error| (id.to_string(), error));
                 let read = read.and_then(|instance| checked(state, found, instance, (id, pool)));
@@ -231,7 +249,6 @@ async fn of_pool(view: &View<'_>, driver: &dyn PoolDriver, pool: &Pool, found: &
                 };
                 found.push(one);
             }
-            Defined::Snapshot(id) if state.snapshots.keys().any(|(_, known)| *known == id) => {}
             Defined::Snapshot(id) => {
                 let read = read::<Snapshot>(&definition.text).map_err(|error| (id.to_string(), error));
                 let read = read.and_then(|snapshot| whose(state, found, snapshot, (id, pool)));
@@ -246,7 +263,7 @@ async fn of_pool(view: &View<'_>, driver: &dyn PoolDriver, pool: &Pool, found: &
 }
 
 /// A record from what is written beside a disk.
-fn read<T: serde::de::DeserializeOwned>(text: &Result<String>) -> Result<T> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(text: &Result<String>) -> Result<T> {
     let text = text.as_ref().map_err(Clone::clone)?;
     serde_json::from_str(text).map_err(|e| Error::new(Kind::Untrusted, format!("its definition is malformed: {e}")))
 }
@@ -325,7 +342,7 @@ fn whose(state: &State, found: &[Found], mut snapshot: Snapshot, (id, pool): (Ob
 }
 
 /// Checks everything that people write about an instance.
-fn words(instance: &Instance) -> Result<()> {
+pub(super) fn words(instance: &Instance) -> Result<()> {
     check_text("description", &instance.description)?;
     instance.config.iter().try_for_each(|(key, value)| check_instance(key, value))?;
     let daemon = instance.volatile.iter().chain(&instance.image_properties);

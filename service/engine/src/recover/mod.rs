@@ -2,6 +2,9 @@
 //! came from elsewhere. It is at rest then, and has what it had. Nothing on the disks is changed by that.
 
 mod find;
+mod trash;
+
+pub(crate) use trash::is_alive;
 
 pub use find::Found;
 
@@ -128,6 +131,18 @@ impl Verb for Recover {
                     self.note(format!("snapshot {}/{}", snapshot.instance.name, snapshot.name));
                     finish.push(Write::Insert(Row::Snapshot(snapshot.as_ref().clone())));
                 }
+                Found::Trashed(trashed) => {
+                    self.note(format!("{} {}, in the trash", trashed.what.kind(), trashed.what.title()));
+                    if let Some(image) = trashed.what.image()
+                        && !crate::image::is_recorded(state, image)
+                        && !images.iter().any(|known| known.fingerprint == *image)
+                        && let Some(pool) = state.pool(trashed.what.pool())
+                    {
+                        let pool = lxhost_model::Pool::clone(pool);
+                        steps.push(Step::RemoveImageTree { pool, image: image.clone(), used: true });
+                    }
+                    finish.push(Write::Insert(Row::Trashed(trashed.clone())));
+                }
                 Found::Left { kind, name, why, .. } => self.note(format!("{kind} {name} stays where it is: {why}")),
             }
         }
@@ -142,7 +157,7 @@ impl Verb for Recover {
 }
 
 /// The instance with ids that nobody else has: roots hold those that the guest knows.
-fn placed(state: &State, instance: &Instance, taken: &mut Vec<IdRange>) -> Result<Instance> {
+pub(crate) fn placed(state: &State, instance: &Instance, taken: &mut Vec<IdRange>) -> Result<Instance> {
     let mut instance = instance.clone();
     let others = state.instances.values().map(|other| other.ids);
     if !is_block(instance.ids) || others.chain(taken.iter().copied()).any(|other| other.overlaps(&instance.ids)) {

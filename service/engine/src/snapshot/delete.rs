@@ -6,10 +6,10 @@ use crate::instance::pool_of;
 use crate::ports::{RowKey, State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, trash};
 use async_trait::async_trait;
 use lxhost_model::name::SnapshotName;
-use lxhost_model::{ObjectId, Snapshot, Status};
+use lxhost_model::{Discarded, ObjectId, Snapshot, Status};
 use std::sync::Arc;
 
 /// Deletes snapshots.
@@ -17,17 +17,24 @@ pub struct Delete {
     instance: ObjectId,
     /// Which; `None`: those whose time is over.
     name: Option<SnapshotName>,
+    at_once: bool,
 }
 
 impl Delete {
     /// Deletes the snapshot `name` of `instance`.
     pub fn new(instance: ObjectId, name: SnapshotName) -> Self {
-        Delete { instance, name: Some(name) }
+        Delete { instance, name: Some(name), at_once: false }
+    }
+
+    /// For good, whatever the pool says about the trash.
+    #[must_use]
+    pub fn at_once(self, at_once: bool) -> Self {
+        Delete { at_once, ..self }
     }
 
     /// Deletes those of `instance` whose time is over.
     pub fn over(instance: ObjectId) -> Self {
-        Delete { instance, name: None }
+        Delete { instance, name: None, at_once: true }
     }
 
     /// The one that is named has to be there.
@@ -71,9 +78,14 @@ impl Verb for Delete {
             None => is_over(one, view.now),
         };
         let gone = view.state.snapshots_of(self.instance).filter(|one| chosen(one) || is_left(one));
-        let gone: Vec<ObjectId> = gone.map(|one| one.id).collect();
+        // What another one has taken the place of is not missed.
+        let expires = lxhost_model::trash::end(&pool, view.now).filter(|_| !self.at_once);
+        let (kept, gone): (Vec<_>, Vec<_>) = gone.partition(|one| expires.is_some() && !is_left(one));
+        let kept = kept.into_iter().map(|one| Discarded::Snapshot(Box::new(Snapshot::clone(one))));
+        let writes = kept.flat_map(|what| trash::put(what, view.now, expires.unwrap_or_default(), None)).collect();
+        let gone: Vec<ObjectId> = gone.into_iter().map(|one| one.id).collect();
         Ok(Plan {
-            writes: vec![],
+            writes,
             steps: gone.iter().map(|id| Step::RemoveSnapshot { pool: pool.clone(), snapshot: *id }).collect(),
             finish: gone.iter().map(|id| Write::Delete(RowKey::Snapshot(self.instance, *id))).collect(),
             failed: vec![],

@@ -44,7 +44,10 @@ pub(super) async fn remove_root(context: &Context<'_>, pool: &Pool, id: ObjectId
 pub(super) async fn clear_out(context: &Context<'_>, left: &Leftover) -> Result<()> {
     let (pool, state) = (&left.pool, context.core.state());
     let instance = state.instances.get(&left.instance).is_some_and(|instance| instance.pool == pool.name);
-    if instance || state.volumes.get(&left.instance).is_some_and(|volume| volume.pool == pool.name) {
+    if instance || state.trash.get(&left.instance).is_some_and(|trashed| *trashed.what.pool() == pool.name) {
+        return Ok(());
+    }
+    if state.volumes.get(&left.instance).is_some_and(|volume| volume.pool == pool.name) {
         return Ok(());
     }
     let driver = context.core.ports.pools.driver(&pool.driver)?;
@@ -55,7 +58,7 @@ pub(super) async fn clear_out(context: &Context<'_>, left: &Leftover) -> Result<
     driver.remove_root(pool, left.instance).await?;
     context.at("clear-out", "removed").await?;
     match &left.image {
-        Some(image) if is_orphan(&state, image, pool, left.instance) => driver.remove_image(pool, image, false).await,
+        Some(image) if is_orphan(&state, image, pool, &[left.instance]) => driver.remove_image(pool, image, false).await,
         _ => Ok(()),
     }
 }

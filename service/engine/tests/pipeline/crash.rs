@@ -3,8 +3,8 @@
 
 use crate::deeds::{Deed, all};
 use crate::world::{Machine, World};
-use lxhost_engine::instance;
 use lxhost_engine::ports::{Row, Store, Write};
+use lxhost_engine::{instance, trash};
 use lxhost_model::Status;
 use lxhost_model::instance::ExitReason;
 
@@ -37,6 +37,12 @@ pub(crate) async fn is_recovered(world: &World, deed: &Deed, acknowledged: bool,
     // Nothing holds anybody up: everything there is can be deleted.
     for id in world.state().instances.keys() {
         world.perform(instance::Delete::new(*id, true)).await.unwrap_or_else(|e| panic!("{when}: {e}"));
+    }
+    for id in world.state().trash.keys() {
+        // One goes with another.
+        if world.state().trash.contains_key(id) {
+            world.perform(trash::Delete::new(*id)).await.unwrap_or_else(|e| panic!("{when}: {e}"));
+        }
     }
     world.is_whole(&format!("{when}, with everything deleted")).await;
 }

@@ -46,6 +46,7 @@ mod backups;
 mod copies;
 pub(crate) mod pools;
 pub(crate) mod quotas;
+pub(crate) mod trash;
 pub(crate) mod volumes;
 
 fn is(world: &World, name: &str, status: &str) -> bool {
@@ -56,7 +57,7 @@ async fn stopped(world: &World, name: &str) {
     world.perform(world.create(name, false)).await.unwrap();
 }
 
-fn id(world: &World) -> ObjectId {
+pub(crate) fn id(world: &World) -> ObjectId {
     world.id("c1").unwrap()
 }
 
@@ -184,7 +185,7 @@ pub(crate) fn new_profile(world: &World) -> profile::Create {
     profile::Create::new(profile).unwrap()
 }
 
-fn take(world: &World) -> snapshot::Create {
+pub(crate) fn take(world: &World) -> snapshot::Create {
     let (name, random) = (Some("s1".parse().unwrap()), world.engine.host().random());
     snapshot::Create::new(id(world), name, String::new(), true, random).unwrap()
 }
@@ -279,6 +280,7 @@ pub(crate) fn all() -> Vec<Deed> {
     deeds.extend(volumes::all());
     deeds.extend(pools::all());
     deeds.extend(quotas::all());
+    deeds.extend(trash::all());
     deeds.extend(on_the_rest());
     deeds.extend(on_trial());
     deeds

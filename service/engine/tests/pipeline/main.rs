@@ -19,6 +19,7 @@ mod quotas;
 mod recover;
 mod tended;
 mod together;
+mod trash;
 mod trials;
 mod volumes;
 mod world;

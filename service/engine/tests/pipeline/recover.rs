@@ -50,6 +50,7 @@ fn shown(found: &[Found]) -> Vec<String> {
         Found::VolumeSnapshot(snapshot) => format!("snapshot {}/{}", snapshot.volume.name, snapshot.name),
         Found::Instance(instance) => format!("instance {}", instance.name),
         Found::Snapshot(snapshot) => format!("snapshot {}", snapshot.name),
+        Found::Trashed(trashed) => format!("trash {}", trashed.what.title()),
         Found::Left { kind, why, .. } => format!("{kind} left: {why}"),
     };
     found.iter().map(one).collect()

@@ -191,18 +191,29 @@ impl World {
             of(|i| !matches!(i.status, Status::Stopped | Status::Running | Status::Frozen)),
             BTreeSet::new(),
         );
-        same("roots", sim.pools.roots().into_iter().collect(), of(|_| true));
+        // What is in the trash lies where it lay.
+        let trashed = |kinds: &[&str]| {
+            let of = state.trash.values().filter(|one| kinds.contains(&one.what.kind()));
+            of.map(|one| one.id).collect::<BTreeSet<_>>()
+        };
+        let with = |kind: &str| {
+            let of = state.trash.values().filter(|one| one.what.kind() == kind);
+            of.flat_map(|one| one.what.snapshots()).collect::<BTreeSet<_>>()
+        };
+        same("roots", sim.pools.roots().into_iter().collect(), &of(|_| true) | &trashed(&["instance"]));
         let mut roots = sim.pools.roots();
         roots.sort();
         same("roots on two pools", roots.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect(), BTreeSet::new());
-        same("snapshots", sim.pools.snapshots(), state.snapshots.keys().map(|(_, id)| *id).collect());
-        same("volumes", sim.pools.volumes().into_iter().collect(), state.volumes.keys().copied().collect());
+        let alive: BTreeSet<ObjectId> = state.snapshots.keys().map(|(_, id)| *id).collect();
+        same("snapshots", sim.pools.snapshots(), &(&alive | &trashed(&["snapshot"])) | &with("instance"));
+        let alive: BTreeSet<ObjectId> = state.volumes.keys().copied().collect();
+        same("volumes", sim.pools.volumes().into_iter().collect(), &alive | &trashed(&["volume"]));
         let mut volumes = sim.pools.volumes();
         volumes.sort();
         let twice = volumes.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect();
         same("volumes on two pools", twice, BTreeSet::new());
-        let of_volumes = state.volume_snapshots.keys().map(|(_, id)| *id).collect();
-        same("snapshots of volumes", sim.pools.volume_snapshots(), of_volumes);
+        let alive: BTreeSet<ObjectId> = state.volume_snapshots.keys().map(|(_, id)| *id).collect();
+        same("snapshots of volumes", sim.pools.volume_snapshots(), &(&alive | &trashed(&["volume-snapshot"])) | &with("volume"));
         same("guests", sim.launcher.running().into_iter().collect(), of(runs));
         same("interfaces", sim.networks.joined(), of(runs));
         same("live facts", state.instances.keys().copied().filter(|id| self.engine.live(*id).is_some()).collect(), of(runs));
@@ -210,9 +221,13 @@ impl World {
         let forgotten = |kind: &str, has: &dyn Fn(&ObjectId) -> bool| defined(kind).into_iter().filter(|id| !has(id)).collect();
         same("definitions of no network", forgotten("network", &|id| state.networks.contains_key(id)), BTreeSet::new());
         same("definitions of no profile", forgotten("profile", &|id| state.profiles.contains_key(id)), BTreeSet::new());
-        let has = |id: &ObjectId| state.volume_snapshots.keys().any(|(_, known)| known == id);
+        let has = |id: &ObjectId| state.volume_snapshots.keys().any(|(_, known)| known == id) || state.trash.contains_key(id);
         same("definitions of no snapshot of a volume", forgotten("volumesnapshot", &has), BTreeSet::new());
-        same("definitions of no volume", forgotten("volume", &|id| state.volumes.contains_key(id)), BTreeSet::new());
+        same(
+            "definitions of no volume",
+            forgotten("volume", &|id| state.volumes.contains_key(id) || state.trash.contains_key(id)),
+            BTreeSet::new(),
+        );
         same("pools", sim.pools.there().into_iter().collect(), state.pools.keys().copied().collect());
         let own = |pool: &&Arc<Pool>| self.engine.ports().filesystems.is_own(pool);
         let brought = state.pools.values().filter(own).map(|pool| pool.id).collect();
@@ -320,6 +335,7 @@ impl World {
         seen.push(format!("{:?}", self.sim.networks.routes()));
         seen.extend(state.acls.values().map(|acl| format!("{:?}", Acl { generation: 0, ..Acl::clone(acl) })));
         seen.extend(state.volumes.values().map(|volume| format!("{:?}", Volume { generation: 0, ..Volume::clone(volume) })));
+        seen.extend(state.trash.values().map(|trashed| format!("{trashed:?}")));
         seen.extend(state.profiles.values().map(|profile| format!("{:?}", Profile { generation: 0, ..Profile::clone(profile) })));
         seen
     }

@@ -199,9 +199,9 @@ impl Instance {
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
         let mut options = Options::new(options);
-        let force = options.flag("force")?;
+        let (force, at_once) = (options.flag("force")?, options.flag("at-once")?);
         options.done()?;
-        self.bus.submit(&header, Delete::new(self.id, force)).await
+        self.bus.submit(&header, Delete::new(self.id, force).at_once(at_once)).await
     }
 
     async fn kill(&self, #[zbus(header)] header: Header<'_>, whom: &str, signal: i32, options: Values) -> Result<(), Failure> {

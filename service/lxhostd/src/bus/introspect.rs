@@ -29,7 +29,7 @@ pub(super) enum Node {
     /// A node above the Manager, with its children.
     Above(&'static [&'static str]),
     /// The Manager itself.
-    Manager(super::manager::Manager),
+    Manager(super::manager::Manager, super::trash::Trash),
     /// A collection.
     Collection(&'static str),
 }
@@ -47,8 +47,9 @@ impl Introspect {
         xml.push_str("<node>\n");
         match &self.node {
             Node::Above(children) => children.iter().for_each(|child| node(&mut xml, child)),
-            Node::Manager(manager) => {
+            Node::Manager(manager, trash) => {
                 manager.introspect_to_writer(&mut xml, 2);
+                trash.introspect_to_writer(&mut xml, 2);
                 standard(&mut xml, false);
                 lxhost_dbus::path::COLLECTIONS.iter().for_each(|child| node(&mut xml, child));
             }

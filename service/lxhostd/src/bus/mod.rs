@@ -25,6 +25,7 @@ mod rows;
 mod server;
 mod sieve;
 mod snapshots;
+mod trash;
 mod volume;
 
 use caller::{Call, Callers};

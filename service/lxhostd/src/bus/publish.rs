@@ -7,6 +7,7 @@ use super::log_control::LogControl;
 use super::manager::{Manager, ManagerSignals};
 use super::network::NetworkSignals;
 use super::snapshots::{Of, SnapshotsSignals};
+use super::trash::Trash;
 use super::{Bus, LogLevel, acl, exec, files, guest, image, instance, job, network, pool, profile, snapshots, volume};
 use lxhost_dbus::path;
 use lxhost_engine::ports::{RowKey, State};
@@ -62,11 +63,13 @@ impl Publisher {
         let events = self.engine.subscribe();
         let server = self.connection.object_server();
         let manager = Manager { bus: bus.clone() };
+        let trash = Trash { bus: bus.clone() };
         server.at(path::MANAGER, manager.clone()).await?;
+        server.at(path::MANAGER, trash.clone()).await?;
         server.at("/org/freedesktop/LogControl1", LogControl { bus: bus.clone(), log }).await?;
         self.flatten("/", Node::Above(&["org"])).await?;
         self.flatten("/org", Node::Above(&["freedesktop", "lxhost1"])).await?;
-        self.flatten(path::MANAGER, Node::Manager(manager)).await?;
+        self.flatten(path::MANAGER, Node::Manager(manager, trash)).await?;
         for collection in path::COLLECTIONS {
             self.flatten(&format!("{}/{collection}", path::MANAGER), Node::Collection(collection)).await?;
         }
@@ -166,7 +169,7 @@ impl Publisher {
                 server.at(at.as_str(), files::Files { bus: bus.clone(), volume: id }).await?;
                 server.at(at.as_str(), volume::Volume { bus, id }).await?;
             }
-            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => return Ok(()),
+            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Trashed(_) | RowKey::Job(_) => return Ok(()),
         }
         self.remember(collection, name);
         Ok(())
@@ -192,7 +195,7 @@ impl Publisher {
                 server.remove::<files::Files, _>(at.as_str()).await?;
                 server.remove::<volume::Volume, _>(at.as_str()).await?;
             }
-            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => return Ok(()),
+            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Trashed(_) | RowKey::Job(_) => return Ok(()),
         }
         self.forget(collection, &name);
         Ok(())
@@ -292,7 +295,7 @@ impl Publisher {
                 let changed = volume::changes(before, after, id).map_err(failed)?;
                 self.changed(at, "org.lxhost1.Volume", changed).await
             }
-            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => Ok(()),
+            RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Trashed(_) | RowKey::Job(_) => Ok(()),
         }
     }
 
@@ -444,7 +447,7 @@ fn place(state: &State, key: RowKey) -> Option<(&'static str, String)> {
         RowKey::Profile(id) => state.profiles.get(&id).map(|_| ("profile", id.to_string())),
         RowKey::Pool(id) => state.pools.get(&id).map(|_| ("pool", id.to_string())),
         RowKey::Volume(id) => state.volumes.get(&id).map(|_| ("volume", id.to_string())),
-        RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Job(_) => None,
+        RowKey::Snapshot(..) | RowKey::VolumeSnapshot(..) | RowKey::Trashed(_) | RowKey::Job(_) => None,
     }
 }
 

@@ -273,6 +273,7 @@ pub(super) fn lost(found: &Found) -> LostRow {
             let name = format!("{}/{}", snapshot.instance.name, snapshot.name);
             row("snapshot", name, snapshot.instance.pool.as_str(), "")
         }
+        Found::Trashed(trashed) => row("trash", trashed.what.title(), trashed.what.pool().as_str(), ""),
         Found::Left { kind, name, place, why } => row(kind, name.clone(), place, why),
     }
 }

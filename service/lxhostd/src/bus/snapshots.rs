@@ -168,10 +168,12 @@ impl Snapshots {
 
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, name: &str, options: Values) -> Result<OwnedObjectPath, Failure> {
-        options::none(options)?;
+        let mut options = Options::new(options);
+        let at_once = options.flag("at-once")?;
+        options.done()?;
         match self.of {
-            Of::Instance(id) => self.bus.submit(&header, Delete::new(id, name.parse()?)).await,
-            Of::Volume(id) => self.bus.submit(&header, of_volume::Delete::new(id, name.parse()?)).await,
+            Of::Instance(id) => self.bus.submit(&header, Delete::new(id, name.parse()?).at_once(at_once)).await,
+            Of::Volume(id) => self.bus.submit(&header, of_volume::Delete::new(id, name.parse()?).at_once(at_once)).await,
         }
     }
 

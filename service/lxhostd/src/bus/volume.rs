@@ -130,8 +130,10 @@ impl Volume {
 
     #[zbus(out_args("job"))]
     async fn delete(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<OwnedObjectPath, Failure> {
-        options::none(options)?;
-        self.bus.submit(&header, Delete::new(self.id)).await
+        let mut options = Options::new(options);
+        let at_once = options.flag("at-once")?;
+        options.done()?;
+        self.bus.submit(&header, Delete::new(self.id).at_once(at_once)).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

@@ -1,14 +1,14 @@
 //! `volume-snapshot.delete`: a snapshot of a volume, or all whose time is over, are gone; the volume goes on.
 
-use super::super::{by_id, place};
+use super::super::{by_id, place, pool_of};
 use super::{find, is_left, is_over, question};
-use crate::Result;
 use crate::ports::{RowKey, State, Write};
 use crate::step::Step;
 use crate::verb::{Plan, Question, Recovery, Verb, View};
+use crate::{Result, trash};
 use async_trait::async_trait;
 use lxhost_model::name::SnapshotName;
-use lxhost_model::{ObjectId, VolumeSnapshot};
+use lxhost_model::{Discarded, ObjectId, VolumeSnapshot};
 use std::sync::Arc;
 
 /// Deletes snapshots of a volume.
@@ -16,17 +16,24 @@ pub struct Delete {
     volume: ObjectId,
     /// Which; `None`: those whose time is over.
     name: Option<SnapshotName>,
+    at_once: bool,
 }
 
 impl Delete {
     /// Deletes the snapshot `name` of `volume`.
     pub fn new(volume: ObjectId, name: SnapshotName) -> Self {
-        Delete { volume, name: Some(name) }
+        Delete { volume, name: Some(name), at_once: false }
+    }
+
+    /// For good, whatever the pool says about the trash.
+    #[must_use]
+    pub fn at_once(self, at_once: bool) -> Self {
+        Delete { at_once, ..self }
     }
 
     /// Deletes those of `volume` whose time is over.
     pub fn over(volume: ObjectId) -> Self {
-        Delete { volume, name: None }
+        Delete { volume, name: None, at_once: true }
     }
 }
 
@@ -56,15 +63,21 @@ impl Verb for Delete {
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let state = &view.state;
         self.check(state)?;
-        let pool = place(view.ports, state, by_id(state, self.volume)?.as_ref())?;
+        let volume = by_id(state, self.volume)?;
+        let pool = place(view.ports, state, &volume)?;
         let chosen = |one: &&Arc<VolumeSnapshot>| match &self.name {
             Some(name) => one.name == *name,
             None => is_over(one, view.now),
         };
         let gone = state.snapshots_of_volume(self.volume).filter(|one| chosen(one) || is_left(one));
-        let gone: Vec<ObjectId> = gone.map(|one| one.id).collect();
+        // What another one has taken the place of is not missed.
+        let expires = lxhost_model::trash::end(&*pool_of(state, &volume)?, view.now).filter(|_| !self.at_once);
+        let (kept, gone): (Vec<_>, Vec<_>) = gone.partition(|one| expires.is_some() && !is_left(one));
+        let kept = kept.into_iter().map(|one| Discarded::VolumeSnapshot(Box::new(VolumeSnapshot::clone(one))));
+        let writes = kept.flat_map(|what| trash::put(what, view.now, expires.unwrap_or_default(), None)).collect();
+        let gone: Vec<ObjectId> = gone.into_iter().map(|one| one.id).collect();
         Ok(Plan {
-            writes: vec![],
+            writes,
             steps: gone.iter().map(|id| Step::RemoveSnapshot { pool: pool.clone(), snapshot: *id }).collect(),
             finish: gone.iter().map(|id| Write::Delete(RowKey::VolumeSnapshot(self.volume, *id))).collect(),
             failed: vec![],

@@ -74,8 +74,13 @@ pub(crate) fn sized(world: &World, size: Option<&str>) -> instance::Configure {
 }
 
 fn in_profile(world: &World) -> profile::Replace {
+    bounding(world, "1GiB")
+}
+
+/// Has the profile of all bound their roots.
+pub(crate) fn bounding(world: &World, size: &str) -> profile::Replace {
     let found = world.state().profiles.values().next().unwrap().clone();
-    let devices = found.devices.clone().into_iter().chain(root(Some("1GiB"))).collect();
+    let devices = found.devices.clone().into_iter().chain(root(Some(size))).collect();
     profile::Replace { id: found.id, config: found.config.clone(), devices, description: None, expected: None }
 }
 
