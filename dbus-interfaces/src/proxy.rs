@@ -225,6 +225,10 @@ pub trait Instance {
         expected_generation: u64,
         options: &Options<'_>,
     ) -> zbus::Result<(u64, OwnedObjectPath)>;
+    /// What its root takes, without what it shares: `used` t, bytes. Counts its files. And what it may take: `total` t, when
+    /// it has a size.
+    #[zbus(allow_interactive_auth)]
+    fn get_usage(&self, options: &Options<'_>) -> zbus::Result<Values>;
     /// Live state. Fields (empty = all): `cpu`, `memory`, `pids`, `network`. Keys: `cpu` a{sv}{usage-nsec t}, `memory`
     /// a{sv}{current t, peak t}, `pids` t, `addresses` a(ss) (interface, address), `leader` u, `state` s, `substate` s.
     fn get_state(&self, fields: &[&str], options: &Options<'_>) -> zbus::Result<Values>;

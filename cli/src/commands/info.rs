@@ -40,12 +40,15 @@ async fn instance(session: &Session, name: &str, args: &Info) -> Result<(), Fail
         Err(failure) if failure.kind == Some(Kind::NotRunning) => Values::new(),
         other => other?,
     };
+    // Of a root that cannot be reached the rest is shown.
+    let usage = session.allowed(|| proxy.get_usage(&none)).await.unwrap_or_default();
     let snapshots = super::snapshot::all(session, &path).await?;
     let mut data = values::object(&properties);
     data.insert("LiveState".into(), values::object(&state).into());
+    data.insert("DiskUsage".into(), values::object(&usage).into());
     data.insert("Snapshots".into(), snapshots.iter().map(super::snapshot::json_of).collect());
     let text = || {
-        let mut text = describe(&properties, &state);
+        let mut text = describe(&properties, &state, &usage);
         if !snapshots.is_empty() {
             let _ = write!(text, "\nSnapshots:\n{}", super::snapshot::table(&snapshots).bordered(true, render::colours()));
         }
@@ -60,7 +63,7 @@ async fn instance(session: &Session, name: &str, args: &Info) -> Result<(), Fail
 }
 
 /// As LXD's `info` says it.
-fn describe(properties: &Values, state: &Values) -> String {
+fn describe(properties: &Values, state: &Values, usage: &Values) -> String {
     let mut out = String::new();
     let mut line = |key: &str, value: &str| {
         if !value.is_empty() {
@@ -83,7 +86,7 @@ fn describe(properties: &Values, state: &Values) -> String {
     line("Created", &date("CreatedTimestamp"));
     line("Last Used", &date("LastUsedTimestamp"));
     line("Last Exit", &last_exit(properties));
-    resources(state, &mut out);
+    resources(state, usage, &mut out);
     out
 }
 
@@ -97,8 +100,12 @@ fn last_exit(properties: &Values) -> String {
     }
 }
 
-fn resources(state: &Values, out: &mut String) {
+fn resources(state: &Values, usage: &Values, out: &mut String) {
     let mut lines = Vec::new();
+    if let Some(used) = number(usage, "used") {
+        let total = number(usage, "total").map(|total| format!(" of {}", render::bytes(total))).unwrap_or_default();
+        lines.push(format!("  Disk usage:\n    root: {}{total}", render::bytes(used)));
+    }
     if let Some(pids) = number(state, "pids") {
         lines.push(format!("  Processes: {pids}"));
     }
@@ -176,21 +183,27 @@ PID: 4711
 Profiles: default
 
 Resources:
+  Disk usage:
+    root: 3.00MiB of 1.00GiB
   Processes: 12
   Memory usage:
     Memory (current): 64.00MiB
   Network:
     eth0: 10.0.3.7
 ";
-        assert_eq!(describe(&properties, &state), expected);
+        let usage = values([("used", (3u64 << 20).into()), ("total", (1u64 << 30).into())]);
+        assert_eq!(describe(&properties, &state, &usage), expected);
     }
 
     #[test]
     fn what_is_stopped_has_no_resources() {
-        let text =
-            describe(&values([("Name", "c1".into()), ("State", "stopped".into()), ("Leader", 0u32.into())]), &Values::new());
+        let text = describe(
+            &values([("Name", "c1".into()), ("State", "stopped".into()), ("Leader", 0u32.into())]),
+            &Values::new(),
+            &Values::new(),
+        );
         assert_eq!(text, "Name: c1\nStatus: STOPPED\n");
         let ended = values([("Name", "c1".into()), ("State", "stopped".into()), ("LastExit", ("crash", 7i32).into())]);
-        assert_eq!(describe(&ended, &Values::new()), "Name: c1\nStatus: STOPPED\nLast Exit: crash (status 7)\n");
+        assert_eq!(describe(&ended, &Values::new(), &Values::new()), "Name: c1\nStatus: STOPPED\nLast Exit: crash (status 7)\n");
     }
 }

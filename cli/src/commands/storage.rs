@@ -13,6 +13,9 @@ use lxhost_dbus::{Config, Options};
 use serde_json::json;
 use zbus::wire::OwnedObjectPath;
 
+/// Percent from which on a pool is nearly full, as the daemon's warning has it.
+const FULL: u128 = 90;
+
 /// Runs a verb of `storage`.
 pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     match args {
@@ -46,11 +49,20 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
 
 async fn list(session: &Session, format: Format) -> Result<(), Failure> {
     let rows = session.manager().await?.list_pools().await?;
-    let mut table = Table::new(["NAME", "DRIVER", "SOURCE", "USED BY"]);
+    let mut table = Table::new(["NAME", "DRIVER", "SOURCE", "USED BY", "USED", "FREE"]);
+    let mut data = Vec::new();
     for row in &rows {
-        table.push([row.name.clone(), row.driver.clone(), row.source.clone(), row.used_by.to_string()]);
+        let pool: PoolProxy<'static> = session.object(&row.path).await?;
+        // One that cannot be reached is listed all the same.
+        let usage = pool.get_usage().await.ok();
+        let shown = |bytes: Option<u64>| bytes.map(render::bytes).unwrap_or_default();
+        let (used, free) = (usage.map(|(total, free)| total.saturating_sub(free)), usage.map(|(_, free)| free));
+        let (name, driver, source) = (row.name.clone(), row.driver.clone(), row.source.clone());
+        table.push([name, driver, source, row.used_by.to_string(), shown(used), shown(free)]);
+        let mut json = json_of(row);
+        (json["total"], json["used"], json["free"]) = (usage.map(|(total, _)| total).into(), used.into(), free.into());
+        data.push(json);
     }
-    let data: Vec<_> = rows.iter().map(json_of).collect();
     render::show(format, session.quiet, &table, &data)
 }
 
@@ -80,15 +92,21 @@ async fn info(session: &Session, name: &str, exact: bool, format: Format) -> Res
     data["total"] = total.into();
     data["used"] = used.into();
     data["free"] = free.into();
+    let trashed = crate::pages::trash(session, Some(crate::reference::local(name)?)).await?.len();
+    data["in_trash"] = trashed.into();
+    let is_full = u128::from(used) * 100 >= u128::from(total) * FULL && total > 0;
+    data["nearly_full"] = is_full.into();
     let text = || {
         let driver = row.as_ref().map_or("", |r| r.driver.as_str());
         let source = row.as_ref().map_or("", |r| r.source.as_str());
         format!(
-            "Name: {name}\nDriver: {driver}\nSource: {}\nSpace:\n  Total: {}\n  Used: {}\n  Free: {}\n",
+            "Name: {name}\nDriver: {driver}\nSource: {}\nSpace:\n  Total: {}\n  Used: {}\n  Free: {}\n{}{}",
             render::printable(source),
             shown(total),
             shown(used),
-            shown(free)
+            shown(free),
+            if trashed > 0 { format!("In trash: {trashed}\n") } else { String::new() },
+            if is_full { "Warning: it is nearly full; lxctl doctor says what makes room\n" } else { "" }
         )
     };
     render::show_one(format, text, &data)

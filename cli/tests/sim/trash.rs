@@ -39,6 +39,13 @@ fn what_is_deleted_comes_back_and_is_gone_for_good() {
     sim.ok(&["storage", "volume", "create", "default", "data"]);
     sim.ok(&["storage", "volume", "delete", "default", "data"]);
     sim.ok(&["trash", "delete", "data"]);
+    let info = sim.ok(&["storage", "info", "default", "--format", "json"]);
+    assert!(info.contains("\"in_trash\": 2") && info.contains("\"nearly_full\": "), "{info}");
+    assert!(sim.ok(&["storage", "info", "default"]).contains("In trash: 2"));
+    let list = sim.ok(&["storage", "list", "--format", "json"]);
+    assert!(["\"total\"", "\"used\"", "\"free\""].iter().all(|key| list.contains(key)), "{list}");
+    sim.ok(&["create", "sim:empty", "c8"]);
+    assert!(sim.ok(&["info", "c8"]).contains("Disk usage:\n    root: "));
     assert!(sim.fails(3, &["trash", "empty", "nowhere"]).contains("nowhere"));
     sim.ok(&["trash", "empty"]);
     assert_eq!(sim.ok(&["trash", "list", "-q"]), "");

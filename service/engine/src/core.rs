@@ -61,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) defining: tokio::sync::Mutex<()>,
     /// Held while scheduled snapshots are looked after.
     pub(crate) tending: tokio::sync::Mutex<()>,
+    /// Pools that were nearly full at the last look.
+    pub(crate) tight: std::sync::Mutex<std::collections::BTreeSet<ObjectId>>,
     /// Whether somebody listens to the launcher.
     pub(crate) following: AtomicBool,
     pub(crate) faults: crate::faults::Faults,
@@ -93,6 +95,7 @@ impl Engine {
                 planning: tokio::sync::Mutex::default(),
                 defining: tokio::sync::Mutex::default(),
                 tending: tokio::sync::Mutex::default(),
+                tight: Default::default(),
                 following,
                 faults: Default::default(),
             }),
@@ -108,6 +111,7 @@ impl Engine {
         tokio::spawn(crate::watch::run(self.core.clone()));
         tokio::spawn(crate::leases::run(self.core.clone()));
         tokio::spawn(crate::tend::run(self.core.clone(), self.subscribe()));
+        tokio::spawn(crate::room::run(self.core.clone(), self.subscribe()));
         tokio::spawn(crate::network::due::run(self.core.clone(), self.subscribe()));
     }
 

@@ -28,6 +28,7 @@ mod quota;
 mod reconcile;
 pub mod recover;
 mod retention;
+mod room;
 mod run;
 pub mod snapshot;
 pub mod step;

@@ -139,6 +139,7 @@ async fn tend(core: &Arc<Core>) {
         });
     }
     while under_way.join_next().await.is_some() {}
+    crate::room::look(core).await;
 }
 
 /// Removes for good what has been in the trash for its time. One that something is being done to has its turn in a minute.

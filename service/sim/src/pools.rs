@@ -41,12 +41,19 @@ pub struct SimPools {
     place: PathBuf,
     images: Arc<SimImages>,
     pools: Arc<Mutex<BTreeMap<Key, Contents>>>,
+    /// What all of them say about their room, instead of the truth.
+    room: Arc<Mutex<Option<Usage>>>,
     faults: Arc<Faults>,
 }
 
 impl SimPools {
     pub(crate) fn new(state_dir: &Path, images: Arc<SimImages>, faults: Arc<Faults>) -> SimPools {
-        SimPools { place: state_dir.to_owned(), images, pools: Arc::default(), faults }
+        SimPools { place: state_dir.to_owned(), images, pools: Arc::default(), room: Arc::default(), faults }
+    }
+
+    /// Has every pool have so much room.
+    pub fn have_room(&self, total: u64, free: u64) {
+        *locked(&self.room) = Some(Usage { total, free });
     }
 
     fn of<T: FromIterator<ObjectId>>(&self, within: bool, ids: impl Fn(&Contents) -> Vec<ObjectId>) -> T {
@@ -431,6 +438,9 @@ impl PoolDriver for SimPools {
     }
 
     async fn usage(&self, _pool: &Pool) -> Result<Usage> {
+        if let Some(room) = *locked(&self.room) {
+            return Ok(room);
+        }
         let found = rustix::fs::statvfs(&self.place)
             .map_err(|e| Error::io(format!("look at the file system of {}", self.place.display()), &e.into()))?;
         Ok(Usage { total: found.f_blocks.saturating_mul(found.f_frsize), free: found.f_bavail.saturating_mul(found.f_frsize) })

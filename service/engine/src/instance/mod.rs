@@ -103,6 +103,19 @@ pub(crate) fn pool_of(state: &State, instance: &Instance) -> Result<Pool> {
     Ok(Pool::clone(pool))
 }
 
+/// Bytes that the root of an instance takes on its pool, without what it shares with others, and those that it may take.
+///
+/// # Errors
+/// `NoSuchInstance`; `Failed`, as when its pool cannot be reached.
+pub async fn used(state: &State, ports: &crate::Ports, id: ObjectId) -> Result<(u64, Option<u64>)> {
+    let instance = crate::core::instance_of(state, id)?;
+    let pool = pool_of(state, &instance)?;
+    crate::step::ready(ports, &pool).await?;
+    let used = ports.pools.driver(&pool.driver)?.used(&pool, id).await;
+    let used = used.map_err(|error| error.context(format!("instance {}", instance.name)))?;
+    Ok((used, crate::quota::of_root(state, &instance)?))
+}
+
 /// Volatile key that keeps the hardware address of an interface.
 pub(crate) fn mac_key(device: &DeviceName) -> String {
     format!("{device}.hwaddr")

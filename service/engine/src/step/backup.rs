@@ -3,7 +3,7 @@
 use super::instance::LAYERS;
 use super::{Context, Packing, Placed};
 use crate::ports::{Held, ImageFiles, PoolDriver, Progress};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, room};
 use lxhost_model::Pool;
 use lxhost_model::backup::{Request, Tree};
 use std::os::fd::OwnedFd;
@@ -26,6 +26,15 @@ pub(super) async fn publish(context: &mut Context<'_>, packing: &Packing) -> Res
 
 /// What is packed is unpacked while it comes.
 pub(super) async fn transfer(context: &mut Context<'_>, from: &Packing, pool: &Pool, roots: &[Placed]) -> Result<()> {
+    let mut bytes = 0;
+    let driver = context.core.ports.pools.driver(&from.pool.driver)?;
+    for root in &from.roots {
+        // Of what was taken while it runs, or is a snapshot, nobody counts the files twice.
+        if let Held::Instance(id) = root.held {
+            bytes += driver.used(&from.pool, id).await?;
+        }
+    }
+    room::fits(&context.core.ports, pool, bytes, "what is copied").await?;
     let request = request(context, from)?;
     let trees = trees(context, pool, roots).await?;
     let (read, written) = std::io::pipe().map_err(|e| Error::io("make a pipe", &e))?;
@@ -89,6 +98,9 @@ fn request(context: &Context<'_>, packing: &Packing) -> Result<Request> {
 
 pub(super) async fn unpack(context: &mut Context<'_>, pool: &Pool, roots: &[Placed]) -> Result<()> {
     let from = descriptor(context)?;
+    let size = std::fs::File::from(from.try_clone().map_err(|e| Error::io("read the backup", &e))?).metadata();
+    let size = size.map_err(|e| Error::io("read the backup", &e))?.len();
+    room::fits(&context.core.ports, pool, size, "the backup").await?;
     let trees = trees(context, pool, roots).await?;
     context.core.ports.backups.unpack(&from, &trees, context).await
 }

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::ports::Progress;
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, room};
 use lxhost_model::{Fingerprint, Pool};
 
 pub(super) async fn take_in(context: &mut Context<'_>, from: Option<&(String, String)>) -> Result<()> {
@@ -32,6 +32,9 @@ pub(super) async fn unpack(context: &Context<'_>, pool: &Pool, image: &Fingerpri
     if driver.has_image(pool, image).await? {
         return Ok(());
     }
+    // Packed it is no larger than it is going to be.
+    let known = context.core.state().images.values().find(|one| one.fingerprint == *image).map_or(0, |one| one.size);
+    room::fits(&context.core.ports, pool, known, &format!("image {}", image.short())).await?;
     let target = driver.stage_image(pool, image).await?;
     context.at("unpack-image", "staged").await?;
     context.report("unpacking image", -1.0);

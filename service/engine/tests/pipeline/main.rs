@@ -17,6 +17,7 @@ mod pools;
 mod proxies;
 mod quotas;
 mod recover;
+mod room;
 mod tended;
 mod together;
 mod trash;

@@ -9,7 +9,8 @@ use super::{Bus, invalid, paths};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
 use lxhost_engine::instance::{
-    Change, Configure, Create, Delete, Edition, Export, Freeze, Move, Publish, Rename, Restart, Source, Start, Stop, Thaw, expand,
+    Change, Configure, Create, Delete, Edition, Export, Freeze, Move, Publish, Rename, Restart, Source, Start, Stop, Thaw,
+    expand, used,
 };
 use lxhost_engine::ports::{State, Whom};
 use lxhost_engine::{Engine, Error, Kind, Live, Question, Result};
@@ -350,6 +351,17 @@ impl Instance {
     async fn get_state(&self, fields: Vec<String>, options: Values) -> Result<Values, Failure> {
         options::none(options)?;
         Ok(state(&self.bus.engine, self.id, &Fields::new(&fields)?).await?)
+    }
+
+    #[zbus(out_args("usage"))]
+    async fn get_usage(&self, #[zbus(header)] header: Header<'_>, options: Values) -> Result<Values, Failure> {
+        options::none(options)?;
+        let (caller, record) = (self.bus.caller(&header).await?, self.record()?);
+        self.bus.engine.allow(&caller, Question::about(Action::Info, &record, "instance.get-usage")).await?;
+        let (bytes, size) = used(&self.bus.engine.state(), self.bus.engine.ports(), self.id).await?;
+        let mut usage = Values::from([("used".to_owned(), value(bytes)?)]);
+        usage.extend(size.map(|size| Ok::<_, lxhost_engine::Error>(("total".to_owned(), value(size)?))).transpose()?);
+        Ok(usage)
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

@@ -12,7 +12,9 @@ pub(super) async fn info(engine: &Engine) -> Result<Values> {
     let host = engine.host();
     let ports = engine.ports();
     let remotes: Vec<&str> = ports.sources.iter().map(|source| source.name()).collect();
-    let checks: Vec<CheckRow> = host.checks().await.into_iter().map(check).collect();
+    let mut checks = host.checks().await;
+    checks.extend(engine.pool_checks().await);
+    let checks: Vec<CheckRow> = checks.into_iter().map(check).collect();
     Ok(Values::from([
         ("version".to_owned(), value(env!("CARGO_PKG_VERSION"))?),
         ("kernel".to_owned(), value(host.kernel())?),
