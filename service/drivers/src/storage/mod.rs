@@ -1,8 +1,8 @@
-//! Pools: one file per driver, one registry. Depends on safefs for everything below a tree that an
+//! Pools: one file per driver or kind of trees, one registry. Depends on safefs for everything below a tree that an
 //! image or a guest fills. Called by the engine through its ports.
 
 mod below;
-pub mod btrfs;
+mod btrfs;
 mod copy;
 pub(crate) mod definition;
 pub mod dir;
@@ -15,6 +15,7 @@ mod quota;
 mod snapshot;
 mod source;
 mod tool;
+mod trees;
 mod upper;
 
 pub use filesystem::PoolFilesystems;
@@ -46,7 +47,7 @@ impl Pools {
     pub fn new(state: &Path) -> Self {
         let drivers: Vec<(&'static str, Arc<dyn PoolDriver>)> = vec![
             ("overlay", Arc::new(overlay::Overlay::new(state))),
-            ("btrfs", Arc::new(btrfs::Btrfs::new(state))),
+            ("btrfs", Arc::new(trees::TreeDriver::new(state, btrfs::Subvolumes))),
             ("dir", Arc::new(dir::Directory::new(state))),
         ];
         Pools { state: state.to_owned(), drivers }
