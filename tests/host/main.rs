@@ -23,6 +23,7 @@ mod isolation;
 mod journal;
 mod limits;
 mod load;
+mod lvm;
 mod machine;
 mod misfortune;
 mod networks;
@@ -69,6 +70,7 @@ const SUITES: &[Suite] = &[
     trials::SUITE,
     pools::SUITE,
     volume_files::SUITE,
+    lvm::SUITE,
     volumes::SUITE,
     disks::SUITE,
     seeds::SUITE,

@@ -225,7 +225,6 @@ fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
             ("storage create full dir size=300MiB", 5),
             ("storage set default size=20GiB", 2),
             ("storage create own zfs", 8),
-            ("storage create own lvm", 8),
         ] {
             let output = stage.lxctl(words).output()?;
             ensure!(output.code == Some(code), "{words}: {}", output.describe());

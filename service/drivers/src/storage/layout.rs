@@ -3,12 +3,13 @@
 //! ```text
 //! <source>/.lxhost-pool                    the pool's id
 //! <source>/pool.yaml                       its definition
-//! <source>/images/<fingerprint>            an image's tree
+//! <source>/images/<fingerprint>            an image's tree, or a directory like an instance's (lvm)
 //! <source>/images/.staging-<fingerprint>   one being unpacked
 //! <source>/images/.retired-<fingerprint>   mark: removed, but instances still need the tree
 //! <source>/instances/<id>/instance.yaml    definition; never inside what a guest can write
 //! <source>/instances/<id>/image            link to the image's tree (overlay)
 //! <source>/instances/<id>/prepared         host name last written into the root
+//! <source>/instances/<id>/tree             name of the volume that is mounted at `root` (lvm)
 //! <source>/instances/<id>/quota            bytes to which it was limited
 //! <source>/instances/<id>/root | upper, work
 //! <source>/instances/<id>/plain            where containers within it keep layers (overlay)
@@ -135,6 +136,11 @@ impl Layout {
         }
         volumes.config.insert("source".to_owned(), self.source.join(VOLUMES).to_string_lossy().into_owned());
         volumes
+    }
+
+    /// Whether it is a pool, and not the directory under one that is not mounted.
+    pub(super) fn is_marked(&self) -> bool {
+        self.source.join(MARK).symlink_metadata().is_ok()
     }
 
     /// What is on its way out.

@@ -8,6 +8,7 @@ pub(crate) mod definition;
 pub mod dir;
 mod filesystem;
 mod layout;
+mod lvm;
 pub mod overlay;
 mod place;
 pub(crate) mod prepare;
@@ -48,6 +49,7 @@ impl Pools {
         let drivers: Vec<(&'static str, Arc<dyn PoolDriver>)> = vec![
             ("overlay", Arc::new(overlay::Overlay::new(state))),
             ("btrfs", Arc::new(trees::TreeDriver::new(state, btrfs::Subvolumes))),
+            ("lvm", Arc::new(trees::TreeDriver::new(state, lvm::ThinVolumes::new(state)))),
             ("dir", Arc::new(dir::Directory::new(state))),
         ];
         Pools { state: state.to_owned(), drivers }
@@ -60,9 +62,9 @@ impl PoolKinds for Pools {
         self.drivers.iter().find(|(known, _)| *known == name).map(|(_, driver)| driver.clone()).ok_or_else(|| {
             let (shown, there) = (lxhost_model::name::quoted(name), self.names().join(", "));
             let what = match name {
-                "zfs" | "lvm" => format!(
-                    "there is no pool driver {name}; btrfs has snapshots and copies that share blocks, too, on \
-                     a device (source=/dev/…) or in a file (size=) of its own; there are {there}"
+                "zfs" => format!(
+                    "there is no pool driver {name}; btrfs and lvm have snapshots and copies that share blocks, too, \
+                     on a device (source=/dev/…) or in a file (size=) of their own; there are {there}"
                 ),
                 _ => format!("pool driver {shown} is not known; there are {there}"),
             };

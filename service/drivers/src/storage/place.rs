@@ -175,7 +175,8 @@ pub(super) fn throw_away(layout: &Layout, path: &Path) -> Result<Option<PathBuf>
     }
 }
 
-fn random() -> io::Result<[u8; 16]> {
+/// Random bytes for a name.
+pub(super) fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(bytes)

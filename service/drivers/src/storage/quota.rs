@@ -73,27 +73,31 @@ fn counting(place: &Path) -> Result<Mount> {
 /// # Errors
 /// `Unsupported`; `InUse` for a tree that guests change now and that does not belong to its project yet.
 pub(super) async fn limit(dir: &Path, id: ObjectId, bytes: Option<u64>, live: bool) -> Result<()> {
-    noted(dir, bytes, || async {
-        let mount = match counting(dir) {
-            // Nothing is counted here any more.
-            Err(_) if bytes.is_none() => return Ok(()),
-            found => found?,
-        };
-        let project = project_of(id);
-        if project_at(dir).await? != Some(project) {
-            if live {
-                let what = "its file system has begun to count since it was started; stop it first";
-                return Err(Error::new(Kind::InUse, what));
-            }
-            join(dir, project).await?;
+    noted(dir, bytes, || bound(dir, project_of(id), bytes, live)).await
+}
+
+/// Limits everything in `tree`, which has to belong to that project. `live`: guests change it now.
+///
+/// # Errors
+/// Those of `limit`.
+pub(super) async fn bound(tree: &Path, project: u32, bytes: Option<u64>, live: bool) -> Result<()> {
+    let mount = match counting(tree) {
+        // Nothing is counted here any more.
+        Err(_) if bytes.is_none() => return Ok(()),
+        found => found?,
+    };
+    if project_at(tree).await? != Some(project) {
+        if live {
+            let what = "its file system has begun to count since it was started; stop it first";
+            return Err(Error::new(Kind::InUse, what));
         }
-        // In units of 1 KiB; 0 is no limit.
-        let blocks = bytes.map_or(0, |bytes| bytes.div_ceil(1024)).to_string();
-        let [project, blocks, none] = [project.to_string(), blocks, "0".to_owned()].map(OsString::from);
-        let words = [&project, &none, &blocks, &none, &none, &mount.point.into_os_string()];
-        tool::run("setquota", &["-P"], &words).await.map(drop)
-    })
-    .await
+        join(tree, project).await?;
+    }
+    // In units of 1 KiB; 0 is no limit.
+    let blocks = bytes.map_or(0, |bytes| bytes.div_ceil(1024)).to_string();
+    let [project, blocks, none] = [project.to_string(), blocks, "0".to_owned()].map(OsString::from);
+    let words = [&project, &none, &blocks, &none, &none, &mount.point.into_os_string()];
+    tool::run("setquota", &["-P"], &words).await.map(drop)
 }
 
 /// The project of a root or volume. Ids are random: of a thousand on one file system, two share one once in 5,000 times.
@@ -115,7 +119,10 @@ fn project_in(line: &str) -> Option<u32> {
 }
 
 /// Makes everything in `dir` belong to a project. What can belong to none, as links and devices, takes no room.
-async fn join(dir: &Path, project: u32) -> Result<()> {
+///
+/// # Errors
+/// `Unsupported`, `Failed`.
+pub(super) async fn join(dir: &Path, project: u32) -> Result<()> {
     let project = project.to_string();
     // What is made in a directory with the flag P belongs to the project, too.
     let ended = tool::ended("chattr", &["-R", "-f", "+P", "-p", &project], &[dir]).await?;
@@ -157,7 +164,7 @@ fn mount_in(line: &[u8], device: &str) -> Option<Mount> {
 }
 
 /// Blanks and backslashes are written as three octal digits.
-fn unescaped(field: &[u8]) -> Vec<u8> {
+pub(super) fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((byte, after)) = rest.split_first() {

@@ -1,18 +1,21 @@
 //! Where a pool lies, as its configuration says: in a directory, in a file of the daemon's or on a block device. Looks at
 //! nothing but the words. Called by `layout`, `place` and `filesystem`.
 
+use super::lvm::names;
 use lxhost_model::size::parse_bytes;
 use lxhost_model::{Error, Kind, Pool, Result};
 use std::path::{Component, Path, PathBuf};
 
 /// Configuration keys of pools.
-const KEYS: &[&str] = &["source", SIZE, OPTIONS];
+const KEYS: &[&str] = &["source", SIZE, OPTIONS, names::GROUP, names::THIN];
 /// Key of the size of a pool's file.
 pub(super) const SIZE: &str = "size";
 /// Key of mount options on btrfs.
 pub(super) const OPTIONS: &str = "btrfs.mount_options";
 /// Key of the pool within a pool, which nobody can set: the source of that one.
 pub(super) const WITHIN: &str = "within";
+/// The driver that can share a volume group.
+const LVM: &str = "lvm";
 /// Smallest file that every file system can be made in, with room for something.
 const LEAST: u64 = 256 << 20;
 /// Most bytes of a file: what the file systems can have, and signed offsets can reach.
@@ -58,6 +61,8 @@ pub(super) enum Source {
     File(PathBuf),
     /// A block device with a file system on it.
     Device(PathBuf),
+    /// A volume group of somebody else's (lvm).
+    Group(String),
 }
 
 impl Source {
@@ -65,6 +70,9 @@ impl Source {
     pub(super) fn of(state: &Path, pool: &Pool) -> Source {
         match pool.config.get("source").map(PathBuf::from) {
             None => Source::Directory(own(state, pool)),
+            Some(path) if pool.driver == LVM && !path.as_os_str().as_encoded_bytes().contains(&b'/') => {
+                Source::Group(path.to_string_lossy().into_owned())
+            }
             Some(path) if path == file(state, pool) => Source::File(path),
             Some(path) if path.starts_with("/dev") && !path.starts_with(state) => Source::Device(path),
             Some(path) => Source::Directory(path),
@@ -83,7 +91,7 @@ impl Source {
     pub(super) fn directory(self, state: &Path, pool: &Pool) -> PathBuf {
         match self {
             Source::Directory(path) => path,
-            Source::File(_) | Source::Device(_) => own(state, pool),
+            Source::File(_) | Source::Device(_) | Source::Group(_) => own(state, pool),
         }
     }
 }
@@ -116,9 +124,14 @@ pub(super) fn check(pool: &Pool, state: &Path) -> Result<()> {
         return Err(bad(format!("unknown key {}", lxhost_model::name::quoted(key))));
     }
     let source = Source::of(state, pool);
+    if pool.driver == LVM {
+        check_group(pool, &source).map_err(bad)?;
+    } else if let Some(key) = [names::GROUP, names::THIN].iter().find(|key| pool.config.contains_key(**key)) {
+        return Err(bad(format!("{key} is for driver {LVM}")));
+    }
     match (&source, pool.config.get(SIZE)) {
         (Source::File(_), None) => return Err(bad("its file needs a size, such as size=10GiB".to_owned())),
-        (Source::File(_), Some(size)) => {
+        (Source::File(_) | Source::Group(_), Some(size)) => {
             if !(LEAST..=MOST).contains(&parse_bytes(size).map_err(|error| error.context(format!("pool {}", pool.name)))?) {
                 return Err(bad(format!("size {size} is out of range; the least is 256MiB")));
             }
@@ -137,6 +150,24 @@ pub(super) fn check(pool: &Pool, state: &Path) -> Result<()> {
     check_path(pool, state, &source).map_err(bad)
 }
 
+/// What is of LVM alone.
+fn check_group(pool: &Pool, source: &Source) -> std::result::Result<(), String> {
+    match source {
+        Source::Group(group) => names::check("source", group)?,
+        Source::Directory(_) => {
+            let ways = "size= (a file of its own), source=/dev/… (a disk) or source=NAME (a volume group)";
+            return Err(format!("driver {LVM} needs {ways}"));
+        }
+        Source::File(_) | Source::Device(_) => {}
+    }
+    match pool.config.get(names::GROUP) {
+        Some(_) if matches!(source, Source::Group(_)) => return Err(format!("{} is that of a group that is made", names::GROUP)),
+        Some(name) => names::check(names::GROUP, name)?,
+        None => {}
+    }
+    pool.config.get(names::THIN).map_or(Ok(()), |name| names::check(names::THIN, name))
+}
+
 fn check_options(options: &str) -> std::result::Result<(), String> {
     for option in options.split(',') {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -150,6 +181,9 @@ fn check_options(options: &str) -> std::result::Result<(), String> {
 
 fn check_path(pool: &Pool, state: &Path, source: &Source) -> std::result::Result<(), String> {
     let Some(text) = pool.config.get("source") else { return Ok(()) };
+    if matches!(source, Source::Group(_)) {
+        return Ok(());
+    }
     lxhost_model::config::check_text("source", text).map_err(|error| error.message)?;
     let path = Path::new(text);
     let plain = path.is_absolute() && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
@@ -204,6 +238,42 @@ mod tests {
         assert_eq!(of(&[("source", image)]), (Source::File(image.into()), own));
         for other in ["/srv/x", "/device/x", "/var/lib/lxhost/disks/other.img"] {
             assert_eq!(of(&[("source", other)]), (Source::Directory(other.into()), other.into()));
+        }
+    }
+
+    #[test]
+    fn a_volume_group_is_named_and_what_has_none_is_refused() {
+        let kind = |driver: &str, keys: &[(&str, &str)]| check(&pool(driver, keys), Path::new(STATE)).map_err(|e| e.kind);
+        let image = ("source", "/var/lib/lxhost/disks/fast.img");
+        for keys in [
+            &[("source", "vg0")][..],
+            &[("source", "vg0"), ("size", "20GiB"), ("lvm.thinpool_name", "ours")],
+            &[("source", "/dev/sdb"), ("lvm.vg_name", "ours")],
+            &[image, ("size", "1GiB")],
+        ] {
+            assert_eq!(kind("lvm", keys), Ok(()), "{keys:?}");
+        }
+        assert_eq!(Source::of(Path::new(STATE), &pool("lvm", &[("source", "vg0")])), Source::Group("vg0".into()));
+        for keys in [
+            &[][..],
+            &[("source", "/srv/x")],
+            &[("source", "-vg")],
+            &[("source", "")],
+            &[("source", "..")],
+            &[("source", "a b")],
+            &[("source", "vg0"), ("size", "1MiB")],
+            &[("source", "vg0"), ("lvm.vg_name", "other")],
+            &[("source", "vg0"), ("lvm.thinpool_name", "x_tdata")],
+            &[("source", "/dev/sdb"), ("size", "1GiB")],
+            &[("source", "/dev/sdb"), ("lvm.vg_name", "a/b")],
+            &[("source", "/dev/sdb"), ("lvm.use_thinpool", "false")],
+            &[("source", "/dev/sdb"), ("btrfs.mount_options", "noatime")],
+        ] {
+            assert_eq!(kind("lvm", keys), Err(Kind::InvalidConfig), "{keys:?}");
+        }
+        for driver in ["btrfs", "overlay", "dir"] {
+            assert_eq!(kind(driver, &[("source", "vg0")]), Err(Kind::InvalidConfig));
+            assert_eq!(kind(driver, &[("source", "/dev/sdb"), ("lvm.vg_name", "x")]), Err(Kind::InvalidConfig));
         }
     }
 

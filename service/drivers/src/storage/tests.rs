@@ -65,7 +65,12 @@ async fn bad_sources_are_refused_and_nothing_is_made() {
     ];
     for name in pools.names() {
         for source in bad {
-            let error = pools.driver(name).unwrap().set_up(&pool(Some(source))).await.unwrap_err();
+            // A word without a slash is a volume group there.
+            if name == "lvm" && source == "relative" {
+                continue;
+            }
+            let pool = Pool { driver: name.to_owned(), ..pool(Some(source)) };
+            let error = pools.driver(name).unwrap().set_up(&pool).await.unwrap_err();
             assert_eq!(error.kind, Kind::InvalidConfig, "{name}: {source}");
         }
         let mut unknown = pool(None);

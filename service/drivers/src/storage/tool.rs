@@ -49,11 +49,14 @@ pub(super) async fn run<P: AsRef<OsStr>>(program: &str, words: &[&str], paths: &
     Err(Error::new(kind, format!("{}: {}", [&[program], words].concat().join(" "), ended.complaint)))
 }
 
-fn missing(program: &str) -> String {
+/// What to say when a tool is missing.
+pub(super) fn missing(program: &str) -> String {
     let package = match program {
         "btrfs" | "mkfs.btrfs" => "btrfs-progs",
         "mkfs.ext4" | "resize2fs" | "chattr" | "lsattr" => "e2fsprogs",
         "setquota" => "quota",
+        "lvcreate" | "lvremove" | "lvchange" | "lvextend" | "lvs" | "vgcreate" | "vgremove" | "vgs" | "pvs" | "pvremove"
+        | "pvresize" | "dmsetup" => "lvm2 thin-provisioning-tools",
         _ => "util-linux",
     };
     format!("this needs {program}, which is not installed (Debian: apt install {package})")

@@ -200,6 +200,11 @@ impl<T: Trees> PoolDriver for TreeDriver<T> {
         vec![self.layout(pool).held(held).join(ROOT)]
     }
 
+    async fn open(&self, pool: &Pool, held: Held) -> Result<()> {
+        let at = self.place(pool);
+        self.trees.open(&at, &at.layout.held(held), false).await
+    }
+
     async fn adopt_snapshot(&self, pool: &Pool, id: ObjectId) -> Result<()> {
         let layout = self.layout(pool);
         blocking("keep the snapshot", move || snapshot::adopt(&layout, id)).await

@@ -131,6 +131,11 @@ pub trait PoolDriver: Send + Sync {
     /// Directories that make up a root, the topmost first; that one can be filled while it is empty and not in use.
     fn layers(&self, pool: &Pool, held: Held, image: Option<&Fingerprint>) -> Vec<PathBuf>;
 
+    /// Has the root of what is held at hand under the paths of `root` and `layers`, for whoever looks into it or fills it.
+    async fn open(&self, _pool: &Pool, _held: Held) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes a root that was made under the id of a snapshot, and filled, that snapshot, durably. Undone by
     /// `remove_root` and `remove_snapshot`.
     async fn adopt_snapshot(&self, pool: &Pool, snapshot: ObjectId) -> Result<()>;

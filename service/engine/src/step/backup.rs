@@ -10,12 +10,12 @@ use std::os::fd::OwnedFd;
 
 pub(super) async fn pack(context: &mut Context<'_>, packing: &Packing) -> Result<()> {
     let to = descriptor(context)?;
-    context.core.ports.backups.pack(&request(context, packing)?, to, context).await
+    context.core.ports.backups.pack(&request(context, packing).await?, to, context).await
 }
 
 /// What is packed is taken in while it comes: there is no file in between.
 pub(super) async fn publish(context: &mut Context<'_>, packing: &Packing) -> Result<()> {
-    let request = request(context, packing)?;
+    let request = request(context, packing).await?;
     let (from, to) = std::io::pipe().map_err(|e| Error::io("make a pipe", &e))?;
     let ports = &context.core.ports;
     let files = ImageFiles { meta: from.into(), rootfs: None };
@@ -35,7 +35,7 @@ pub(super) async fn transfer(context: &mut Context<'_>, from: &Packing, pool: &P
         }
     }
     room::fits(&context.core.ports, pool, bytes, "what is copied").await?;
-    let request = request(context, from)?;
+    let request = request(context, from).await?;
     let trees = trees(context, pool, roots).await?;
     let (read, written) = std::io::pipe().map_err(|e| Error::io("make a pipe", &e))?;
     let backups = &context.core.ports.backups;
@@ -79,11 +79,11 @@ impl Progress for Quiet {
     fn report(&self, _phase: &str, _fraction: f64) {}
 }
 
-fn request(context: &Context<'_>, packing: &Packing) -> Result<Request> {
+async fn request(context: &Context<'_>, packing: &Packing) -> Result<Request> {
     let driver = context.core.ports.pools.driver(&packing.pool.driver)?;
     let mut trees = vec![];
     for root in &packing.roots {
-        trees.push(tree(driver.as_ref(), &packing.pool, root));
+        trees.push(tree(driver.as_ref(), &packing.pool, root).await?);
         if root.nesting {
             let beside = driver.kept_layer_dirs(&packing.pool, root.held, &LAYERS).into_iter();
             trees.extend(beside.map(|dir| Tree {
@@ -110,7 +110,7 @@ async fn trees(context: &Context<'_>, pool: &Pool, roots: &[Placed]) -> Result<V
     let driver = context.core.ports.pools.driver(&pool.driver)?;
     let mut trees = vec![];
     for root in roots {
-        trees.push(tree(driver.as_ref(), pool, root));
+        trees.push(tree(driver.as_ref(), pool, root).await?);
         if let (true, Held::Instance(id)) = (root.nesting, root.held) {
             let beside = driver.layer_dirs(pool, id, &LAYERS).await?.into_iter();
             trees.extend(beside.map(|dir| Tree {
@@ -123,8 +123,10 @@ async fn trees(context: &Context<'_>, pool: &Pool, roots: &[Placed]) -> Result<V
     Ok(trees)
 }
 
-fn tree(driver: &dyn PoolDriver, pool: &Pool, root: &Placed) -> Tree {
-    Tree { name: root.name.clone(), layers: driver.layers(pool, root.held, root.image.as_ref()), shifts: root.shifts.clone() }
+async fn tree(driver: &dyn PoolDriver, pool: &Pool, root: &Placed) -> Result<Tree> {
+    driver.open(pool, root.held).await?;
+    let layers = driver.layers(pool, root.held, root.image.as_ref());
+    Ok(Tree { name: root.name.clone(), layers, shifts: root.shifts.clone() })
 }
 
 fn descriptor(context: &mut Context<'_>) -> Result<OwnedFd> {

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::core::Core;
 use crate::instance::{self, Attached};
-use crate::ports::DiskSpec;
+use crate::ports::{DiskSpec, Held};
 use crate::{Result, volume};
 use lxhost_model::ObjectId;
 
@@ -16,7 +16,9 @@ pub(super) async fn spec(core: &Core, id: ObjectId, disk: &Attached) -> Result<D
         {
             let volumes = ports.pools.driver(&pool.driver)?.volumes(pool);
             let live = volume::is_live(&state, volume, Some(id));
-            ports.pools.driver(&volumes.driver)?.limit(&volumes, volume.id, volume.quota()?, live).await?;
+            let driver = ports.pools.driver(&volumes.driver)?;
+            driver.open(&volumes, Held::Instance(volume.id)).await?;
+            driver.limit(&volumes, volume.id, volume.quota()?, live).await?;
         }
         instance::spec(ports, disk)
     };

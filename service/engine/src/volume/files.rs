@@ -27,8 +27,10 @@ impl Engine {
         let record = by_id(&state, volume)?;
         crate::step::ready(ports, pool_of(&state, &record)?.as_ref()).await?;
         let within = place(ports, &state, &record)?;
+        let driver = ports.pools.driver(&within.driver)?;
+        driver.open(&within, Held::Instance(volume)).await?;
         // A volume has one layer, whatever keeps it.
-        let layers = ports.pools.driver(&within.driver)?.layers(&within, Held::Instance(volume), None);
+        let layers = driver.layers(&within, Held::Instance(volume), None);
         let gone = || Error::new(Kind::NoSuchVolume, format!("volume {} has no tree", record.title()));
         Ok(Tree { core: self.core.clone(), volume, path: layers.into_iter().next().ok_or_else(gone)? })
     }

@@ -56,7 +56,7 @@ async fn said(words: &[&str], paths: &[&Path]) -> Result<Option<String>> {
 ///
 /// # Errors
 /// `InvalidConfig`, `InUse`; `Unsupported` without wipefs; `Failed`.
-pub(super) async fn clear(device: &Path, wipe: bool) -> Result<()> {
+pub(in super::super) async fn clear(device: &Path, wipe: bool) -> Result<()> {
     let found = fs::metadata(device).map_err(|e| Error::new(Kind::InvalidConfig, format!("{}: {e}", device.display())))?;
     if !found.file_type().is_block_device() {
         return Err(Error::new(Kind::InvalidConfig, format!("{} is not a block device", device.display())));
@@ -90,7 +90,7 @@ pub(super) async fn wipe(device: &Path) -> Result<()> {
 ///
 /// # Errors
 /// `Failed`.
-pub(super) async fn loops(file: &Path) -> Result<Vec<String>> {
+pub(in super::super) async fn loops(file: &Path) -> Result<Vec<String>> {
     let path = file.to_str().ok_or_else(|| Error::failed(format!("{} is no text", file.display())))?;
     let said = tool::run("losetup", &["--noheadings", "--output", "NAME", "--associated", path], &[""; 0]).await?;
     Ok(said.lines().map(str::trim).filter(|line| line.starts_with("/dev/")).map(str::to_owned).collect())

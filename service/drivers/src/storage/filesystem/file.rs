@@ -2,8 +2,6 @@
 
 use super::super::place;
 use super::super::source::disks;
-use super::device;
-use super::uuid_of;
 use crate::blocking::blocking;
 use lxhost_model::{Error, Kind, ObjectId, Result};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -13,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where a file is while it is made. What is there carries nobody's id, but is known by its name.
-fn unfinished(path: &Path, id: ObjectId) -> PathBuf {
+pub(super) fn unfinished(path: &Path, id: ObjectId) -> PathBuf {
     path.with_file_name(format!(".new-{id}"))
 }
 
@@ -71,12 +69,11 @@ pub(super) async fn grow(path: &Path, bytes: u64) -> Result<()> {
     .await
 }
 
-/// Removes a pool's file, and what there is of it; another pool's stays.
+/// Removes a pool's file if it is `ours`, and what there is of it; another pool's stays.
 ///
 /// # Errors
 /// `Failed`.
-pub(super) async fn remove(path: &Path, id: ObjectId) -> Result<()> {
-    let ours = path.is_file() && device::uuid(path).await?.as_deref() == Some(&uuid_of(id));
+pub(super) async fn remove(path: &Path, id: ObjectId, ours: bool) -> Result<()> {
     let (path, new) = (path.to_owned(), unfinished(path, id));
     blocking("remove the file of the pool", move || {
         for gone in [Some(&new), ours.then_some(&path)].into_iter().flatten() {

@@ -1,16 +1,18 @@
 //! Makes the file system of a pool. What is half made carries no id and is made once more, or removed by its name.
 
+use super::super::lvm::group;
+use super::super::lvm::names::Names;
 use super::super::source::{SIZE, Source};
 use super::super::{place, tool};
 use super::mounted::is_mounted;
-use super::{PoolFilesystems, QUOTAS, device, file, kind, uuid_of};
+use super::{PoolFilesystems, QUOTAS, device, file, is_grouped, kind, uuid_of};
 use lxhost_engine::ports::Filesystems;
 use lxhost_model::size::parse_bytes;
 use lxhost_model::{Error, Kind, Pool, Result};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl PoolFilesystems {
     /// Makes it and mounts it, unless that is done.
@@ -24,9 +26,10 @@ impl PoolFilesystems {
         if fs::read_dir(&at).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Error::new(Kind::InUse, format!("{} is not empty", at.display())));
         }
-        let quotas = kind(pool) == "ext4" && Path::new(QUOTAS).exists();
+        let quotas = kind(pool) == "ext4" && !is_grouped(pool) && Path::new(QUOTAS).exists();
         let what = match (source, self.find(pool, source).await?) {
             (_, Some(made)) => made,
+            (_, None) if is_grouped(pool) => self.make_group(pool, source, wipe).await?,
             (Source::File(path), None) => {
                 let bytes = pool.config.get(SIZE).map_or(Ok(0), |size| parse_bytes(size))?;
                 let new = file::begin(path, pool.id, bytes).await?;
@@ -34,6 +37,7 @@ impl PoolFilesystems {
                 file::finish(path, pool.id).await?;
                 path.clone()
             }
+            (Source::Group(_), None) => return Err(Error::failed("a volume group is for driver lvm")),
             (Source::Device(path) | Source::Directory(path), None) => {
                 device::clear(path, wipe).await?;
                 make(pool, path, quotas).await?;
@@ -52,6 +56,27 @@ impl PoolFilesystems {
         }
         fs::set_permissions(&at, fs::Permissions::from_mode(0o700)).map_err(failed)
     }
+
+    /// Makes the pool's volumes, and the file system in the one for its directory.
+    async fn make_group(&self, pool: &Pool, source: &Source, wipe: bool) -> Result<PathBuf> {
+        let names = Names::of(&self.state, pool);
+        let what = match source {
+            Source::File(path) => {
+                // A file that was begun is made once more, with nothing of it in use.
+                group::remove(&names, &Source::Group(String::new()), Some(&file::unfinished(path, pool.id))).await?;
+                let bytes = pool.config.get(SIZE).map_or(Ok(0), |size| parse_bytes(size))?;
+                file::begin(path, pool.id, bytes).await?
+            }
+            Source::Device(path) | Source::Directory(path) => path.clone(),
+            Source::Group(name) => PathBuf::from(name),
+        };
+        let volume = group::make(&names, pool, source, &what, wipe).await?;
+        make(pool, &volume, false).await?;
+        if let Source::File(path) = source {
+            file::finish(path, pool.id).await?;
+        }
+        Ok(volume)
+    }
 }
 
 /// Makes a file system with the pool's id on a device or in a file that holds nothing else.
@@ -62,6 +87,10 @@ async fn make(pool: &Pool, what: &Path, quotas: bool) -> Result<()> {
         _ => {
             // What is kept back is the daemon's: guests have other ids.
             let mut words = vec!["-q", "-F", "-U", &uuid, "-m", "1"];
+            if is_grouped(pool) {
+                // Many small files lie there, and nothing else.
+                words.extend(["-b", "4096", "-i", "4096"]);
+            }
             if quotas {
                 words.extend(["-O", "quota,project", "-E", "quotatype=prjquota"]);
             }

@@ -2,11 +2,13 @@
 //! what has another one is never mounted, changed or removed. PID 1 mounts them, and a file's loop device comes and goes
 //! with the mount. Called by the engine through its ports.
 
-mod device;
+pub(super) mod device;
 mod file;
 mod make;
-mod mounted;
+pub(super) mod mounted;
 
+use super::lvm::names::Names;
+use super::lvm::{group, mount as trees};
 use super::source::{self, OPTIONS, SIZE, Source};
 use super::tool;
 use async_trait::async_trait;
@@ -52,6 +54,12 @@ impl PoolFilesystems {
     async fn find(&self, pool: &Pool, source: &Source) -> Result<Option<PathBuf>> {
         let path = match source {
             Source::Directory(_) => return Ok(None),
+            _ if is_grouped(pool) => {
+                let Some(volume) = group::find(&Names::of(&self.state, pool), source).await? else { return Ok(None) };
+                let ours = device::uuid(&volume).await?.as_deref() == Some(&uuid_of(pool.id));
+                return Ok(ours.then_some(volume));
+            }
+            Source::Group(_) => return Ok(None),
             Source::File(path) | Source::Device(path) => path,
         };
         if path.exists() && device::uuid(path).await?.as_deref() == Some(&uuid_of(pool.id)) {
@@ -84,6 +92,7 @@ impl PoolFilesystems {
     async fn unmount(&self, pool: &Pool) -> Result<()> {
         let at = self.directory(pool);
         if is_mounted(&at)? && mounted::is_of(&at, pool.id).await? {
+            trees::unmount_below(&at).await?;
             let deadline = Instant::now() + PATIENCE;
             // What was thrown away a moment ago may still be on its way out, by a thread of ours.
             while let Err(error) = self.mounts.unmount(&at).await
@@ -138,10 +147,16 @@ impl Filesystems for PoolFilesystems {
     }
 
     async fn grow(&self, pool: &Pool) -> Result<()> {
-        let Some(Source::File(path)) = self.own(pool) else { return Ok(()) };
+        let Some(source) = self.own(pool) else { return Ok(()) };
         let bytes = pool.config.get(SIZE).map_or(Ok(0), |size| parse_bytes(size))?;
         let _turn = self.turn.lock().await;
-        file::grow(&path, bytes).await?;
+        if let Source::File(path) = &source {
+            file::grow(path, bytes).await?;
+        }
+        if is_grouped(pool) {
+            return group::grow(&Names::of(&self.state, pool), &source, bytes).await;
+        }
+        let Source::File(path) = source else { return Ok(()) };
         for device in device::loops(&path).await? {
             tool::run("losetup", &["--set-capacity", &device], &[""; 0]).await?;
             if kind(pool) == "ext4" {
@@ -158,8 +173,11 @@ impl Filesystems for PoolFilesystems {
         let Some(source) = self.own(pool) else { return Ok(()) };
         let _turn = self.turn.lock().await;
         self.unmount(pool).await?;
+        if is_grouped(pool) {
+            return self.remove_group(pool, &source).await;
+        }
         match &source {
-            Source::File(path) => file::remove(path, pool.id).await,
+            Source::File(path) => file::remove(path, pool.id, is_file_of(path, pool.id).await?).await,
             _ => match self.find(pool, &source).await? {
                 Some(device) => device::wipe(&device).await,
                 None => Ok(()),
@@ -179,6 +197,18 @@ impl Filesystems for PoolFilesystems {
 }
 
 impl PoolFilesystems {
+    async fn remove_group(&self, pool: &Pool, source: &Source) -> Result<()> {
+        let unfinished = match source {
+            Source::File(path) => Some(file::unfinished(path, pool.id)),
+            _ => None,
+        };
+        let ours = group::remove(&Names::of(&self.state, pool), source, unfinished.as_deref()).await?;
+        match source {
+            Source::File(path) => file::remove(path, pool.id, ours).await,
+            _ => Ok(()),
+        }
+    }
+
     async fn bring_back_one(&self, path: &Path) -> Result<()> {
         let name = path.file_stem().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
         let name: lxhost_model::name::PoolName = name.ok_or_else(|| Error::failed("its name is not that of a pool"))?;
@@ -189,6 +219,10 @@ impl PoolFilesystems {
         let kind = match device::kind(path).await?.as_deref() {
             Some("btrfs") => "btrfs",
             Some("ext4") => "ext4",
+            Some("LVM2_member") => {
+                let (what, options) = (group::in_file(path).await?, "nodev".to_owned());
+                return self.mounts.mount(&MountPlan { what, at, kind: "ext4", options }).await;
+            }
             _ => return Err(Error::failed("there is no file system of a pool in it")),
         };
         let plan = MountPlan { what: path.to_owned(), at, kind, options: "nodev,loop".to_owned() };
@@ -201,10 +235,21 @@ fn kind(pool: &Pool) -> &'static str {
     if pool.driver == "btrfs" { "btrfs" } else { "ext4" }
 }
 
+/// Whether a pool's directory is a volume of LVM.
+fn is_grouped(pool: &Pool) -> bool {
+    pool.driver == "lvm"
+}
+
+/// Whether what a file holds is that pool's.
+async fn is_file_of(path: &Path, id: ObjectId) -> Result<bool> {
+    Ok(path.is_file() && device::uuid(path).await?.as_deref() == Some(&uuid_of(id)))
+}
+
 /// Options to mount it with, those that are tried first before others.
 fn options(pool: &Pool, kind: &str) -> Vec<String> {
     match kind {
         "btrfs" => vec![pool.config.get(OPTIONS).map_or(BTRFS_OPTIONS, String::as_str).to_owned()],
+        _ if is_grouped(pool) => vec![String::new()],
         // Where it was made without quotas, or the kernel has none, it is as good as other pools.
         _ if Path::new(QUOTAS).exists() => vec!["prjquota".to_owned(), String::new()],
         _ => vec![String::new()],

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// `Failed`.
-pub(super) fn is_mounted(at: &Path) -> Result<bool> {
+pub(in super::super) fn is_mounted(at: &Path) -> Result<bool> {
     match statx(CWD, at, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS) {
         Ok(found) => Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         Err(rustix::io::Errno::NOENT) => Ok(false),
@@ -25,7 +25,7 @@ pub(super) fn is_mounted(at: &Path) -> Result<bool> {
 ///
 /// # Errors
 /// `Conflict`, `Failed`.
-pub(super) fn check_mark(at: &Path, id: ObjectId) -> Result<()> {
+pub(in super::super) fn check_mark(at: &Path, id: ObjectId) -> Result<()> {
     let mark = Dir::open(at).and_then(|dir| dir.read_file(OsStr::new(MARK), 64));
     match mark.map_err(|e| Error::io(at.display(), &e))? {
         Some(mark) if mark != id.to_string().as_bytes() => {
