@@ -208,6 +208,10 @@ pub trait Instance {
     /// has. Returns instance and job.
     #[zbus(allow_interactive_auth)]
     fn copy(&self, name: &str, options: &Options<'_>) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
+    /// Makes it hold what `original` does once more, while it is stopped: snapshots that both have stay, others come and
+    /// go. Its configuration stays. Options: `snapshot` s (that one instead), `instance-only` b.
+    #[zbus(allow_interactive_auth)]
+    fn refresh(&self, original: &ObjectPath<'_>, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Configuration, devices, profiles, generation. Option: `expanded` b.
     #[zbus(allow_interactive_auth)]
     fn get_config(&self, options: &Options<'_>) -> zbus::Result<(Config, Devices, Vec<String>, u64)>;

@@ -74,6 +74,7 @@ fn they_live(stage: &Stage, pool: &str) -> Result<()> {
     }
     let listed = stage.lxctl("list -c nS --format csv,noheader").succeed()?;
     ensure!(listed.lines().collect::<Vec<_>>() == ["c1,1", "c2,1", "c3,1", "c4,0", "c5,0"], "{listed}");
+    they_follow(stage, &identities)?;
     // The snapshot of a copy is its own.
     stage.lxctl("delete c1/before").succeed()?;
     stage.lxctl("restore c3 before").succeed()?;
@@ -88,6 +89,33 @@ fn they_live(stage: &Stage, pool: &str) -> Result<()> {
         ensure!(left.is_empty(), "{left}");
     }
     Ok(())
+}
+
+/// Copies are brought up to date with `c1`, which runs: they hold what it does, and are still themselves.
+fn they_follow(stage: &Stage, identities: &[[String; 4]]) -> Result<()> {
+    inside(stage, "c1", "echo three >/srv/own/file && touch /srv/own/more")?;
+    stage.lxctl("snapshot c1 again").succeed()?;
+    let init = stage.init_of("c1")?;
+    stage.lxctl("stop --force c5").succeed()?;
+    stage.lxctl("copy c1 c5 --refresh").succeed()?;
+    ensure!(stage.status("c1")? == "running" && stage.init_of("c1")? == init, "it went on");
+    ensure!(stage.lxctl("snapshot list c5 -q").succeed()? == "before\nagain\n");
+    inside(stage, "c1", "rm /srv/own/more")?;
+    stage.lxctl("delete c1/again").succeed()?;
+    for round in ["first", "second"] {
+        stage.lxctl("copy c1 c5 --refresh").succeed()?;
+        ensure!(stage.lxctl("snapshot list c5 -q").succeed()? == "before\n", "{round}");
+        stage.lxctl("start c5").succeed()?;
+        inside(stage, "c5", "test \"$(cat /srv/own/file)\" = three && test ! -e /srv/own/more")?;
+        ensure!(identity(stage, "c5")? == identities[4], "it is itself");
+        stage.lxctl("stop --force c5").succeed()?;
+    }
+    stage.lxctl("restore c5 before").succeed()?;
+    stage.lxctl("copy c1/before c5 --refresh").succeed()?;
+    stage.lxctl("start c5").succeed()?;
+    inside(stage, "c5", CHECK)?;
+    // As it was found.
+    inside(stage, "c1", "echo two >/srv/own/file").map(drop)
 }
 
 fn a_copy_lives_beside_its_original_on_an_overlay(stage: &Stage) -> Result<()> {
@@ -171,6 +199,9 @@ fn what_cannot_be_copied_is_refused(stage: &Stage) -> Result<()> {
     stage.with_busybox()?;
     stage.lxctl("create busybox k1").succeed()?;
     stage.lxctl("storage create other dir").succeed()?;
+    // One that runs, and one that is no copy.
+    stage.lxctl("launch busybox k3").succeed()?;
+    stage.lxctl("create k4 --empty").succeed()?;
     nothing_changes(&stage.host, || {
         for (words, code) in [
             ("copy k1 k1", 4),
@@ -184,7 +215,11 @@ fn what_cannot_be_copied_is_refused(stage: &Stage) -> Result<()> {
             ("move k1 -s default", 2),
             ("move k1 ../x -s other", 2),
             ("move k1", 2),
-            ("copy k1 k2 --refresh", 8),
+            ("copy k1 k1 --refresh", 2),
+            ("copy k1 --refresh", 2),
+            ("copy k1/nothing k5 --refresh", 3),
+            ("copy k1 k3 --refresh", 5),
+            ("copy k1 k4 --refresh", 5),
             ("copy k1 serveur2:k2", 8),
         ] {
             let output = stage.lxctl(words).output()?;
@@ -192,7 +227,7 @@ fn what_cannot_be_copied_is_refused(stage: &Stage) -> Result<()> {
         }
         Ok(())
     })?;
-    stage.delete("k1")?;
+    stage.delete("k1 k3 k4")?;
     stage.lxctl("storage delete other").succeed()?;
     Ok(())
 }

@@ -101,6 +101,33 @@ async fn what_cannot_be_copied_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_copy_is_brought_up_to_date() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let (path, instance, taken) = original(&client).await;
+    client.done(&taken.create("s1", &none()).await.unwrap()).await;
+    let (copy, job) = instance.copy("c2", &none()).await.unwrap();
+    client.done(&job).await;
+    let of_copy = client.instance(&copy).await;
+    let mine = Config::from([("user.a".to_owned(), "mine".to_owned())]);
+    of_copy.update_config(&mine, &[], &none()).await.unwrap();
+    client.done(&taken.create("s2", &none()).await.unwrap()).await;
+    client.done(&taken.delete("s1", &none()).await.unwrap()).await;
+    client.done(&of_copy.refresh(&path, &none()).await.unwrap()).await;
+    assert_eq!(snapshots(&client, &copy).await, ["s2"]);
+    assert_eq!(of_copy.get_config(&none()).await.unwrap().0["user.a"], "mine", "what it is stays");
+    client.done(&of_copy.refresh(&path, &options([("snapshot", "s2".into())])).await.unwrap()).await;
+    assert_eq!(snapshots(&client, &copy).await, ["s2"]);
+
+    refused(instance.refresh(&path, &none()).await, Kind::InvalidArgs);
+    refused(of_copy.refresh(&path, &options([("snapshot", "s9".into())])).await, Kind::NoSuchSnapshot);
+    let gone = OwnedObjectPath::try_from(format!("/org/lxhost1/instance/{}", "0".repeat(32))).unwrap();
+    refused(of_copy.refresh(&gone, &none()).await, Kind::NoSuchInstance);
+    client.done(&of_copy.start(&none()).await.unwrap()).await;
+    refused(of_copy.refresh(&path, &none()).await, Kind::InvalidState);
+}
+
+#[tokio::test]
 async fn an_instance_is_copied_to_another_pool_and_moves_there() {
     let world = World::start().await;
     let client = world.client().await;

@@ -12,6 +12,7 @@ An original that runs goes on; it stands still for as long as its file system ne
 Examples:
   lxctl copy c1 c2
   lxctl copy c1/before-upgrade c2                  a snapshot becomes an instance
+  lxctl copy c1 c2 --refresh                       c2, stopped, is brought up to date; its configuration stays
   lxctl copy c1 c2 --instance-only                 without its snapshots
   lxctl copy c1 c2 --storage fast                  to another pool
   lxctl copy c1 c2 -c limits.memory=1GiB -p default -p web
@@ -51,7 +52,7 @@ pub(crate) struct Copy {
     /// Pool to put it on instead of the original's
     #[arg(short, long = "storage", value_name = "POOL", add = ArgValueCandidates::new(complete::pools))]
     pub(crate) storage: Option<String>,
-    /// Bring an earlier copy up to date; not in this version
+    /// Bring an earlier copy up to date, if there is one: it holds what the original does once more, its snapshots included
     #[arg(long)]
     pub(crate) refresh: bool,
     // What LXD has to be told and is always so here.

@@ -160,7 +160,8 @@ Examples:
   lxctl storage volume copy default/data default/data2
   lxctl storage volume copy default/data fast/data                to another pool
   lxctl storage volume copy default/data/snap0 default/old        a snapshot becomes a volume
-  lxctl storage volume copy default data fast data --volume-only  without its snapshots";
+  lxctl storage volume copy default data fast data --volume-only  without its snapshots
+  lxctl storage volume copy default data fast data --refresh      brought up to date; what has the copy is stopped";
 
 /// `storage volume copy`.
 #[derive(Debug, Clone, Args)]
@@ -172,7 +173,7 @@ pub(crate) struct CopyVolume {
     /// Without its snapshots
     #[arg(long)]
     pub(crate) volume_only: bool,
-    /// Bring an earlier copy up to date; not in this version
+    /// Bring an earlier copy up to date, if there is one: it holds what the original does once more, its snapshots included
     #[arg(long)]
     pub(crate) refresh: bool,
     // What LXD has to be told and is always so here.

@@ -15,10 +15,6 @@ use lxhost_model::name::InstanceName;
 
 /// Copies an instance or a snapshot.
 pub(crate) async fn run(session: &Session, args: &Copy) -> Result<(), Failure> {
-    if args.refresh {
-        return Err(Failure::of(Kind::Unsupported, "this version cannot bring a copy up to date: leave --refresh out")
-            .hint("delete the old copy, or copy to another name"));
-    }
     let name = reference::local(args.name.as_deref().unwrap_or_default())?;
     if !name.is_empty() {
         name.parse::<InstanceName>()?;
@@ -28,6 +24,17 @@ pub(crate) async fn run(session: &Session, args: &Copy) -> Result<(), Failure> {
         None => (args.source.as_str(), None),
     };
     let proxy: InstanceProxy<'static> = session.object(&session.instance(instance).await?).await?;
+    if args.refresh {
+        if name.is_empty() {
+            return Err(Failure::usage("which copy is to be brought up to date?").hint("lxctl copy SOURCE NAME --refresh"));
+        }
+        match session.instance(name).await {
+            Ok(copy) => return refresh(session, args, (&proxy, snapshot), (name, &session.object(&copy).await?)).await,
+            // It is made.
+            Err(failure) if failure.kind == Some(Kind::NoSuchInstance) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
     let mut options = wanted(args);
     if let Some(snapshot) = snapshot {
         options.insert("snapshot", snapshot.into());
@@ -53,6 +60,28 @@ pub(crate) async fn run(session: &Session, args: &Copy) -> Result<(), Failure> {
         }
         false => Ok(()),
     }
+}
+
+/// Brings a copy up to date.
+async fn refresh(
+    session: &Session,
+    args: &Copy,
+    (original, snapshot): (&InstanceProxy<'_>, Option<&str>),
+    (name, copy): (&str, &InstanceProxy<'_>),
+) -> Result<(), Failure> {
+    if wanted(args).keys().any(|key| *key != "instance-only") || !args.devices.is_empty() {
+        // Whoever calls this every night calls it in the same way as the first time.
+        eprintln!(
+            "Warning: {name} keeps its configuration and its pool: flags that say what they are count for a new copy alone"
+        );
+    }
+    let mut options = Options::from([("instance-only", args.instance_only.into())]);
+    if let Some(snapshot) = snapshot {
+        options.insert("snapshot", snapshot.into());
+    }
+    let job = session.allowed(|| copy.refresh(original.inner().path(), &options)).await?;
+    progress::wait(session, &job, &format!("Refreshing {name}"), OnInterrupt::Cancel).await?;
+    session.name_or(name, format!("{name} is as {} is", args.source))
 }
 
 /// What is asked for; what nobody named is as in the original.

@@ -19,20 +19,29 @@ struct Place<'a> {
 
 /// Copies a volume or a snapshot.
 pub(crate) async fn copy(session: &Session, args: &CopyVolume) -> Result<(), Failure> {
-    if args.refresh {
-        return Err(Failure::of(Kind::Unsupported, "this version cannot bring a copy up to date: leave --refresh out")
-            .hint("delete the old copy, or copy to another name"));
-    }
     let (from, to) = places(&args.words)?;
     to.volume.parse::<VolumeName>()?;
     let (original, pool) = (session.volume(from.pool, from.volume).await?, reference::local(to.pool)?);
-    let mut options = Options::from([("pool", pool.into())]);
+    let mut options = Options::new();
     if let Some(snapshot) = from.snapshot {
         options.insert("snapshot", snapshot.into());
     }
     if args.volume_only {
         options.insert("volume-only", true.into());
     }
+    if args.refresh {
+        match session.volume(to.pool, to.volume).await {
+            Ok(copy) => {
+                let job = session.allowed(|| copy.refresh(original.inner().path(), &options)).await?;
+                progress::wait(session, &job, &format!("Refreshing volume {}", to.volume), OnInterrupt::Cancel).await?;
+                return session.name_or(to.volume, format!("Storage volume {pool}/{} is as {} is", to.volume, from.volume));
+            }
+            // It is made.
+            Err(failure) if failure.kind == Some(Kind::NoSuchVolume) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    options.insert("pool", pool.into());
     let (_, job) = session.allowed(|| original.copy(to.volume, &options)).await?;
     progress::wait(session, &job, &format!("Copying volume {}", from.volume), OnInterrupt::Cancel).await?;
     session.name_or(to.volume, format!("Storage volume {} copied to {pool}/{}", from.volume, to.volume))

@@ -25,7 +25,12 @@ fn instances_and_snapshots_are_copied_as_lxd_and_incus_do() {
     assert!(sim.fails(4, &["copy", "c1", "c2"]).contains("exists already"));
     assert!(sim.fails(3, &["copy", "c1/gone", "c9"]).contains("no snapshot gone"));
     assert!(sim.fails(3, &["copy", "c8", "c9"]).contains("c8"));
-    assert!(sim.fails(8, &["copy", "c1", "c2", "--refresh"]).contains("--refresh"));
+    sim.ok(&["snapshot", "create", "c1", "later"]);
+    assert_eq!(sim.ok(&["copy", "c1", "c2", "--refresh", "--storage", "default"]), "c2 is as c1 is\n");
+    assert!(sim.ok(&["snapshot", "list", "c2", "-q"]).contains("later"));
+    sim.ok(&["copy", "c1/later", "c6", "--refresh"]);
+    assert!(sim.fails(2, &["copy", "c1", "c1", "--refresh"]).contains("itself"));
+    assert!(sim.fails(2, &["copy", "c1", "--refresh"]).contains("which copy"));
     assert!(sim.fails(8, &["copy", "c1", "serveur2:c1"]).contains("serveur2"));
     assert!(sim.fails(2, &["copy", "c1", "c/9"]).contains("name"));
 }
@@ -44,7 +49,9 @@ fn a_volume_is_copied_and_moved_in_both_grammars() {
     assert_eq!(sim.ok(&on(&["snapshot", "list", "fast", "data", "-q"])), "");
     sim.ok(&on(&["cp", "disks/data/s1", "fast/old"]));
     assert_eq!(sim.ok(&on(&["get", "fast", "old", "user.team"])), "red\n");
-    assert!(sim.fails(8, &on(&["copy", "disks/data", "fast/data", "--refresh"])).contains("--refresh"));
+    sim.ok(&on(&["copy", "disks/data", "fast/data", "--refresh"]));
+    assert_eq!(sim.ok(&on(&["snapshot", "list", "fast", "data", "-q"])), "s1\n");
+    assert!(sim.fails(2, &on(&["copy", "disks/data", "disks/data", "--refresh"])).contains("itself"));
     assert!(sim.fails(4, &on(&["copy", "disks/data", "fast/data"])).contains("exists already"));
     assert!(sim.fails(2, &on(&["copy", "disks/data", "fast"])).contains("from where"));
     assert!(sim.fails(2, &on(&["move", "disks/data/s1", "fast/x"])).contains("snapshot stays"));

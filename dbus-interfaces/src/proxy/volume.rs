@@ -2,7 +2,7 @@
 
 use crate::wire::*;
 use zbus::proxy;
-use zbus::wire::{Fd, OwnedObjectPath};
+use zbus::wire::{Fd, ObjectPath, OwnedObjectPath};
 
 /// A custom storage volume. `/org/lxhost1/volume/<id>`.
 #[proxy(interface = "org.lxhost1.Volume", default_service = "org.lxhost1")]
@@ -23,6 +23,10 @@ pub trait Volume {
     /// `pool` s (another one), `snapshot` s (that one instead), `volume-only` b. Returns volume and job.
     #[zbus(allow_interactive_auth)]
     fn copy(&self, name: &str, options: &Options<'_>) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
+    /// Makes it hold what `original` does once more, while nothing runs with it: snapshots that both have stay, others come
+    /// and go. Its keys stay. Options: `snapshot` s (that one instead), `volume-only` b.
+    #[zbus(allow_interactive_auth)]
+    fn refresh(&self, original: &ObjectPath<'_>, options: &Options<'_>) -> zbus::Result<OwnedObjectPath>;
     /// Writes it and its snapshots to `data` as a backup in LXD's format. Options: `compression` s (`zstd`, `gzip`, `xz`,
     /// `none`), `volume-only` b.
     #[zbus(allow_interactive_auth)]

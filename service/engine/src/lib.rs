@@ -27,6 +27,7 @@ pub mod profile;
 mod quota;
 mod reconcile;
 pub mod recover;
+mod refresh;
 mod retention;
 mod room;
 mod run;

@@ -219,6 +219,14 @@ async fn snapshots(engine: &Engine, id: ObjectId) {
     }
 }
 
+/// A copy is brought up to date when there is another snapshot of its original.
+async fn refreshed(engine: &Engine, copy: ObjectId, original: ObjectId) {
+    if let Ok(take) = snapshot::Create::new(original, "s9".parse().ok(), String::new(), true, engine.host().random()) {
+        act(engine, take).await;
+        act(engine, instance::Refresh::new(engine.ports(), copy, instance::Original::whole(original))).await;
+    }
+}
+
 /// An instance is copied while it runs, with a snapshot, and while it does not, and started then.
 async fn copies(engine: &Engine, id: ObjectId) {
     for start in [false, true] {
@@ -227,6 +235,7 @@ async fn copies(engine: &Engine, id: ObjectId) {
         let Ok(copy) = instance::Create::new(Default::default(), "c2".parse().ok(), source, spec, random) else { return };
         let copied = copy.id();
         act(engine, copy).await;
+        refreshed(engine, copied, id).await;
         act(engine, instance::Delete::new(copied, true)).await;
         act(engine, instance::Stop::new(id, true, None)).await;
     }
@@ -243,6 +252,7 @@ async fn moves(engine: &Engine, id: ObjectId) {
     if let Ok(copy) = instance::Create::new(Default::default(), "m1".parse().ok(), source, spec, engine.host().random()) {
         let copied = copy.id();
         act(engine, copy).await;
+        refreshed(engine, copied, id).await;
         if let Some(back) = engine.state().instances.get(&id).map(|instance| instance.pool.clone()) {
             act(engine, instance::Move::new(engine.ports(), copied, back)).await;
         }

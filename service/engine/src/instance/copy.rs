@@ -7,7 +7,7 @@ use super::export::held;
 use super::{expand, mac, mac_key};
 use crate::Result;
 use crate::core::instance_of;
-use crate::ports::{Held, Origin, Row, State, Write};
+use crate::ports::{Held, Origin, State};
 use crate::snapshot::{find, is_left, settled};
 use crate::step::Step;
 use crate::verb::View;
@@ -29,8 +29,8 @@ pub struct Original {
 /// What a copy takes, beside its record.
 pub(super) struct Copying {
     pub(super) steps: Vec<Step>,
-    /// Records of its snapshots.
-    pub(super) snapshots: Vec<Write>,
+    /// Its snapshots.
+    pub(super) snapshots: Vec<Snapshot>,
 }
 
 impl Original {
@@ -59,12 +59,12 @@ impl Original {
         self.record(state).map(drop)
     }
 
-    /// The steps that make the root of `copy`, and the records of its snapshots.
-    pub(super) fn copying(&self, view: &View<'_>, pool: Pool, copy: &Instance) -> Result<Copying> {
+    /// The steps that make the root of `copy`, with copies of these `snapshots`.
+    pub(super) fn copying(&self, view: &View<'_>, pool: Pool, copy: &Instance, snapshots: &[&Arc<Snapshot>]) -> Result<Copying> {
         let state = &view.state;
         let instance = instance_of(state, self.instance)?;
         if copy.pool != instance.pool {
-            return self.carrying(view, &pool, (&instance, copy));
+            return self.carrying(view, &pool, (&instance, copy), snapshots);
         }
         let at_once = view.ports.pools.driver(&pool.driver)?.snapshots_at_once();
         let from = match &self.snapshot {
@@ -76,19 +76,25 @@ impl Original {
             steps.insert(0, Step::Freeze(self.instance));
             steps.push(Step::Thaw(self.instance));
         }
-        let mut snapshots = vec![];
-        for snapshot in self.snapshots(state) {
+        let mut copied = vec![];
+        for snapshot in snapshots {
             let of_copy = snapshot.copied(ObjectId::from_random(view.ports.host.random()), copy);
             let (from, to) = (snapshot.id, of_copy.id);
             steps.push(Step::CopySnapshot { pool: pool.clone(), from, to, instance: copy.id });
-            snapshots.push(Write::Insert(Row::Snapshot(of_copy)));
+            copied.push(of_copy);
         }
         steps.push(Step::KeepCopy { pool, instance: copy.id });
-        Ok(Copying { steps, snapshots })
+        Ok(Copying { steps, snapshots: copied })
     }
 
     /// The same to another pool.
-    fn carrying(&self, view: &View<'_>, pool: &Pool, (instance, copy): (&Instance, &Instance)) -> Result<Copying> {
+    fn carrying(
+        &self,
+        view: &View<'_>,
+        pool: &Pool,
+        (instance, copy): (&Instance, &Instance),
+        snapshots: &[&Arc<Snapshot>],
+    ) -> Result<Copying> {
         let state = &view.state;
         let random = || ObjectId::from_random(view.ports.host.random());
         let taken = random();
@@ -96,11 +102,11 @@ impl Original {
             Some(name) => Held::Snapshot(find(state, self.instance, name)?.id),
             None => held(instance, taken),
         };
-        let kept: Vec<(&Arc<Snapshot>, ObjectId)> = self.snapshots(state).map(|snapshot| (snapshot, random())).collect();
+        let kept: Vec<(&Arc<Snapshot>, ObjectId)> = snapshots.iter().map(|snapshot| (*snapshot, random())).collect();
         let of_copy = |(snapshot, id): &(&Arc<Snapshot>, ObjectId)| {
             let of_copy = snapshot.copied(*id, copy);
             let instance = placed_on(&copy.pool, of_copy.instance.clone())?;
-            Ok(Write::Insert(Row::Snapshot(Snapshot { instance, ..of_copy })))
+            Ok(Snapshot { instance, ..of_copy })
         };
         let snapshots = kept.iter().map(of_copy).collect::<Result<_>>()?;
         let was = self.record(state)?;
@@ -109,9 +115,9 @@ impl Original {
     }
 
     /// The snapshots that are copied, too.
-    fn snapshots<'a>(&self, state: &'a State) -> impl Iterator<Item = &'a Arc<Snapshot>> {
+    pub(super) fn snapshots<'a>(&self, state: &'a State) -> Vec<&'a Arc<Snapshot>> {
         let wanted = self.snapshot.is_none() && !self.instance_only;
-        state.snapshots_of(self.instance).filter(move |snapshot| wanted && !is_left(snapshot))
+        state.snapshots_of(self.instance).filter(|snapshot| wanted && !is_left(snapshot)).collect()
     }
 }
 

@@ -310,8 +310,8 @@ impl Verb for Create {
                 if original.is_live(state) && self.live.get() != Some(&true) {
                     return Err(Error::new(Kind::Busy, "what is copied has just been started; try again"));
                 }
-                let copying = original.copying(view, pool.clone(), &record)?;
-                finish.extend(copying.snapshots);
+                let copying = original.copying(view, pool.clone(), &record, &original.snapshots(state))?;
+                finish.extend(copying.snapshots.into_iter().map(|one| Write::Insert(Row::Snapshot(one))));
                 copying.steps
             }
             Source::Image(_) | Source::Empty => {

@@ -33,19 +33,19 @@ pub struct Copying {
 
 /// Copies a volume.
 pub struct Copy {
-    what: Copying,
+    original: Original,
+    pool: Option<PoolName>,
+    name: VolumeName,
     /// Identity of the copy.
     id: ObjectId,
-    /// The id under which what runs is taken meanwhile.
-    taken: ObjectId,
-    users: Held,
 }
 
 impl Copy {
     /// Copies what `what` says.
     pub fn new(ports: &Ports, what: Copying) -> Self {
-        let random = || ObjectId::from_random(ports.host.random());
-        Copy { what, id: random(), taken: random(), users: Held::default() }
+        let Copying { volume, snapshot, volume_only, pool, name } = what;
+        let id = ObjectId::from_random(ports.host.random());
+        Copy { original: Original::new(ports, volume, snapshot, volume_only), pool, name, id }
     }
 
     /// Identity the copy is going to have.
@@ -55,55 +55,106 @@ impl Copy {
 
     /// The record of the copy, but for the time.
     fn record(&self, state: &State) -> Result<Volume> {
-        let original = by_id(state, self.what.volume)?;
-        let was = match &self.what.snapshot {
+        let original = by_id(state, self.original.volume)?;
+        let was = match &self.original.snapshot {
             None => Volume::clone(&original),
             Some(name) => snapshot::find(state, original.id, name)?.volume.clone(),
         };
         Ok(Volume {
             id: self.id,
             project: original.project.clone(),
-            pool: self.what.pool.clone().unwrap_or_else(|| original.pool.clone()),
-            name: self.what.name.clone(),
+            pool: self.pool.clone().unwrap_or_else(|| original.pool.clone()),
+            name: self.name.clone(),
             volatile: Config::new(),
             generation: 0,
             ..was
         })
     }
+}
 
-    /// The snapshots that are copied, too.
-    fn snapshots<'a>(&self, state: &'a State) -> Vec<&'a Arc<VolumeSnapshot>> {
-        match self.what.snapshot.is_none() && !self.what.volume_only {
-            true => snapshot::whole(state, self.what.volume),
-            false => vec![],
+/// What a copy is made of.
+pub(super) struct Original {
+    /// The volume.
+    pub(super) volume: ObjectId,
+    /// A snapshot of it instead of what it holds now.
+    pub(super) snapshot: Option<SnapshotName>,
+    /// Without its snapshots.
+    alone: bool,
+    /// The id under which what runs is taken meanwhile.
+    taken: ObjectId,
+    users: Held,
+}
+
+impl Original {
+    pub(super) fn new(ports: &Ports, volume: ObjectId, snapshot: Option<SnapshotName>, alone: bool) -> Self {
+        let taken = ObjectId::from_random(ports.host.random());
+        Original { volume, snapshot, alone, taken, users: Held::default() }
+    }
+
+    /// What stands still for this is let run by nobody else.
+    pub(super) fn holds(&self, state: &State) -> Vec<ObjectId> {
+        match self.snapshot {
+            Some(_) => vec![],
+            None => [vec![self.volume], self.users.ids(state, self.volume)].concat(),
         }
     }
 
+    /// A snapshot may be copied beside anything else that leaves it there.
+    pub(super) fn shares(&self) -> Option<ObjectId> {
+        self.snapshot.as_ref().map(|_| self.volume)
+    }
+
+    /// Whether its snapshots come, too.
+    pub(super) fn has_snapshots(&self) -> bool {
+        self.snapshot.is_none() && !self.alone
+    }
+
+    /// The snapshots that are copied, too.
+    pub(super) fn snapshots<'a>(&self, state: &'a State) -> Vec<&'a Arc<VolumeSnapshot>> {
+        if self.has_snapshots() { snapshot::whole(state, self.volume) } else { vec![] }
+    }
+
+    /// The steps that make `copy`, with copies of these `snapshots`; and those.
+    pub(super) fn copying(
+        &self,
+        view: &View<'_>,
+        copy: &Volume,
+        snapshots: &[&Arc<VolumeSnapshot>],
+    ) -> Result<(Vec<Step>, Vec<VolumeSnapshot>)> {
+        let original = by_id(&view.state, self.volume)?;
+        let random = || ObjectId::from_random(view.ports.host.random());
+        let copies: Vec<VolumeSnapshot> = snapshots.iter().map(|one| one.copied(random(), copy)).collect();
+        let steps = match copy.pool == original.pool {
+            true => self.beside(view, &original, (copy, snapshots, &copies))?,
+            false => self.across(view, &original, (copy, snapshots, &copies))?,
+        };
+        Ok((steps, copies))
+    }
+
     /// Within the pool.
-    fn beside(&self, view: &View<'_>, (original, copies): (&Volume, &[VolumeSnapshot])) -> Result<Vec<Step>> {
+    fn beside(&self, view: &View<'_>, original: &Volume, (copy, snapshots, copies): Made<'_>) -> Result<Vec<Step>> {
         let state = &view.state;
         let pool = place(view.ports, state, original)?;
-        let users = match self.what.snapshot {
+        let users = match self.snapshot {
             None => self.users.live(state, original.id)?,
             Some(_) => vec![],
         };
-        let from = match &self.what.snapshot {
+        let from = match &self.snapshot {
             None => Origin::Root { instance: original.id, live: !users.is_empty() },
             Some(name) => Origin::Snapshot(snapshot::find(state, original.id, name)?.id),
         };
-        let copy = Step::CopyRoot { pool: pool.clone(), from, to: self.id };
-        let mut steps = still(view, &pool, &users, copy)?;
-        for (snapshot, copy) in self.snapshots(state).into_iter().zip(copies) {
-            steps.push(Step::CopySnapshot { pool: pool.clone(), from: snapshot.id, to: copy.id, instance: self.id });
+        let mut steps = still(view, &pool, &users, Step::CopyRoot { pool: pool.clone(), from, to: copy.id })?;
+        for (snapshot, to) in snapshots.iter().zip(copies) {
+            steps.push(Step::CopySnapshot { pool: pool.clone(), from: snapshot.id, to: to.id, instance: copy.id });
         }
-        steps.push(Step::KeepCopy { pool, instance: self.id });
+        steps.push(Step::KeepCopy { pool, instance: copy.id });
         Ok(steps)
     }
 
     /// To another pool.
-    fn across(&self, view: &View<'_>, original: &Volume, made: (&Volume, &[VolumeSnapshot])) -> Result<Vec<Step>> {
+    fn across(&self, view: &View<'_>, original: &Volume, (copy, snapshots, copies): Made<'_>) -> Result<Vec<Step>> {
         let state = &view.state;
-        let (from, users) = match &self.what.snapshot {
+        let (from, users) = match &self.snapshot {
             Some(name) => (ports::Held::Snapshot(snapshot::find(state, original.id, name)?.id), vec![]),
             None => {
                 let users = self.users.live(state, original.id)?;
@@ -111,9 +162,12 @@ impl Copy {
                 (held, users)
             }
         };
-        Across { original, from, users, snapshots: self.snapshots(state), made }.steps(view)
+        Across { original, from, users, snapshots: snapshots.to_vec(), made: (copy, copies) }.steps(view)
     }
 }
+
+/// A copy, the snapshots that are copied, and what they become.
+type Made<'a> = (&'a Volume, &'a [&'a Arc<VolumeSnapshot>], &'a [VolumeSnapshot]);
 
 #[async_trait]
 impl Verb for Copy {
@@ -122,12 +176,12 @@ impl Verb for Copy {
     }
 
     fn questions(&self, state: &State) -> Vec<Question> {
-        let Some(original) = state.volumes.get(&self.what.volume) else {
-            return vec![super::question_of(state, self.what.volume, self.name())];
+        let Some(original) = state.volumes.get(&self.original.volume) else {
+            return vec![super::question_of(state, self.original.volume, self.name())];
         };
         // Rules that allow names have to allow both.
-        let pool = self.what.pool.as_ref().unwrap_or(&original.pool);
-        let both = [(&original.pool, &original.name), (pool, &self.what.name)];
+        let pool = self.pool.as_ref().unwrap_or(&original.pool);
+        let both = [(&original.pool, &original.name), (pool, &self.name)];
         both.map(|(pool, name)| question(pool, &original.project, name.as_str(), self.name())).into()
     }
 
@@ -135,18 +189,13 @@ impl Verb for Copy {
         Some(self.id)
     }
 
-    /// What stands still for this is let run by nobody else.
     fn holds(&self, state: &State) -> Vec<ObjectId> {
-        match self.what.snapshot {
-            Some(_) => vec![],
-            None => [vec![self.what.volume], self.users.ids(state, self.what.volume)].concat(),
-        }
+        self.original.holds(state)
     }
 
     fn shares(&self, state: &State) -> Vec<ObjectId> {
-        let pool = self.what.pool.as_ref().and_then(|pool| state.pool(pool)).map(|pool| pool.id);
-        let original = self.what.snapshot.as_ref().map(|_| self.what.volume);
-        pool.into_iter().chain(original).collect()
+        let pool = self.pool.as_ref().and_then(|pool| state.pool(pool)).map(|pool| pool.id);
+        pool.into_iter().chain(self.original.shares()).collect()
     }
 
     fn check(&self, state: &State) -> Result<()> {
@@ -158,14 +207,8 @@ impl Verb for Copy {
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {
         let state = &view.state;
         self.check(state)?;
-        let original = by_id(state, self.what.volume)?;
         let copy = Volume { created: view.now, ..self.record(state)? };
-        let random = || ObjectId::from_random(view.ports.host.random());
-        let copies: Vec<VolumeSnapshot> = self.snapshots(state).iter().map(|one| one.copied(random(), &copy)).collect();
-        let steps = match copy.pool == original.pool {
-            true => self.beside(view, (&original, &copies))?,
-            false => self.across(view, &original, (&copy, &copies))?,
-        };
+        let (steps, copies) = self.original.copying(view, &copy, &self.original.snapshots(state))?;
         let steps = quota::bounded(view, &place(view.ports, state, &copy)?, (self.id, copy.quota()?), steps).await?;
         let mut finish = vec![Write::Insert(Row::Volume(copy))];
         finish.extend(copies.into_iter().map(|copy| Write::Insert(Row::VolumeSnapshot(copy))));

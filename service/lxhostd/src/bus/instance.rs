@@ -2,15 +2,15 @@
 
 use super::error::Failure;
 use super::job::value;
-use super::manager::Manager;
+use super::manager::{Manager, id_of};
 use super::options::{self, Options};
 use super::rows::{self, no_object, object};
 use super::{Bus, invalid, paths};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Devices, Values};
 use lxhost_engine::instance::{
-    Change, Configure, Create, Delete, Edition, Export, Freeze, Move, Publish, Rename, Restart, Source, Start, Stop, Thaw,
-    expand, used,
+    Change, Configure, Create, Delete, Edition, Export, Freeze, Move, Original, Publish, Refresh, Rename, Restart, Source, Start,
+    Stop, Thaw, expand, used,
 };
 use lxhost_engine::ports::{State, Whom};
 use lxhost_engine::{Engine, Error, Kind, Live, Question, Result};
@@ -18,7 +18,7 @@ use lxhost_model::{Action, Instance as Record, ObjectId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::wire::{OwnedObjectPath, OwnedVariant};
+use zbus::wire::{ObjectPath, OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Instance {
     pub(super) bus: Bus,
@@ -282,6 +282,20 @@ impl Instance {
         let verb = Create::new(project, name, source, spec, self.bus.engine.host().random())?;
         let id = verb.id();
         Ok((object(path::instance(id))?, self.bus.submit(&header, verb).await?))
+    }
+
+    #[zbus(out_args("job"))]
+    async fn refresh(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        original: ObjectPath<'_>,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let what = Manager::original_of(self.id, &mut options)?;
+        options.done()?;
+        let original = Original { instance: id_of(&original)?, ..what };
+        self.bus.submit(&header, Refresh::new(self.bus.engine.ports(), self.id, original)).await
     }
 
     #[zbus(out_args("config", "devices", "profiles", "generation"))]

@@ -7,13 +7,14 @@ use super::options::{self, Options};
 use lxhost_dbus::path;
 use lxhost_dbus::wire::{Config, Values};
 use lxhost_engine::ports::State;
-use lxhost_engine::volume::{Copy, Copying, Delete, Export, Move, Rename, Replace, by_id, pool_of, question, used};
-use lxhost_engine::{Question, Result};
+use lxhost_engine::volume::{Copy, Copying, Delete, Export, Move, Refresh, Rename, Replace, by_id, pool_of, question, used};
+use lxhost_engine::{Error, Kind, Question, Result};
+use lxhost_model::name::quoted;
 use lxhost_model::{Action, ObjectId, Volume as Record};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::wire::{OwnedObjectPath, OwnedVariant};
+use zbus::wire::{ObjectPath, OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Volume {
     pub(super) bus: Bus,
@@ -31,6 +32,12 @@ pub(super) fn changes(before: &State, after: &State, id: ObjectId) -> Result<Has
         changed.insert("Pool", value(super::rows::object(path::pool(pool_of(after, new)?.id))?)?);
     }
     Ok(changed)
+}
+
+/// The volume behind an object path.
+fn id_of(path: &ObjectPath<'_>) -> Result<ObjectId> {
+    let bad = || Error::new(Kind::NoSuchVolume, format!("{} is no volume", quoted(path.as_str())));
+    path.as_str().strip_prefix("/org/lxhost1/volume/").ok_or_else(bad)?.parse().map_err(|_| bad())
 }
 
 impl Volume {
@@ -104,6 +111,20 @@ impl Volume {
         let verb = Copy::new(self.bus.engine.ports(), what);
         let id = verb.id();
         Ok((super::rows::object(path::volume(id))?, self.bus.submit(&header, verb).await?))
+    }
+
+    #[zbus(out_args("job"))]
+    async fn refresh(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        original: ObjectPath<'_>,
+        options: Values,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let mut options = Options::new(options);
+        let (snapshot, alone) = (options.parsed("snapshot")?, options.flag("volume-only")?);
+        options.done()?;
+        let original = id_of(&original)?;
+        self.bus.submit(&header, Refresh::new(self.bus.engine.ports(), self.id, original, snapshot, alone)).await
     }
 
     #[zbus(out_args("job"))]

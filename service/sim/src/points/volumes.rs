@@ -60,6 +60,10 @@ async fn copies(engine: &Engine, volume: ObjectId) {
         let copy = volume::Copy::new(engine.ports(), what);
         let id = copy.id();
         act(engine, copy).await;
+        if let Ok(take) = snapshot::Create::new(volume, "s9".parse().ok(), String::new(), true, engine.host().random()) {
+            act(engine, take).await;
+            act(engine, volume::Refresh::new(engine.ports(), id, volume, None, false)).await;
+        }
         if let Some(here) = here.clone().filter(|_| away) {
             act(engine, volume::Move::new(id, here, None)).await;
         }

@@ -2,7 +2,7 @@
 
 use super::{Deed, id, is, snapshots, stopped, take};
 use crate::world::World;
-use lxhost_engine::{instance, pool};
+use lxhost_engine::{instance, pool, snapshot};
 
 pub(super) fn all() -> Vec<Deed> {
     vec![
@@ -27,6 +27,18 @@ pub(super) fn all() -> Vec<Deed> {
             },
             |w| w.perform(copy_across(&w)),
             |w| is(w, "c2", "stopped") && lies_on(w, "c2", "other") && is(w, "c1", "running")
+        ),
+        deed!("refresh", true, |w| copied(&w, None).await, |w| w.perform(refresh(&w)), is_refreshed),
+        deed!(
+            "refresh from what runs to another pool",
+            true,
+            |w| {
+                other_pool(&w).await;
+                copied(&w, Some("other")).await;
+                w.perform(instance::Start::new(id(&w))).await.unwrap();
+            },
+            |w| w.perform(refresh(&w)),
+            |w| is_refreshed(w) && is(w, "c1", "running") && lies_on(w, "c2", "other")
         ),
         deed!(
             "move to another pool",
@@ -56,6 +68,29 @@ pub(super) fn all() -> Vec<Deed> {
 async fn other_pool(world: &World) {
     let create = pool::Create::new(world.engine.ports(), "other".parse().unwrap(), "dir", Default::default()).await;
     world.perform(create.unwrap()).await.unwrap();
+}
+
+/// An instance and a copy of it, each with a snapshot that the other has not.
+async fn copied(world: &World, pool: Option<&str>) {
+    stopped(world, "c1").await;
+    world.perform(take(world)).await.unwrap();
+    match pool {
+        Some(_) => world.perform(copy_across(world)).await.unwrap(),
+        None => world.perform(copy(world, None)).await.unwrap(),
+    };
+    world.perform(snapshot::Delete::new(id(world), "s1".parse().unwrap())).await.unwrap();
+    let random = world.engine.host().random();
+    let take = snapshot::Create::new(id(world), "s2".parse().ok(), String::new(), false, random).unwrap();
+    world.perform(take).await.unwrap();
+}
+
+fn refresh(world: &World) -> instance::Refresh {
+    let copy = world.state().instances.values().find(|one| one.name.as_str() == "c2").unwrap().id;
+    instance::Refresh::new(world.engine.ports(), copy, instance::Original::whole(id(world)))
+}
+
+fn is_refreshed(world: &World) -> bool {
+    is(world, "c2", "stopped") && snapshots(world) == ["s2", "s2"]
 }
 
 fn copy_across(world: &World) -> instance::Create {

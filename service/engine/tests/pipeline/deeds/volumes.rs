@@ -48,6 +48,15 @@ fn on_copies() -> Vec<Deed> {
             |w| { w.perform(copy(&w, Some("s1"), Some("p2"))) },
             |w| is_copied(w, "p2", false)
         ),
+        deed!("refresh a volume", true, |w| refreshable(&w, "p1").await, |w| w.perform(refresh(&w)), |w| snapshots(w)
+            == ["s2", "s2"]),
+        deed!(
+            "refresh a volume on another pool",
+            true,
+            |w| refreshable(&w, "p2").await,
+            |w| w.perform(refresh(&w)),
+            |w| snapshots(w) == ["s2", "s2"]
+        ),
         deed!("move a volume", true, |w| two_pools(&w).await, |w| w.perform(relocate(&w)), |w| {
             named(w, "v1").is_none()
                 && named(w, "v2")
@@ -102,6 +111,21 @@ pub(crate) fn copy(world: &World, snapshot: Option<&str>, pool: Option<&str>) ->
         name: "v2".parse().unwrap(),
     };
     volume::Copy::new(world.engine.ports(), what)
+}
+
+/// The volume `v1` and a copy of it on that pool, each with a snapshot that the other has not.
+async fn refreshable(world: &World, pool: &str) {
+    two_pools(world).await;
+    world.perform(copy(world, None, Some(pool))).await.unwrap();
+    let v1 = named(world, "v1").unwrap().id;
+    world.perform(volume::snapshot::Delete::new(v1, "s1".parse().unwrap())).await.unwrap();
+    let random = world.engine.host().random();
+    world.perform(volume::snapshot::Create::new(v1, "s2".parse().ok(), String::new(), false, random).unwrap()).await.unwrap();
+}
+
+fn refresh(world: &World) -> volume::Refresh {
+    let [v1, v2] = ["v1", "v2"].map(|name| named(world, name).unwrap().id);
+    volume::Refresh::new(world.engine.ports(), v2, v1, None, false)
 }
 
 pub(crate) fn relocate(world: &World) -> volume::Move {
