@@ -15,6 +15,7 @@ pub(crate) const SUITE: Suite = suite!(
         a_pool_is_mounted_again_whatever_happened,
         a_pool_grows_under_a_guest,
         a_pool_in_a_file_is_found_without_its_record,
+        a_pool_that_gets_full_is_told_of_and_refuses_with_numbers,
         what_may_not_be_is_refused,
         a_pool_on_ext4_grows_under_a_guest needs [Kernel],
         a_pool_lives_on_a_device needs [Kernel],
@@ -201,6 +202,31 @@ fn a_pool_in_a_file_is_found_without_its_record(stage: &Stage) -> Result<()> {
     ensure!(stage.lxctl("storage get own source").succeed()?.trim() == "/var/lib/lxhost/disks/own.img");
     stage.lxctl("storage set own size=400MiB").succeed()?;
     stage.lxctl("start c1").succeed()?;
+    stage.delete("c1")?;
+    stage.lxctl("storage delete own").succeed()?;
+    left_nothing(&stage, "own")
+}
+
+fn a_pool_that_gets_full_is_told_of_and_refuses_with_numbers(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Ext4)?;
+    prepare(&stage)?;
+    stage.lxctl("storage create own dir size=256MiB").succeed()?;
+    // What is free then is less than what is kept in reserve.
+    sh(&stage, "cd /var/lib/lxhost/pools/own && fallocate -l $(( $(stat -fc '%a * %S' .) - 1048576 )) ballast")?;
+    let refused = stage.lxctl("create busybox c1 -s own").output()?;
+    ensure!(refused.code == Some(7) && refused.stderr_text().contains("kept in reserve"), "{}", refused.describe());
+    ensure!(stage.row("c1")?.is_none());
+    ensure!(stage.lxctl("storage info own").succeed()?.contains("Warning: it is nearly full"));
+    let found = stage.lxctl("doctor --format csv").output()?.stdout_text();
+    ensure!(found.lines().any(|line| line.starts_with("pool own,warn,")), "{found}");
+    let told = "journalctl --sync && journalctl --no-pager --catalog LXHOST_POOL=own";
+    stage.eventually("the journal tells of it", || {
+        let said = sh(&stage, told)?;
+        Ok((said.contains("pool own is nearly full") && said.contains("90 percent or more")).then_some(()))
+    })?;
+    sh(&stage, "rm /var/lib/lxhost/pools/own/ballast")?;
+    stage.lxctl("create busybox c1 -s own").succeed()?;
+    ensure!(stage.lxctl("info c1").succeed()?.contains("Disk usage:"));
     stage.delete("c1")?;
     stage.lxctl("storage delete own").succeed()?;
     left_nothing(&stage, "own")

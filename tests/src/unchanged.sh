@@ -15,7 +15,9 @@ objects() {
     if test "$daemon" = 0; then echo "no daemon"; return; fi
     lxctl list -c nsatpPbdlc --format csv
     for name in $(lxctl list -q); do lxctl config show "$name"; lxctl snapshot list "$name" --format json; echo; done
-    for what in image network storage profile; do echo "$what"; lxctl "$what" list --format json; echo; done
+    for what in image network profile trash; do echo "$what"; lxctl "$what" list --format json; echo; done
+    # How full they are changes by itself.
+    lxctl storage list --format json | grep -vE '^ *"(total|used|free)":'; echo
     for name in $(lxctl profile list -q); do lxctl profile show "$name"; done
     for name in $(lxctl network acl list -q); do lxctl network acl show "$name"; done
     for name in $(lxctl network list -q); do

@@ -104,9 +104,10 @@ pub(crate) async fn run(core: Arc<Core>, mut events: Receiver<Event>) {
 pub(crate) async fn look(core: &Core) {
     let state = core.state();
     let mut usages: Vec<(&Arc<Pool>, Usage)> = vec![];
-    for found in state.pools.values() {
-        // What cannot be reached is somebody else's to tell.
-        if let Ok(usage) = pool::usage(&state, &core.ports, found.id).await {
+    // What is not mounted is not mounted for a look.
+    for found in state.pools.values().filter(|found| core.ports.filesystems.is_here(found)) {
+        let Ok(driver) = core.ports.pools.driver(&found.driver) else { continue };
+        if let Ok(usage) = driver.usage(found).await {
             usages.push((found, usage));
         }
     }

@@ -71,6 +71,10 @@ impl Filesystems for SimFilesystems {
         source.is_some_and(|source| source.starts_with("/dev") || source == self.file(pool))
     }
 
+    fn is_here(&self, pool: &Pool) -> bool {
+        !self.is_own(pool) || locked(&self.all).get(&pool.id).is_some_and(|one| one.mounted)
+    }
+
     fn directory(&self, pool: &Pool) -> PathBuf {
         self.state.join("pools").join(pool.name.as_str())
     }

@@ -26,6 +26,9 @@ pub trait Filesystems: Send + Sync {
     /// Whether the pool has a file system of its own.
     fn is_own(&self, pool: &Pool) -> bool;
 
+    /// Whether what the pool lies on is there as it is: mounted, or not its own.
+    fn is_here(&self, pool: &Pool) -> bool;
+
     /// The directory in which the pool lies, which is its source unless it has a file system of its own.
     fn directory(&self, pool: &Pool) -> PathBuf;
 

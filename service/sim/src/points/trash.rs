@@ -1,7 +1,9 @@
 //! What is deleted on a pool with a trash comes back, and is gone for good, once each.
 
 use super::act;
-use lxhost_engine::{Engine, instance, pool, profile, snapshot, trash, volume};
+use crate::images;
+use lxhost_engine::ports::ImageFiles;
+use lxhost_engine::{Engine, image, instance, pool, profile, snapshot, trash, volume};
 use lxhost_model::device::Device;
 use lxhost_model::name::SnapshotName;
 use lxhost_model::trash::EXPIRY;
@@ -35,10 +37,32 @@ pub(super) async fn all(engine: &Engine) {
     act(engine, trash::Delete::new(id)).await;
     bound(engine, "").await;
     of_volume(engine, name).await;
+    last_of_image(engine).await;
     for id in engine.state().trash.keys() {
         act(engine, trash::Delete::new(*id)).await;
     }
     keep(engine, "").await;
+}
+
+/// An instance in the trash is the last thing that needs the tree of its image.
+async fn last_of_image(engine: &Engine) {
+    let (Ok(meta), Ok(alias)) = (images::memory_file("a trashed image", b"trashed"), "trashed".parse()) else { return };
+    let (files, random) = (ImageFiles { meta, rootfs: None }, engine.host().random());
+    if let Ok(import) = image::Import::new(Default::default(), files, vec![alias], Default::default(), random) {
+        act(engine, import).await;
+    }
+    let (source, random) = (instance::Source::Image("trashed".into()), engine.host().random());
+    let Ok(create) = instance::Create::new(Default::default(), "t2".parse().ok(), source, Default::default(), random) else {
+        return;
+    };
+    let id = create.id();
+    act(engine, create).await;
+    let found =
+        engine.state().images.values().find(|one| one.aliases.iter().any(|alias| alias.as_str() == "trashed")).map(|one| one.id);
+    if let Some(image) = found {
+        act(engine, image::Delete::new(image)).await;
+    }
+    act(engine, instance::Delete::new(id, false)).await;
 }
 
 async fn of_volume(engine: &Engine, snapshot: SnapshotName) {

@@ -120,6 +120,10 @@ impl Filesystems for PoolFilesystems {
         self.own(pool).is_some()
     }
 
+    fn is_here(&self, pool: &Pool) -> bool {
+        self.own(pool).is_none() || is_mounted(&self.directory(pool)).unwrap_or(false)
+    }
+
     fn directory(&self, pool: &Pool) -> PathBuf {
         Source::under(&self.state, pool).directory(&self.state, pool)
     }
