@@ -1,11 +1,21 @@
 //! What is done less often, or is no more than a record: with the other deeds these pass every failpoint that there
 //! is. A short run only does them, a whole one tries faults at their points too. Pure data. Called by the matrix.
 
-use crate::deeds::{Deed, IMPORT, LAUNCH, deed};
+use crate::deeds::{Deed, IMPORT, LAUNCH, REFRESHED, deed};
 
 /// Points of these no deed passes: a pull is what `fetch` is about.
 pub(crate) const ELSEWHERE: &[&str] = &["image.pull"];
 
+/// A copy on another pool of what runs on, and has another snapshot since.
+const REFRESH_AWAY: &str = "lxctl storage create fpool dir && lxctl launch busybox f1 -s POOL && lxctl snapshot f1 s1 \
+    && lxctl copy f1 f2 -s fpool && lxctl exec f1 -- touch /root/kept && lxctl snapshot f1 s2 && lxctl snapshot delete f1 s1";
+/// The same of a volume that something runs with.
+const VOLUME_REFRESH_AWAY: &str = "lxctl storage create fpool dir && lxctl storage volume create POOL fvol \
+    && lxctl create busybox f1 -s POOL && lxctl storage volume attach POOL fvol f1 /srv && lxctl start f1 \
+    && lxctl storage volume copy POOL/fvol fpool/fvol2 && lxctl exec f1 -- touch /srv/kept \
+    && lxctl storage volume snapshot POOL fvol s1";
+const VOLUME_REFRESHED_AWAY: &str = "lxctl storage volume file pull fpool fvol2/kept - && lives f1 \
+    && lxctl exec f1 -- test -e /srv/kept && test \"$(lxctl storage volume snapshot list fpool fvol2 -q)\" = s1";
 const NETWORK: &str = "lxctl network create fnet ipv4.address=10.98.7.1/24";
 const FORWARD: &str = "lxctl network create fnet ipv4.address=10.98.7.1/24 && lxctl network forward create fnet 192.0.2.77";
 const BALANCER: &str =
@@ -242,6 +252,13 @@ pub(crate) const RARE: &[Deed] = &[
         "is f1 stopped && lxctl start f1 && lives f1",
     )
     .again("lxctl recover --yes"),
+    deed("refresh of a copy on another pool", REFRESH_AWAY, "lxctl copy f1 f2 --refresh", REFRESHED),
+    deed(
+        "volume refresh of a copy on another pool",
+        VOLUME_REFRESH_AWAY,
+        "lxctl storage volume copy POOL/fvol fpool/fvol2 --refresh",
+        VOLUME_REFRESHED_AWAY,
+    ),
     deed(
         "undo of a volume",
         "lxctl storage volume create POOL fvol && lxctl storage volume snapshot POOL fvol s1 && \
