@@ -2,6 +2,8 @@
 //! their directory is removed when the test ends, however it ends.
 
 use crate::client::Client;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::fs::DirEntry;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -15,8 +17,22 @@ const START: Duration = Duration::from_secs(60);
 /// A process that does not outlive its owner, not even one that is killed.
 struct Process(Child);
 
+impl Process {
+    /// What it has started; each is the first of a group of its own.
+    fn children(&self) -> Vec<Pid> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).into_iter().flatten().flatten();
+        let of_task = |task: DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let all = tasks.map(of_task).collect::<String>();
+        all.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
+        // Commands in guests would go on without it.
+        for child in self.children() {
+            let _ = kill_process_group(child, Signal::KILL);
+        }
         // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -76,8 +92,7 @@ impl World {
 
     /// Tells the daemon to end, and waits until it has; returns its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.daemon.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&self.daemon.0), Signal::TERM).unwrap();
         self.daemon.0.wait().unwrap().code()
     }
 
