@@ -6,7 +6,7 @@ use crate::pairs::Pair;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-/// `network acl`.
+// `network acl`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Acl {
     /// List ACLs
@@ -87,7 +87,7 @@ pub(crate) enum Acl {
     Rule(AclRule),
 }
 
-/// `network acl rule`.
+// `network acl rule`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum AclRule {
     /// Add a rule
@@ -127,7 +127,7 @@ pub(crate) enum AclRule {
     },
 }
 
-/// One ACL.
+// One ACL.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AclName {
     /// ACL

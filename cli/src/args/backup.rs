@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 use std::path::PathBuf;
 
-/// `export`.
+// `export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 A backup is a tar archive in LXD's format, which LXD and Incus import, too. It holds the instance, its configuration and
@@ -61,7 +61,7 @@ impl HowCompressed {
     }
 }
 
-/// `import`.
+// `import`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Takes backups of lxctl, of LXD and of Incus. The instance gets ids of its own; beside the one it was made from it gets
@@ -96,7 +96,7 @@ pub(crate) struct Import {
     pub(crate) config: Vec<Pair>,
 }
 
-/// `backup`.
+// `backup`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Backup {
     /// Read a backup to its end and say what is in it

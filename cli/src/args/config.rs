@@ -5,7 +5,7 @@ use crate::complete;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-/// `config`.
+// `config`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Config {
     /// Print one key
@@ -40,7 +40,7 @@ Examples:
     Device(Device),
 }
 
-/// `config get`.
+// `config get`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigGet {
     /// Instance, then key
@@ -51,7 +51,7 @@ pub(crate) struct ConfigGet {
     pub(crate) expanded: bool,
 }
 
-/// `config set`.
+// `config set`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigSet {
     /// Instance, then KEY=VALUE… or KEY VALUE
@@ -59,7 +59,7 @@ pub(crate) struct ConfigSet {
     pub(crate) words: Vec<String>,
 }
 
-/// `config unset`.
+// `config unset`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigUnset {
     /// Instance, then keys
@@ -67,7 +67,7 @@ pub(crate) struct ConfigUnset {
     pub(crate) words: Vec<String>,
 }
 
-/// `config show`.
+// `config show`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigShow {
     /// Instance

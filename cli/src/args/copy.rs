@@ -18,7 +18,7 @@ Examples:
   lxctl copy c1 c2 -c limits.memory=1GiB -p default -p web
   lxctl copy c1 c2 -d eth0,ipv4.address=10.0.3.9   one key of a device is another";
 
-/// `copy`.
+// `copy`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Copy {

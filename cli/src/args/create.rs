@@ -17,7 +17,7 @@ Examples:
   lxctl launch debian:13 c4 --wait                         back when its boot is over
   lxctl launch debian:13 c3 < c3.yaml                      config, devices and profiles from a file";
 
-/// A new instance.
+// A new instance.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct NewInstance {
@@ -31,7 +31,7 @@ pub(crate) struct NewInstance {
     pub(crate) shape: Shape,
 }
 
-/// What a new instance is like.
+// What a new instance is like.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Shape {
     /// Profile to use, in this order; left out: default
@@ -86,7 +86,7 @@ Examples:
   lxctl init --dump                  what there is, as a preseed
   lxctl init --preseed < host.yaml   make what the file says";
 
-/// First choices, or `create` under LXD's old name.
+// First choices, or `create` under LXD's old name.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = INIT_EXAMPLES)]
 pub(crate) struct Init {

@@ -4,7 +4,7 @@ use super::{DocumentArg, FormatArg};
 use crate::pairs::Pair;
 use clap::Subcommand;
 
-/// Devices of an instance or of a profile.
+// Devices of an instance or of a profile.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Device {
     /// Add a device

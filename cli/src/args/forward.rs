@@ -6,7 +6,7 @@ use crate::pairs::Pair;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-/// `network forward`.
+// `network forward`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Forward {
     /// List the forwards of a network
@@ -81,7 +81,7 @@ pub(crate) enum Forward {
     Port(ForwardPort),
 }
 
-/// `network forward port`.
+// `network forward port`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ForwardPort {
     /// Have ports lead to an instance
@@ -123,7 +123,7 @@ pub(crate) enum ForwardPort {
     },
 }
 
-/// An address that a network listens on.
+// An address that a network listens on.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ListenAddress {
     /// Network
@@ -134,7 +134,7 @@ pub(crate) struct ListenAddress {
     pub(crate) listen: String,
 }
 
-/// The same for a change, which may wait to be confirmed.
+// The same for a change, which may wait to be confirmed.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ListenChange {
     #[command(flatten)]

@@ -29,7 +29,7 @@ pub(crate) enum EventFormat {
     Yaml,
 }
 
-/// `monitor`.
+// `monitor`.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  lxctl monitor\n  lxctl monitor --type lifecycle --format json\n  lxctl monitor --type lease"
@@ -43,7 +43,7 @@ pub(crate) struct Monitor {
     pub(crate) format: EventFormat,
 }
 
-/// `doctor`.
+// `doctor`.
 #[derive(Debug, Clone, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -57,7 +57,7 @@ pub(crate) struct Doctor {
     pub(crate) format: FormatArg,
 }
 
-/// What else is examined.
+// What else is examined.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum DoctorOf {
     /// Check networks, also with the question of a guest for an address
@@ -76,7 +76,7 @@ pub(crate) enum DoctorOf {
     },
 }
 
-/// `version`.
+// `version`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  lxctl version")]
 pub(crate) struct Version {
@@ -84,7 +84,7 @@ pub(crate) struct Version {
     pub(crate) format: FormatArg,
 }
 
-/// `generate`.
+// `generate`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Generate {
     /// Man pages of all verbs, into a directory

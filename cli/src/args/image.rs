@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 use std::path::PathBuf;
 
-/// `image`.
+// `image`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Image {
     /// Take an image in from files
@@ -40,7 +40,7 @@ pub(crate) enum Image {
     Alias(ImageAlias),
 }
 
-/// `image import`.
+// `image import`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Takes LXD's and Incus' images: a unified tarball, or metadata and root filesystem (tarball or squashfs).
@@ -61,7 +61,7 @@ pub(crate) struct ImageImport {
     pub(crate) aliases: Vec<String>,
 }
 
-/// `image list`.
+// `image list`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Columns (-c): l alias, L aliases, f fingerprint (short), F fingerprint, d description, a architecture, s size, u upload date
@@ -81,7 +81,7 @@ pub(crate) struct ImageList {
     pub(crate) format: FormatArg,
 }
 
-/// `image info`, `image show`.
+// `image info`, `image show`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  lxctl image info mine\n  lxctl image show 3f2a9c")]
 pub(crate) struct ImageOne {
@@ -90,7 +90,7 @@ pub(crate) struct ImageOne {
     pub(crate) image: String,
 }
 
-/// `image delete`.
+// `image delete`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  lxctl image delete mine 3f2a9c")]
 pub(crate) struct ImageMany {
@@ -99,7 +99,7 @@ pub(crate) struct ImageMany {
     pub(crate) images: Vec<String>,
 }
 
-/// `image export`.
+// `image export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Into a directory, files are named by fingerprint and kind. To a file name, the root filesystem of a split
@@ -118,7 +118,7 @@ pub(crate) struct ImageExport {
     pub(crate) target: PathBuf,
 }
 
-/// `image copy`.
+// `image copy`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  lxctl image copy debian:13 local: --alias d13")]
 pub(crate) struct ImageCopy {
@@ -133,7 +133,7 @@ pub(crate) struct ImageCopy {
     pub(crate) aliases: Vec<String>,
 }
 
-/// `image alias`.
+// `image alias`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ImageAlias {
     /// Give an image an alias

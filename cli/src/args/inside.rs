@@ -26,7 +26,7 @@ Examples:
   tar c . | lxctl exec c1 -- tar x -C /root      data goes straight through, 8-bit clean
   lxctl exec c1 -t -- htop                       insist on a terminal";
 
-/// `exec`.
+// `exec`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXEC_EXAMPLES)]
 pub(crate) struct Exec {
@@ -62,7 +62,7 @@ pub(crate) struct Exec {
     pub(crate) disable_stdin: bool,
 }
 
-/// `shell`.
+// `shell`.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  lxctl shell c1               root's login shell\n  lxctl shell c1 --user anna   somebody else's"
@@ -82,7 +82,7 @@ pub(crate) struct Shell {
     pub(crate) cwd: Option<String>,
 }
 
-/// `console`.
+// `console`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Ctrl-a q leaves the console; Ctrl-a Ctrl-a (or Ctrl-a a) sends one Ctrl-a.

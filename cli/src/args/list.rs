@@ -5,7 +5,7 @@ use crate::render::Format;
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 
-/// How to print.
+// How to print.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct FormatArg {
     /// table, compact, csv, json or yaml; `,noheader` or `,header` after it
@@ -13,7 +13,7 @@ pub(crate) struct FormatArg {
     pub(crate) format: Format,
 }
 
-/// How to print what has no rows.
+// How to print what has no rows.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct DocumentArg {
     /// As what
@@ -46,7 +46,7 @@ Examples:
   lxctl list -c n --format csv        names for scripts
   lxctl list --format json";
 
-/// `list`.
+// `list`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct List {
@@ -66,7 +66,7 @@ pub(crate) struct List {
     pub(crate) fast: bool,
 }
 
-/// `info`.
+// `info`.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  lxctl info c1          an instance\n  lxctl info c1/snap0    a snapshot\n  lxctl info             this host and its daemon\n  lxctl info c1 --format json"

@@ -4,7 +4,7 @@ use super::{DocumentArg, FormatArg, ListenAddress, ListenChange, NetworkName};
 use crate::pairs::Pair;
 use clap::Subcommand;
 
-/// `network load-balancer`.
+// `network load-balancer`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum LoadBalancer {
     /// List the load balancers of a network
@@ -78,7 +78,7 @@ pub(crate) enum LoadBalancer {
     Port(BalancerPort),
 }
 
-/// `network load-balancer backend`.
+// `network load-balancer backend`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Backend {
     /// Name an instance that takes turns
@@ -107,7 +107,7 @@ pub(crate) enum Backend {
     },
 }
 
-/// `network load-balancer port`.
+// `network load-balancer port`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum BalancerPort {
     /// Have ports lead to backends

@@ -82,7 +82,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Options that every verb knows.
+// Options that every verb knows.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Project to work in
@@ -110,7 +110,7 @@ pub(crate) struct Global {
     pub(crate) no_ask_password: bool,
 }
 
-/// The verbs. Only the one that is called is built: all of them would take a millisecond.
+// The verbs. Only the one that is called is built: all of them would take a millisecond.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum Command {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 use lxhost_model::checkpoint::Trial;
 
-/// `network`.
+// `network`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Network {
     /// List networks
@@ -184,7 +184,7 @@ pub(crate) enum Network {
     },
 }
 
-/// How long a change waits to be confirmed.
+// How long a change waits to be confirmed.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TrialArg {
     /// Undo it by itself after this time (60s, 2m, 1h) unless it is confirmed: with Enter on a terminal, or with
@@ -193,7 +193,7 @@ pub(crate) struct TrialArg {
     pub(crate) within: Option<Trial>,
 }
 
-/// `network attach`.
+// `network attach`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Attach {
     /// Network
@@ -206,7 +206,7 @@ pub(crate) struct Attach {
     pub(crate) names: DeviceNames,
 }
 
-/// `network attach-profile`.
+// `network attach-profile`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AttachProfile {
     /// Network
@@ -219,7 +219,7 @@ pub(crate) struct AttachProfile {
     pub(crate) names: DeviceNames,
 }
 
-/// What a new interface is called.
+// What a new interface is called.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeviceNames {
     /// Name of the device; without it, that of the network
@@ -228,7 +228,7 @@ pub(crate) struct DeviceNames {
     pub(crate) interface: Option<String>,
 }
 
-/// `network detach`.
+// `network detach`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Detach {
     /// Network
@@ -241,7 +241,7 @@ pub(crate) struct Detach {
     pub(crate) device: Option<String>,
 }
 
-/// `network detach-profile`.
+// `network detach-profile`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DetachProfile {
     /// Network
@@ -254,7 +254,7 @@ pub(crate) struct DetachProfile {
     pub(crate) device: Option<String>,
 }
 
-/// One network.
+// One network.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NetworkName {
     /// Network

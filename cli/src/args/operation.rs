@@ -5,7 +5,7 @@ use crate::complete;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-/// `operation`.
+// `operation`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Operation {
     /// List what is under way or ended within the last minute
@@ -27,7 +27,7 @@ pub(crate) enum Operation {
     Delete(OperationId),
 }
 
-/// One operation.
+// One operation.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OperationId {
     /// Number

@@ -5,7 +5,7 @@ use crate::complete;
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-/// Instances by name, or all.
+// Instances by name, or all.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Names {
     /// Instances
@@ -16,7 +16,7 @@ pub(crate) struct Names {
     pub(crate) all: bool,
 }
 
-/// `pause`, `resume`.
+// `pause`, `resume`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  lxctl pause c1 c2\n  lxctl resume --all")]
 pub(crate) struct Many {
@@ -24,7 +24,7 @@ pub(crate) struct Many {
     pub(crate) which: Names,
 }
 
-/// `start`.
+// `start`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  lxctl start c1 c2\n  lxctl start c1 --console\n  lxctl start --all")]
 pub(crate) struct Start {
@@ -41,7 +41,7 @@ pub(crate) struct Start {
     pub(crate) autostart: bool,
 }
 
-/// `stop`, `restart`.
+// `stop`, `restart`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Without --force the instance's own init is asked to shut down, and is killed when the time is over.
@@ -68,7 +68,7 @@ pub(crate) struct Stop {
     pub(crate) autostart: bool,
 }
 
-/// `delete`.
+// `delete`.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  lxctl delete c1\n  lxctl delete c1/snap0              a snapshot\n  lxctl delete --force c1 c2     even if they run\n  lxctl delete -i c1             ask first\n  lxctl delete c1 --now          for good, even where its pool has a trash"
@@ -87,7 +87,7 @@ pub(crate) struct Delete {
     pub(crate) at_once: AtOnce,
 }
 
-/// `rename`.
+// `rename`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  lxctl rename c1 web\n  lxctl rename c1/snap0 c1/before-upgrade")]
 pub(crate) struct Rename {
@@ -99,7 +99,7 @@ pub(crate) struct Rename {
     pub(crate) new: String,
 }
 
-/// `move`.
+// `move`.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "The instance is stopped. It keeps its id, its addresses and its snapshots.\n\nExamples:\n  lxctl move c1 web                 another name\n  lxctl move c1 --storage fast      another pool\n  lxctl move c1 web -s fast         both"
@@ -134,7 +134,7 @@ pub(crate) enum WaitFor {
     Address,
 }
 
-/// `wait`.
+// `wait`.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  lxctl wait c1                                  until its boot is over\n  lxctl wait c1 --for address --timeout 30\n  lxctl wait c1 --for stopped"

@@ -5,7 +5,7 @@ use crate::complete;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-/// `profile`.
+// `profile`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Profile {
     /// List profiles
@@ -98,7 +98,7 @@ pub(crate) enum Profile {
     Device(Device),
 }
 
-/// One profile.
+// One profile.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ProfileName {
     /// Profile
@@ -106,7 +106,7 @@ pub(crate) struct ProfileName {
     pub(crate) name: String,
 }
 
-/// A profile of an instance.
+// A profile of an instance.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ProfileOf {
     /// Instance

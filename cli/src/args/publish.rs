@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 use std::path::PathBuf;
 
-/// `publish`.
+// `publish`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The image says about itself what that of the instance said, and what is added here. An instance that runs goes on; it

@@ -4,7 +4,7 @@ use super::FormatArg;
 use clap::Args;
 use std::path::PathBuf;
 
-/// `recover`.
+// `recover`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 When the database was lost, or a disk comes from another host: pools, networks, profiles, images, instances and

@@ -16,7 +16,7 @@ Examples:
   lxctl snapshot restore c1 before-upgrade
   lxctl snapshot list c1";
 
-/// `snapshot`.
+// `snapshot`.
 #[derive(Debug, Clone, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -31,7 +31,7 @@ pub(crate) struct Snapshot {
     pub(crate) create: Option<NewSnapshot>,
 }
 
-/// Verbs of `snapshot`.
+// Verbs of `snapshot`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum SnapshotVerb {
     /// Take a snapshot of an instance
@@ -91,7 +91,7 @@ Examples:
   lxctl restore c1 snap0
   lxctl snapshot restore c1 snap0";
 
-/// `restore`.
+// `restore`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = RESTORE_EXAMPLES)]
 pub(crate) struct Restore {
@@ -99,7 +99,7 @@ pub(crate) struct Restore {
     pub(crate) snapshot: OneSnapshot,
 }
 
-/// A snapshot to be.
+// A snapshot to be.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NewSnapshot {
     /// Instance
@@ -125,7 +125,7 @@ pub(crate) struct NewSnapshot {
     pub(crate) stateful: bool,
 }
 
-/// An instance with snapshots.
+// An instance with snapshots.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SnapshotsOf {
     /// Instance
@@ -133,7 +133,7 @@ pub(crate) struct SnapshotsOf {
     pub(crate) name: String,
 }
 
-/// A snapshot.
+// A snapshot.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OneSnapshot {
     /// Instance

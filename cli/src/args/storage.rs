@@ -6,7 +6,7 @@ use crate::pairs::Pair;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-/// `storage`.
+// `storage`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Storage {
     /// List pools
@@ -96,7 +96,7 @@ pub(crate) enum Storage {
     Volume(Volume),
 }
 
-/// One pool.
+// One pool.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PoolName {
     /// Pool

@@ -25,6 +25,16 @@ fn the_command_tree_is_sound() {
     Cli::command().debug_assert();
 }
 
+/// What is put off until a verb is called may not say something else then: a documentation comment of its arguments would.
+#[test]
+fn help_begins_with_what_the_verb_does() {
+    for verb in Cli::command().get_subcommands().filter(|verb| verb.get_name() != "help") {
+        let about = verb.get_about().unwrap().to_string();
+        let help = Cli::try_parse_from(["lxctl", verb.get_name(), "--help"]).unwrap_err().to_string();
+        assert!(help.starts_with(&about), "{}: {help}", verb.get_name());
+    }
+}
+
 /// Every `lxc …` line of the tutorials people follow that belongs to a verb of this version.
 const LXC_LINES: &[&str] = &[
     "launch ubuntu2204 CGN-Server",

@@ -15,7 +15,7 @@ Examples:
   lxctl undo
   lxctl undo --name c1-old         when another c1 is there by now";
 
-/// `undo`.
+// `undo`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = UNDO_EXAMPLES)]
 pub(crate) struct Undo {
@@ -24,7 +24,7 @@ pub(crate) struct Undo {
     pub(crate) name: Option<String>,
 }
 
-/// `trash`.
+// `trash`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Trash {
     /// List what was deleted and is kept for a while
@@ -61,7 +61,7 @@ pub(crate) enum Trash {
     },
 }
 
-/// A pool, or all.
+// A pool, or all.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OfPool {
     /// Pool; left out: all
@@ -69,7 +69,7 @@ pub(crate) struct OfPool {
     pub(crate) pool: Option<String>,
 }
 
-/// Something in the trash.
+// Something in the trash.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Trashed {
     /// Its name, or the start of its id
@@ -77,7 +77,7 @@ pub(crate) struct Trashed {
     pub(crate) what: String,
 }
 
-/// How something is deleted.
+// How something is deleted.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct AtOnce {
     /// For good, even where the pool has a trash

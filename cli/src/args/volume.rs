@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 use std::path::PathBuf;
 
-/// `storage volume`.
+// `storage volume`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Volume {
     /// List volumes, of a pool or of all
@@ -163,7 +163,7 @@ Examples:
   lxctl storage volume copy default data fast data --volume-only  without its snapshots
   lxctl storage volume copy default data fast data --refresh      brought up to date; what has the copy is stopped";
 
-/// `storage volume copy`.
+// `storage volume copy`.
 #[derive(Debug, Clone, Args)]
 #[command(visible_alias = "cp", after_help = COPY_EXAMPLES)]
 pub(crate) struct CopyVolume {
@@ -181,7 +181,7 @@ pub(crate) struct CopyVolume {
     pub(crate) mode: Option<String>,
 }
 
-/// `storage volume export`.
+// `storage volume export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 A backup is a tar archive in LXD's format, which LXD and Incus import, too. It holds the volume, its keys and its snapshots.
@@ -208,7 +208,7 @@ pub(crate) struct ExportVolume {
     pub(crate) optimized_storage: bool,
 }
 
-/// `storage volume import`.
+// `storage volume import`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Takes backups of lxctl, of LXD and of Incus. Keys that mean nothing here are left out, and said.
@@ -232,7 +232,7 @@ pub(crate) struct ImportVolume {
     pub(crate) content: Option<String>,
 }
 
-/// One volume.
+// One volume.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct VolumeName {
     /// Pool
@@ -243,7 +243,7 @@ pub(crate) struct VolumeName {
     pub(crate) name: String,
 }
 
-/// A volume, who gets it, and where.
+// A volume, who gets it, and where.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AttachVolume {
     #[command(flatten)]
@@ -258,7 +258,7 @@ pub(crate) struct AttachVolume {
     pub(crate) readonly: bool,
 }
 
-/// A volume, and who has it.
+// A volume, and who has it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DetachVolume {
     #[command(flatten)]

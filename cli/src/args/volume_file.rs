@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 use std::path::PathBuf;
 
-/// `storage volume file`.
+// `storage volume file`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum VolumeFile {
     /// Copy files of the host into a volume
@@ -112,7 +112,7 @@ pub(crate) enum NewFile {
     Symlink,
 }
 
-/// Something in a volume.
+// Something in a volume.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct VolumePath {
     /// Pool
@@ -123,7 +123,7 @@ pub(crate) struct VolumePath {
     pub(crate) place: String,
 }
 
-/// Whose a new file is, and its mode.
+// Whose a new file is, and its mode.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Owner {
     /// User inside

@@ -15,7 +15,7 @@ Examples:
   lxctl storage volume snapshot restore default data before-upgrade
   lxctl storage volume snapshot list default data";
 
-/// `storage volume snapshot`.
+// `storage volume snapshot`.
 #[derive(Debug, Clone, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -30,7 +30,7 @@ pub(crate) struct VolumeSnapshot {
     pub(crate) create: Option<NewVolumeSnapshot>,
 }
 
-/// Verbs of `storage volume snapshot`.
+// Verbs of `storage volume snapshot`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum VolumeSnapshotVerb {
     /// Take a snapshot of a volume
@@ -87,7 +87,7 @@ pub(crate) enum VolumeSnapshotVerb {
     },
 }
 
-/// A snapshot to be.
+// A snapshot to be.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NewVolumeSnapshot {
     /// Pool
@@ -113,7 +113,7 @@ pub(crate) struct NewVolumeSnapshot {
     pub(crate) no_expiry: bool,
 }
 
-/// A snapshot.
+// A snapshot.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OneVolumeSnapshot {
     #[command(flatten)]
