@@ -257,6 +257,11 @@ fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
         }
         let said = stage.lxctl("storage create own zfs").fail()?.stderr_text();
         ensure!(said.contains("zfs") && said.contains("btrfs"), "{said}");
+        // Where LVM is not installed that is all that is said.
+        let without = "! command -v lvcreate >/dev/null || exit 0; lxctl storage create own lvm size=300MiB";
+        let said = stage.host.command(["sh", "-c", without]).output()?;
+        ensure!(said.code == Some(0) || said.code == Some(8), "{}", said.describe());
+        ensure!(!said.stderr_text().contains("undoing"), "{}", said.describe());
         let output = stage.lxctl("--no-ask-password storage create own dir size=300MiB").user("alice").output()?;
         ensure!(output.code == Some(6), "{}", output.describe());
         Ok(())

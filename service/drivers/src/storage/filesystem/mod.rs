@@ -8,7 +8,7 @@ mod make;
 pub(super) mod mounted;
 
 use super::lvm::names::Names;
-use super::lvm::{group, mount as trees};
+use super::lvm::{self, group, mount as trees};
 use super::source::{self, OPTIONS, SIZE, Source};
 use super::tool;
 use async_trait::async_trait;
@@ -113,7 +113,8 @@ impl PoolFilesystems {
 #[async_trait]
 impl Filesystems for PoolFilesystems {
     fn check(&self, pool: &Pool) -> Result<()> {
-        source::check(pool, &self.state)
+        source::check(pool, &self.state)?;
+        if is_grouped(pool) { lvm::check() } else { Ok(()) }
     }
 
     fn is_own(&self, pool: &Pool) -> bool {

@@ -27,9 +27,16 @@ use tokio::sync::Mutex;
 /// Name of the driver.
 const LVM: &str = "lvm";
 
-/// Whether the commands of LVM are installed.
-fn has_tool() -> bool {
-    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join("lvcreate").exists())
+/// Refuses a pool on a host without the commands of LVM, before anything is made.
+///
+/// # Errors
+/// `Unsupported`.
+pub(super) fn check() -> Result<()> {
+    let mut places = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].into_iter();
+    match places.any(|dir| Path::new(dir).join("lvcreate").exists()) {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Unsupported, super::tool::missing("lvcreate"))),
+    }
 }
 
 /// Trees that are thin volumes.
@@ -92,10 +99,7 @@ impl Trees for ThinVolumes {
     }
 
     async fn check(&self, _at: &Place<'_>) -> Result<()> {
-        match has_tool() {
-            true => Ok(()),
-            false => Err(Error::new(Kind::Unsupported, super::tool::missing("lvcreate"))),
-        }
+        check()
     }
 
     async fn stage(&self, at: &Place<'_>, image: &Fingerprint) -> Result<PathBuf> {
