@@ -17,8 +17,9 @@ use crate::world::World;
 pub(crate) const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
 /// The one whose pools keep sizes on these hosts.
 const SIZED: &str = "btrfs";
-/// Points of a verb that acts for the sake of sizes alone.
-const ACTING_ON_SIZES: &[&str] = &["volume.replace/committed", "volume.replace/acted"];
+/// Points of verbs that act for the sake of sizes alone.
+const ACTING_ON_SIZES: &[&str] =
+    &["trash.restore/acted", "trash.restore/committed", "volume.replace/acted", "volume.replace/committed"];
 const ENDED_BY_A_START: [&str; 3] = ["instance.create", "instance.restart", "snapshot.restore"];
 const ERRORS: [&str; 4] = ["error", "nospace", "eio", "delay"];
 
