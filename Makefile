@@ -31,7 +31,7 @@ else
 MONITOR := target/monitor/lxhost-runtime
 endif
 
-.PHONY: faults all build setup install deb lab host host-sh host-down try check check-quick check-full bench fuzz clean
+.PHONY: faults all build setup install deb lab zfs host host-sh host-down try check check-quick check-full bench fuzz clean
 all: build
 
 build:
@@ -75,7 +75,7 @@ check: setup check-quick deb faults lab
 	target/debug/lxhost-host-tests
 	target/debug/lxhost-fault-tests
 
-check-full: setup check-quick deb faults lab
+check-full: setup check-quick deb faults lab zfs
 	target/debug/lxhost-host-tests --in full
 	LXHOST_LOAD=1000 target/debug/lxhost-host-tests --in native load:
 	LXHOST_RECORDS=10000 $(CARGO) test -p lxhost-tests --test sim scale::
@@ -98,6 +98,11 @@ LAB ?= lab
 lab:
 	$(CARGO) build --workspace --bin lxhost-lab --bin lxhost-host-tests --bin lxhost-fault-tests --bin lxhost-ports --bin lxhost-bench --bin lab-agent
 	$(CARGO) test --workspace --test kernel --test services_host --test network_host --test launcher --no-run
+
+# The modules of ZFS for the kernel of full hosts, kept in the cache: minutes, once for each kernel. Without them tests of ZFS
+# are skipped by name.
+zfs: lab
+	target/debug/lxhost-lab zfs
 
 try: setup deb lab
 	target/debug/lxhost-lab try

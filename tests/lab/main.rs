@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host;
 use lxhost_tests::image::{self, Form};
+use lxhost_tests::recipe::{Recipe, Zfs};
 
 const USAGE: &str = "\
 usage: lxhost-lab up [NAME]                  boot a host with the newest target/lxhost_*.deb, leave it running
@@ -18,6 +19,7 @@ usage: lxhost-lab up [NAME]                  boot a host with the newest target/
        lxhost-lab list                       the hosts that run
        lxhost-lab try                        walk the README's first road in a new host
        lxhost-lab images                     make the test images and say where they are
+       lxhost-lab zfs                        build the modules of ZFS for full hosts, unless that is done
 NAME is lab unless given. A host without the package: LXHOST_DEB=none lxhost-lab up.";
 
 fn main() {
@@ -48,8 +50,15 @@ fn command() -> Result<i32> {
         ["list"] => hosts::list(&cache).map(|()| 0),
         ["try"] => road::walk(&cache).map(|()| 0),
         ["images"] => images(&cache).map(|()| 0),
+        ["zfs"] => zfs(&cache).map(|()| 0),
         _ => bail!("{USAGE}"),
     }
+}
+
+fn zfs(cache: &Cache) -> Result<()> {
+    let tree = Recipe::full_host().tree(cache)?;
+    println!("{}", Zfs::build(cache, &tree)?.name());
+    Ok(())
 }
 
 fn images(cache: &Cache) -> Result<()> {

@@ -16,6 +16,12 @@ pub struct Cache {
 }
 
 impl Cache {
+    /// One in a directory of its own.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// Opens `$LXHOST_CACHE`, else `$XDG_CACHE_HOME/lxhost`, else `~/.cache/lxhost`, and makes it.
     ///
     /// # Errors

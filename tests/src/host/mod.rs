@@ -16,6 +16,7 @@ mod running;
 mod spec;
 mod stream;
 mod watch;
+mod zfs;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -20,7 +20,8 @@ pub enum Need {
     DeviceMapper,
     /// An ext4 that counts what projects take.
     Quota,
-    /// The module of ZFS and its tools. No host has it: Debian builds the module on the machine, for minutes.
+    /// The module of ZFS and its tools. Full hosts have it once somebody has had the module built (`make zfs`), which takes
+    /// minutes.
     Zfs,
     /// A kernel of its own, that a power cut takes down too.
     Kernel,

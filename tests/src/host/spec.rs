@@ -95,11 +95,10 @@ impl HostSpec {
     /// # Errors
     /// When its tree cannot be built.
     pub fn of(cache: &Cache, kind: Kind) -> Result<Self> {
-        let recipe = match kind {
-            Kind::Native => Recipe::host(),
-            Kind::Full => Recipe::full_host(),
-        };
-        Ok(Self { kind, ..Self::over(&recipe.tree(cache)?) })
+        match kind {
+            Kind::Native => Ok(Self::over(&Recipe::host().tree(cache)?)),
+            Kind::Full => super::zfs::with_zfs(cache, Self { kind, ..Self::over(&Recipe::full_host().tree(cache)?) }),
+        }
     }
 
     /// A native host over `tree` with everything at its default.

@@ -6,6 +6,7 @@ mod build;
 mod full;
 mod qemu;
 mod trees;
+mod zfs;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,8 @@ use anyhow::Result;
 
 pub(crate) use full::AGENT;
 pub use qemu::Qemu;
+pub(crate) use zfs::MODULES as ZFS_MODULES;
+pub use zfs::Zfs;
 
 use crate::cache::{self, Cache};
 
