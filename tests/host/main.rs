@@ -48,6 +48,7 @@ mod trash;
 mod trials;
 mod volume_files;
 mod volumes;
+mod zfs;
 
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host::{self, Kind};
@@ -71,6 +72,7 @@ const SUITES: &[Suite] = &[
     pools::SUITE,
     volume_files::SUITE,
     lvm::SUITE,
+    zfs::SUITE,
     volumes::SUITE,
     disks::SUITE,
     seeds::SUITE,

@@ -250,18 +250,24 @@ fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
             ("storage create own btrfs size=1GiB btrfs.mount_options=subvol=/", 2),
             ("storage create full dir size=300MiB", 5),
             ("storage set default size=20GiB", 2),
-            ("storage create own zfs", 8),
+            ("storage create own zfss", 8),
         ] {
             let output = stage.lxctl(words).output()?;
             ensure!(output.code == Some(code), "{words}: {}", output.describe());
         }
-        let said = stage.lxctl("storage create own zfs").fail()?.stderr_text();
+        let said = stage.lxctl("storage create own zfss").fail()?.stderr_text();
         ensure!(said.contains("zfs") && said.contains("btrfs"), "{said}");
-        // Where LVM is not installed that is all that is said.
-        let without = "! command -v lvcreate >/dev/null || exit 0; lxctl storage create own lvm size=300MiB";
-        let said = stage.host.command(["sh", "-c", without]).output()?;
-        ensure!(said.code == Some(0) || said.code == Some(8), "{}", said.describe());
-        ensure!(!said.stderr_text().contains("undoing"), "{}", said.describe());
+        // Where LVM or ZFS is not installed that is all that is said.
+        for (tool, words, packages) in [
+            ("lvcreate", "lvm size=300MiB", "lvm2"),
+            ("zpool", "zfs", "zfsutils-linux zfs-dkms"),
+            ("zpool", "zfs source=tank", "zfs-dkms"),
+        ] {
+            let without = format!("! command -v {tool} >/dev/null || exit 0; lxctl storage create own {words}");
+            let said = stage.host.command(["sh", "-c", &without]).output()?;
+            ensure!(said.code == Some(0) || said.code == Some(8) && said.stderr_text().contains(packages), "{}", said.describe());
+            ensure!(!said.stderr_text().contains("undoing"), "{}", said.describe());
+        }
         let output = stage.lxctl("--no-ask-password storage create own dir size=300MiB").user("alice").output()?;
         ensure!(output.code == Some(6), "{}", output.describe());
         Ok(())

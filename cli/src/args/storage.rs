@@ -70,12 +70,12 @@ pub(crate) enum Storage {
     Edit(PoolName),
     /// Make a pool
     #[command(
-        after_help = "Examples:\n  lxctl storage create fast btrfs source=/dev/nvme1n1\n  lxctl storage create small btrfs size=20GiB\n  lxctl storage create thin lvm source=vg0\n  lxctl storage create plain dir source=/srv/plain\n\nKeys:\n  source                a directory, a block device to make a file system on, or (lvm) a volume group\n  source.wipe           true: what the device holds is lost\n  size                  of a file to make a file system in, instead of a source; of the thin pool in a volume group\n  btrfs.mount_options   such as compress=zstd,noatime, for a file or device\n  lvm.vg_name           of the volume group that is made (lxhost-NAME)\n  lvm.thinpool_name     of the thin pool in it (lxhost)\n  trash.expiry          how long what is deleted is kept, such as 7d; left out: not at all"
+        after_help = "Examples:\n  lxctl storage create fast btrfs source=/dev/nvme1n1\n  lxctl storage create small btrfs size=20GiB\n  lxctl storage create thin lvm source=vg0\n  lxctl storage create zfs-pool zfs\n  lxctl storage create plain dir source=/srv/plain\n\nKeys:\n  source                a directory, a block device to make a file system on, or a name:\n                        of a volume group (lvm), of a zpool or dataset (zfs)\n  source.wipe           true: what the device holds is lost\n  size                  of a file to make a file system in, instead of a source; of the thin pool in a volume group,\n                        of all that lies in a zpool that was there; zfs has a fifth of what is free\n  btrfs.mount_options   such as compress=zstd,noatime, for a file or device\n  lvm.vg_name           of the volume group that is made (lxhost-NAME)\n  lvm.thinpool_name     of the thin pool in it (lxhost)\n  zfs.pool_name         of the zpool that is made (lxhost-NAME)\n  trash.expiry          how long what is deleted is kept, such as 7d; left out: not at all"
     )]
     Create {
         /// Name
         name: String,
-        /// Driver, such as overlay, btrfs, lvm or dir
+        /// Driver, such as overlay, btrfs, lvm, zfs or dir
         driver: String,
         /// Keys
         #[arg(value_name = "KEY=VALUE")]

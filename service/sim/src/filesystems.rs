@@ -66,6 +66,10 @@ impl Filesystems for SimFilesystems {
         }
     }
 
+    fn size_of_file(&self, driver: &str) -> Option<String> {
+        (driver == "zfs").then(|| "5GiB".to_owned())
+    }
+
     fn is_own(&self, pool: &Pool) -> bool {
         let source = pool.config.get("source").map(Path::new);
         source.is_some_and(|source| source.starts_with("/dev") || source == self.file(pool))

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 /// Key of a pool that cannot limit what is in it.
 pub const UNCOUNTED: &str = "user.uncounted";
-const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
+const DRIVERS: &[&str] = &["overlay", "btrfs", "zfs", "dir"];
 
 /// What is in one pool.
 #[derive(Debug, Default)]

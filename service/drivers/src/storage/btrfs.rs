@@ -19,7 +19,7 @@ const BTRFS: &str = "btrfs";
 
 /// Whether the `btrfs` command is installed.
 pub(super) fn has_tool() -> bool {
-    ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().any(|dir| Path::new(dir).join(BTRFS).exists())
+    tool::is_there(BTRFS)
 }
 
 /// Trees that are subvolumes.

@@ -3,13 +3,13 @@
 //! ```text
 //! <source>/.lxhost-pool                    the pool's id
 //! <source>/pool.yaml                       its definition
-//! <source>/images/<fingerprint>            an image's tree, or a directory like an instance's (lvm)
+//! <source>/images/<fingerprint>            an image's tree, or a directory like an instance's (lvm, zfs)
 //! <source>/images/.staging-<fingerprint>   one being unpacked
 //! <source>/images/.retired-<fingerprint>   mark: removed, but instances still need the tree
 //! <source>/instances/<id>/instance.yaml    definition; never inside what a guest can write
 //! <source>/instances/<id>/image            link to the image's tree (overlay)
 //! <source>/instances/<id>/prepared         host name last written into the root
-//! <source>/instances/<id>/tree             name of the volume that is mounted at `root` (lvm)
+//! <source>/instances/<id>/tree             name of the tree that is mounted at `root` (lvm, zfs)
 //! <source>/instances/<id>/quota            bytes to which it was limited
 //! <source>/instances/<id>/root | upper, work
 //! <source>/instances/<id>/plain            where containers within it keep layers (overlay)

@@ -1,6 +1,7 @@
 //! Pools: one file per driver or kind of trees, one registry. Depends on safefs for everything below a tree that an
 //! image or a guest fills. Called by the engine through its ports.
 
+mod apart;
 mod below;
 mod btrfs;
 mod copy;
@@ -18,6 +19,7 @@ mod source;
 mod tool;
 mod trees;
 mod upper;
+mod zfs;
 
 pub use filesystem::PoolFilesystems;
 
@@ -49,7 +51,8 @@ impl Pools {
         let drivers: Vec<(&'static str, Arc<dyn PoolDriver>)> = vec![
             ("overlay", Arc::new(overlay::Overlay::new(state))),
             ("btrfs", Arc::new(trees::TreeDriver::new(state, btrfs::Subvolumes))),
-            ("lvm", Arc::new(trees::TreeDriver::new(state, lvm::ThinVolumes::new(state)))),
+            ("lvm", Arc::new(trees::TreeDriver::new(state, apart::ApartTrees::new(lvm::ThinVolumes::new(state))))),
+            ("zfs", Arc::new(trees::TreeDriver::new(state, apart::ApartTrees::new(zfs::Datasets::new(state))))),
             ("dir", Arc::new(dir::Directory::new(state))),
         ];
         Pools { state: state.to_owned(), drivers }
@@ -61,14 +64,7 @@ impl PoolKinds for Pools {
     fn driver(&self, name: &str) -> Result<Arc<dyn PoolDriver>> {
         self.drivers.iter().find(|(known, _)| *known == name).map(|(_, driver)| driver.clone()).ok_or_else(|| {
             let (shown, there) = (lxhost_model::name::quoted(name), self.names().join(", "));
-            let what = match name {
-                "zfs" => format!(
-                    "there is no pool driver {name}; btrfs and lvm have snapshots and copies that share blocks, too, \
-                     on a device (source=/dev/…) or in a file (size=) of their own; there are {there}"
-                ),
-                _ => format!("pool driver {shown} is not known; there are {there}"),
-            };
-            Error::new(Kind::Unsupported, what)
+            Error::new(Kind::Unsupported, format!("pool driver {shown} is not known; there are {there}"))
         })
     }
 

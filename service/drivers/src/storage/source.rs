@@ -1,23 +1,26 @@
 //! Where a pool lies, as its configuration says: in a directory, in a file of the daemon's or on a block device. Looks at
 //! nothing but the words. Called by `layout`, `place` and `filesystem`.
 
-use super::lvm::names;
+use super::lvm::{LVM, names};
+use super::zfs::ZFS;
+use super::zfs::names as datasets;
 use lxhost_model::size::parse_bytes;
 use lxhost_model::{Error, Kind, Pool, Result};
 use std::path::{Component, Path, PathBuf};
 
 /// Configuration keys of pools.
-const KEYS: &[&str] = &["source", SIZE, OPTIONS, names::GROUP, names::THIN];
+const KEYS: &[&str] = &["source", SIZE, OPTIONS, names::GROUP, names::THIN, datasets::ZPOOL];
 /// Key of the size of a pool's file.
 pub(super) const SIZE: &str = "size";
 /// Key of mount options on btrfs.
 pub(super) const OPTIONS: &str = "btrfs.mount_options";
 /// Key of the pool within a pool, which nobody can set: the source of that one.
 pub(super) const WITHIN: &str = "within";
-/// The driver that can share a volume group.
-const LVM: &str = "lvm";
 /// Smallest file that every file system can be made in, with room for something.
 const LEAST: u64 = 256 << 20;
+/// Least and most GiB of a file when nothing says how large it is to be, and the part of what is free.
+const UNSAID: (u64, u64) = (5, 30);
+const UNSAID_PART: u64 = 5;
 /// Most bytes of a file: what the file systems can have, and signed offsets can reach.
 const MOST: u64 = 1 << 60;
 /// Places that no pool may be.
@@ -61,7 +64,7 @@ pub(super) enum Source {
     File(PathBuf),
     /// A block device with a file system on it.
     Device(PathBuf),
-    /// A volume group of somebody else's (lvm).
+    /// A volume group (lvm), zpool or dataset (zfs) of somebody else's.
     Group(String),
 }
 
@@ -73,6 +76,7 @@ impl Source {
             Some(path) if pool.driver == LVM && !path.as_os_str().as_encoded_bytes().contains(&b'/') => {
                 Source::Group(path.to_string_lossy().into_owned())
             }
+            Some(path) if pool.driver == ZFS && !path.has_root() => Source::Group(path.to_string_lossy().into_owned()),
             Some(path) if path == file(state, pool) => Source::File(path),
             Some(path) if path.starts_with("/dev") && !path.starts_with(state) => Source::Device(path),
             Some(path) => Source::Directory(path),
@@ -105,6 +109,11 @@ pub(super) fn file(state: &Path, pool: &Pool) -> PathBuf {
     disks(state).join(format!("{}.img", pool.name))
 }
 
+/// Size of a pool's file when nothing says how large it is to be: a part of the bytes that are free.
+pub(super) fn size_of_file(free: u64) -> String {
+    format!("{}GiB", ((free >> 30) / UNSAID_PART).clamp(UNSAID.0, UNSAID.1))
+}
+
 /// Where files of pools are.
 pub(super) fn disks(state: &Path) -> PathBuf {
     state.join("disks")
@@ -124,10 +133,15 @@ pub(super) fn check(pool: &Pool, state: &Path) -> Result<()> {
         return Err(bad(format!("unknown key {}", lxhost_model::name::quoted(key))));
     }
     let source = Source::of(state, pool);
-    if pool.driver == LVM {
-        check_group(pool, &source).map_err(bad)?;
-    } else if let Some(key) = [names::GROUP, names::THIN].iter().find(|key| pool.config.contains_key(**key)) {
-        return Err(bad(format!("{key} is for driver {LVM}")));
+    for (driver, key) in [(LVM, names::GROUP), (LVM, names::THIN), (ZFS, datasets::ZPOOL)] {
+        if pool.driver != driver && pool.config.contains_key(key) {
+            return Err(bad(format!("{key} is for driver {driver}")));
+        }
+    }
+    match pool.driver.as_str() {
+        LVM => check_group(pool, &source).map_err(bad)?,
+        ZFS => check_datasets(pool, &source).map_err(bad)?,
+        _ => {}
     }
     match (&source, pool.config.get(SIZE)) {
         (Source::File(_), None) => return Err(bad("its file needs a size, such as size=10GiB".to_owned())),
@@ -166,6 +180,25 @@ fn check_group(pool: &Pool, source: &Source) -> std::result::Result<(), String> 
         None => {}
     }
     pool.config.get(names::THIN).map_or(Ok(()), |name| names::check(names::THIN, name))
+}
+
+/// What is of ZFS alone.
+fn check_datasets(pool: &Pool, source: &Source) -> std::result::Result<(), String> {
+    match source {
+        Source::Group(name) => datasets::check("source", name, true)?,
+        Source::Directory(_) => {
+            let ways = "no source or size= (a file of its own), source=/dev/… (a disk) or source=NAME (a zpool or a dataset)";
+            return Err(format!("driver {ZFS} needs {ways}"));
+        }
+        Source::File(_) | Source::Device(_) => {}
+    }
+    match (source, pool.config.get(datasets::ZPOOL)) {
+        (Source::Group(group), Some(name)) if name != group => {
+            Err(format!("{} is that of a zpool that is made", datasets::ZPOOL))
+        }
+        (Source::File(_) | Source::Device(_), Some(name)) => datasets::check(datasets::ZPOOL, name, false),
+        _ => Ok(()),
+    }
 }
 
 fn check_options(options: &str) -> std::result::Result<(), String> {
@@ -274,6 +307,45 @@ mod tests {
         for driver in ["btrfs", "overlay", "dir"] {
             assert_eq!(kind(driver, &[("source", "vg0")]), Err(Kind::InvalidConfig));
             assert_eq!(kind(driver, &[("source", "/dev/sdb"), ("lvm.vg_name", "x")]), Err(Kind::InvalidConfig));
+        }
+    }
+
+    #[test]
+    fn a_zpool_or_a_dataset_is_named_and_what_has_none_gets_a_file() {
+        let kind = |driver: &str, keys: &[(&str, &str)]| check(&pool(driver, keys), Path::new(STATE)).map_err(|e| e.kind);
+        let image = ("source", "/var/lib/lxhost/disks/fast.img");
+        for keys in [
+            &[("source", "tank")][..],
+            &[("source", "tank/guests"), ("size", "20GiB")],
+            &[("source", "tank"), ("zfs.pool_name", "tank")],
+            &[("source", "/dev/sdb"), ("zfs.pool_name", "ours")],
+            &[image, ("size", "1GiB")],
+        ] {
+            assert_eq!(kind("zfs", keys), Ok(()), "{keys:?}");
+        }
+        let of = |keys: &[(&str, &str)]| Source::of(Path::new(STATE), &pool("zfs", keys));
+        assert_eq!(of(&[("source", "tank/guests")]), Source::Group("tank/guests".into()));
+        for keys in [
+            &[][..],
+            &[("source", "/srv/x")],
+            &[("source", "")],
+            &[("source", "-o")],
+            &[("source", "tank@now")],
+            &[("source", "tank/../x")],
+            &[("source", "tank"), ("size", "1MiB")],
+            &[("source", "tank"), ("zfs.pool_name", "other")],
+            &[("source", "/dev/sdb"), ("size", "1GiB")],
+            &[("source", "/dev/sdb"), ("zfs.pool_name", "a/b")],
+            &[("source", "/dev/sdb"), ("lvm.vg_name", "x")],
+            &[image, ("size", "1GiB"), ("zfs.pool_name", "mirror")],
+        ] {
+            assert_eq!(kind("zfs", keys), Err(Kind::InvalidConfig), "{keys:?}");
+        }
+        for driver in ["btrfs", "lvm"] {
+            assert_eq!(kind(driver, &[("source", "/dev/sdb"), ("zfs.pool_name", "x")]), Err(Kind::InvalidConfig));
+        }
+        for (free, size) in [(0, "5GiB"), (60 << 30, "12GiB"), (u64::MAX, "30GiB")] {
+            assert_eq!(size_of_file(free), size);
         }
     }
 

@@ -3,6 +3,7 @@
 use lxhost_model::{Error, Kind, Result};
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::process::Stdio;
 
 /// How a tool ended.
@@ -49,6 +50,11 @@ pub(super) async fn run<P: AsRef<OsStr>>(program: &str, words: &[&str], paths: &
     Err(Error::new(kind, format!("{}: {}", [&[program], words].concat().join(" "), ended.complaint)))
 }
 
+/// Whether a tool is installed.
+pub(super) fn is_there(program: &str) -> bool {
+    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
+}
+
 /// What to say when a tool is missing.
 pub(super) fn missing(program: &str) -> String {
     let package = match program {
@@ -57,6 +63,7 @@ pub(super) fn missing(program: &str) -> String {
         "setquota" => "quota",
         "lvcreate" | "lvremove" | "lvchange" | "lvextend" | "lvs" | "vgcreate" | "vgremove" | "vgs" | "pvs" | "pvremove"
         | "pvresize" | "dmsetup" => "lvm2 thin-provisioning-tools",
+        "zpool" | "zfs" => "zfsutils-linux zfs-dkms, from the component contrib, and the headers of the kernel",
         _ => "util-linux",
     };
     format!("this needs {program}, which is not installed (Debian: apt install {package})")

@@ -1,5 +1,5 @@
 //! The driver of pools whose trees can be copied at once: each root, snapshot and volume is such a tree, called `root`, in
-//! a directory with the notes about it. What a tree is, a file of its own says (`btrfs`, `lvm`); what becomes of the
+//! a directory with the notes about it. What a tree is, a file of its own says (`btrfs`, `lvm`, `zfs`); what becomes of the
 //! directories is the same for all and lies here. Called by the engine through its ports.
 
 use super::layout::{Layout, ROOT};

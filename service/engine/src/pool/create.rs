@@ -69,6 +69,12 @@ impl Create {
 
 fn record(ports: &Ports, name: PoolName, driver: String, mut config: Config) -> Pool {
     let state = ports.host.state_dir();
+    if !config.contains_key("source")
+        && !config.contains_key("size")
+        && let Some(size) = ports.filesystems.size_of_file(&driver)
+    {
+        config.insert("size".to_owned(), size);
+    }
     // A size is that of a file.
     let default = match config.contains_key("size") {
         true => state.join("disks").join(format!("{name}.img")),

@@ -23,6 +23,10 @@ pub trait Filesystems: Send + Sync {
     /// `InvalidConfig`.
     fn check(&self, pool: &Pool) -> Result<()>;
 
+    /// Size, as its record has it, of the file that is made for a pool of a driver when nothing says where it is to lie;
+    /// `None`: it lies in a directory then.
+    fn size_of_file(&self, driver: &str) -> Option<String>;
+
     /// Whether the pool has a file system of its own.
     fn is_own(&self, pool: &Pool) -> bool;
 

@@ -55,6 +55,27 @@ fn a_pool_that_is_gone_is_an_error_for_what_needs_it_and_can_be_deleted() {
 }
 
 #[test]
+fn a_pool_that_is_only_named_gets_a_file_where_its_driver_wants_one() {
+    Machine::new().daemon(async |world| {
+        for (driver, keys, bytes) in
+            [("zfs", &[][..], Some(5 << 30)), ("zfs", &[("source", "/dev/sdb")], Some(0)), ("dir", &[], None)]
+        {
+            let config = keys.iter().map(|(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let create = pool::Create::new(world.engine.ports(), "f1".parse().unwrap(), driver, config).await.unwrap();
+            world.perform(create).await.unwrap();
+            let made = named(&world).unwrap();
+            assert_eq!(
+                made.config.get("size").map(String::as_str),
+                (bytes == Some(5 << 30)).then_some("5GiB"),
+                "{driver} {keys:?}"
+            );
+            assert_eq!(world.sim.filesystems.all().get(&made.id).map(|one| one.bytes), bytes, "{driver} {keys:?}");
+            world.perform(pool::Delete::new(made.id)).await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_pool_grows_and_does_not_shrink() {
     Machine::new().daemon(async |world| {
         in_file(&world, "1GiB").await.unwrap();

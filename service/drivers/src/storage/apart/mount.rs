@@ -1,63 +1,20 @@
 //! Mounts of trees. The daemon makes them itself: there is one for each tree in use, they move when a directory gets
-//! another name, which units of PID 1 cannot, and a container has a mount of its own. Blocking code. Called by `lvm`.
+//! another name, which units of PID 1 cannot, and a container has a mount of its own. Called by `apart`, and by `filesystem`
+//! for what a pool still has mounted.
 
 use super::super::layout::ROOT;
-use super::super::tool;
 use crate::blocking::blocking;
 use lxhost_model::{Error, Kind, Result};
-use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, UnmountFlags};
-use std::ffi::{CString, OsString};
+use rustix::mount::UnmountFlags;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Options of the file system, those that are tried first before others: what is deleted is free in the pool, too, and
-/// nothing goes on after an error as if there had been none.
-const OPTIONS: [&str; 2] = ["discard,errors=remount-ro,prjquota", "discard,errors=remount-ro"];
 /// How long something may keep a mount busy that is to go, and the pause between two tries.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Whether a tree is mounted, and can be written to.
-///
-/// # Errors
-/// `Failed`.
-pub(super) fn is_read_only(at: &Path) -> Result<bool> {
-    let stat = rustix::fs::statvfs(at).map_err(|e| Error::io(at.display(), &e.into()))?;
-    Ok(stat.f_flag.contains(StatVfsMountFlags::RDONLY))
-}
-
-/// Mounts a tree. One that a crash left in a bad state is mended first.
-///
-/// # Errors
-/// `Failed`.
-pub(super) async fn mount(device: &Path, at: &Path) -> Result<()> {
-    if try_all(device, at).await.is_ok() {
-        return Ok(());
-    }
-    let checked = tool::ended("e2fsck", &["-p"], &[device]).await?;
-    let mounted = try_all(device, at).await;
-    mounted.map_err(|error| error.context(format!("mount {} ({})", device.display(), checked.complaint)))
-}
-
-async fn try_all(device: &Path, at: &Path) -> Result<()> {
-    let (device, at) = (device.to_owned(), at.to_owned());
-    blocking("mount a tree", move || {
-        let mut last = Ok(());
-        for options in OPTIONS {
-            let words = CString::new(options).map_err(|_| Error::failed("options"))?;
-            // Nothing in a tree is a device that anybody opens: containers have their own.
-            last = rustix::mount::mount(&device, &at, "ext4", MountFlags::NODEV, words.as_c_str());
-            if last.is_ok() {
-                break;
-            }
-        }
-        last.map_err(|e| Error::io("mount a tree", &e.into()))
-    })
-    .await
-}
 
 /// Unmounts what is mounted there; nothing is fine.
 ///

@@ -23,8 +23,16 @@ pub(super) async fn uuid(path: &Path) -> Result<Option<String>> {
 ///
 /// # Errors
 /// As `uuid`.
-pub(super) async fn kind(path: &Path) -> Result<Option<String>> {
+pub(in super::super) async fn kind(path: &Path) -> Result<Option<String>> {
     probed(path, "TYPE").await
+}
+
+/// Its label.
+///
+/// # Errors
+/// As `uuid`.
+pub(in super::super) async fn label(path: &Path) -> Result<Option<String>> {
+    probed(path, "LABEL").await
 }
 
 async fn probed(path: &Path, tag: &str) -> Result<Option<String>> {
@@ -82,7 +90,7 @@ pub(in super::super) async fn clear(device: &Path, wipe: bool) -> Result<()> {
 ///
 /// # Errors
 /// `Failed`, as for a device that is in use.
-pub(super) async fn wipe(device: &Path) -> Result<()> {
+pub(in super::super) async fn wipe(device: &Path) -> Result<()> {
     tool::run("wipefs", &["--all", "--quiet"], &[device]).await.map(drop)
 }
 

@@ -3,9 +3,10 @@
 use super::super::lvm::group;
 use super::super::lvm::names::Names;
 use super::super::source::{SIZE, Source};
+use super::super::zfs::zpool;
 use super::super::{place, tool};
 use super::mounted::is_mounted;
-use super::{PoolFilesystems, QUOTAS, device, file, is_grouped, kind, uuid_of};
+use super::{PoolFilesystems, QUOTAS, device, file, is_grouped, is_zfs, kind, uuid_of};
 use lxhost_engine::ports::Filesystems;
 use lxhost_model::size::parse_bytes;
 use lxhost_model::{Error, Kind, Pool, Result};
@@ -30,6 +31,7 @@ impl PoolFilesystems {
         let what = match (source, self.find(pool, source).await?) {
             (_, Some(made)) => made,
             (_, None) if is_grouped(pool) => self.make_group(pool, source, wipe).await?,
+            (_, None) if is_zfs(pool) => self.make_datasets(pool, source, wipe).await?,
             (Source::File(path), None) => {
                 let bytes = pool.config.get(SIZE).map_or(Ok(0), |size| parse_bytes(size))?;
                 let new = file::begin(path, pool.id, bytes).await?;
@@ -37,7 +39,7 @@ impl PoolFilesystems {
                 file::finish(path, pool.id).await?;
                 path.clone()
             }
-            (Source::Group(_), None) => return Err(Error::failed("a volume group is for driver lvm")),
+            (Source::Group(_), None) => return Err(Error::failed("a name as source is for drivers lvm and zfs")),
             (Source::Device(path) | Source::Directory(path), None) => {
                 device::clear(path, wipe).await?;
                 make(pool, path, quotas).await?;
@@ -76,6 +78,24 @@ impl PoolFilesystems {
             file::finish(path, pool.id).await?;
         }
         Ok(volume)
+    }
+}
+
+impl PoolFilesystems {
+    /// Makes the pool's datasets, in a zpool of its own or somebody else's.
+    async fn make_datasets(&self, pool: &Pool, source: &Source, wipe: bool) -> Result<PathBuf> {
+        let names = self.datasets(pool);
+        // A file that was begun is made once more, with nothing of it in use.
+        zpool::drop_datasets(&names).await?;
+        let Source::File(path) = source else {
+            let what = if let Source::Device(path) = source { path.clone() } else { PathBuf::new() };
+            return zpool::make(&names, pool, source, &what, wipe).await;
+        };
+        let bytes = pool.config.get(SIZE).map_or(Ok(0), |size| parse_bytes(size))?;
+        let begun = file::begin(path, pool.id, bytes).await?;
+        zpool::make(&names, pool, source, &begun, wipe).await?;
+        file::finish(path, pool.id).await?;
+        zpool::find(&names, source).await?.ok_or_else(|| Error::failed("its zpool is gone"))
     }
 }
 

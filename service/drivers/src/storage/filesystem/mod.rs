@@ -1,5 +1,5 @@
-//! File systems that pools bring with them: btrfs for driver `btrfs`, else ext4. Each carries its pool's id as its UUID:
-//! what has another one is never mounted, changed or removed. PID 1 mounts them, and a file's loop device comes and goes
+//! File systems that pools bring with them: btrfs and zfs for those drivers, else ext4. Each carries its pool's id, as its UUID
+//! or a property: what has another one is never mounted, changed or removed. PID 1 mounts them, and a file's loop device comes and goes
 //! with the mount. Called by the engine through its ports.
 
 pub(super) mod device;
@@ -7,10 +7,12 @@ mod file;
 mod make;
 pub(super) mod mounted;
 
+use super::apart::mount as trees;
 use super::lvm::names::Names;
-use super::lvm::{self, group, mount as trees};
+use super::lvm::{self, group};
 use super::source::{self, OPTIONS, SIZE, Source};
 use super::tool;
+use super::zfs::{self, zpool};
 use async_trait::async_trait;
 use lxhost_engine::ports::{Filesystems, MountPlan, Mounts, Reach};
 use lxhost_model::size::parse_bytes;
@@ -50,10 +52,16 @@ impl PoolFilesystems {
         Some(Source::under(&self.state, pool)).filter(|source| !matches!(source, Source::Directory(_)))
     }
 
+    /// What a pool has in which zpool.
+    fn datasets(&self, pool: &Pool) -> zfs::names::Names {
+        zfs::names::Names::of(&self.state, pool)
+    }
+
     /// Where the pool's file system is now. A device may have got another name since.
     async fn find(&self, pool: &Pool, source: &Source) -> Result<Option<PathBuf>> {
         let path = match source {
             Source::Directory(_) => return Ok(None),
+            _ if is_zfs(pool) => return zpool::find(&self.datasets(pool), source).await,
             _ if is_grouped(pool) => {
                 let Some(volume) = group::find(&Names::of(&self.state, pool), source).await? else { return Ok(None) };
                 let ours = device::uuid(&volume).await?.as_deref() == Some(&uuid_of(pool.id));
@@ -74,7 +82,7 @@ impl PoolFilesystems {
     /// Mounts what carries the pool's id.
     async fn mount(&self, pool: &Pool, what: &Path) -> Result<()> {
         let (kind, at) = (kind(pool), self.directory(pool));
-        let is_file = !what.starts_with("/dev");
+        let is_file = what.is_absolute() && !what.starts_with("/dev");
         let mut last = Err(Error::failed("nothing was tried"));
         for more in options(pool, kind) {
             // Nothing in a pool is a device that anybody opens: containers have their own.
@@ -114,7 +122,16 @@ impl PoolFilesystems {
 impl Filesystems for PoolFilesystems {
     fn check(&self, pool: &Pool) -> Result<()> {
         source::check(pool, &self.state)?;
-        if is_grouped(pool) { lvm::check() } else { Ok(()) }
+        match pool.driver.as_str() {
+            lvm::LVM => lvm::check(),
+            zfs::ZFS => zfs::check(),
+            _ => Ok(()),
+        }
+    }
+
+    fn size_of_file(&self, driver: &str) -> Option<String> {
+        let free = || rustix::fs::statvfs(&self.state).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        (driver == zfs::ZFS).then(|| source::size_of_file(free()))
     }
 
     fn is_own(&self, pool: &Pool) -> bool {
@@ -158,6 +175,9 @@ impl Filesystems for PoolFilesystems {
         if let Source::File(path) = &source {
             file::grow(path, bytes).await?;
         }
+        if is_zfs(pool) {
+            return zpool::grow(&self.datasets(pool), &source, bytes).await;
+        }
         if is_grouped(pool) {
             return group::grow(&Names::of(&self.state, pool), &source, bytes).await;
         }
@@ -178,7 +198,7 @@ impl Filesystems for PoolFilesystems {
         let Some(source) = self.own(pool) else { return Ok(()) };
         let _turn = self.turn.lock().await;
         self.unmount(pool).await?;
-        if is_grouped(pool) {
+        if is_grouped(pool) || is_zfs(pool) {
             return self.remove_group(pool, &source).await;
         }
         match &source {
@@ -207,7 +227,10 @@ impl PoolFilesystems {
             Source::File(path) => Some(file::unfinished(path, pool.id)),
             _ => None,
         };
-        let ours = group::remove(&Names::of(&self.state, pool), source, unfinished.as_deref()).await?;
+        let ours = match is_zfs(pool) {
+            true => zpool::remove(&self.datasets(pool), source).await?,
+            false => group::remove(&Names::of(&self.state, pool), source, unfinished.as_deref()).await?,
+        };
         match source {
             Source::File(path) => file::remove(path, pool.id, ours).await,
             _ => Ok(()),
@@ -224,6 +247,10 @@ impl PoolFilesystems {
         let kind = match device::kind(path).await?.as_deref() {
             Some("btrfs") => "btrfs",
             Some("ext4") => "ext4",
+            Some("zfs_member") => {
+                let (what, options) = (zpool::in_file(path).await?, "nodev".to_owned());
+                return self.mounts.mount(&MountPlan { what, at, kind: "zfs", options }).await;
+            }
             Some("LVM2_member") => {
                 let (what, options) = (group::in_file(path).await?, "nodev".to_owned());
                 return self.mounts.mount(&MountPlan { what, at, kind: "ext4", options }).await;
@@ -237,12 +264,21 @@ impl PoolFilesystems {
 
 /// Type of the file system that pools of a driver bring.
 fn kind(pool: &Pool) -> &'static str {
-    if pool.driver == "btrfs" { "btrfs" } else { "ext4" }
+    match pool.driver.as_str() {
+        "btrfs" => "btrfs",
+        zfs::ZFS => "zfs",
+        _ => "ext4",
+    }
 }
 
 /// Whether a pool's directory is a volume of LVM.
 fn is_grouped(pool: &Pool) -> bool {
-    pool.driver == "lvm"
+    pool.driver == lvm::LVM
+}
+
+/// Whether it is a dataset of ZFS.
+fn is_zfs(pool: &Pool) -> bool {
+    pool.driver == zfs::ZFS
 }
 
 /// Whether what a file holds is that pool's.
@@ -254,6 +290,7 @@ async fn is_file_of(path: &Path, id: ObjectId) -> Result<bool> {
 fn options(pool: &Pool, kind: &str) -> Vec<String> {
     match kind {
         "btrfs" => vec![pool.config.get(OPTIONS).map_or(BTRFS_OPTIONS, String::as_str).to_owned()],
+        "zfs" => vec![String::new()],
         _ if is_grouped(pool) => vec![String::new()],
         // Where it was made without quotas, or the kernel has none, it is as good as other pools.
         _ if Path::new(QUOTAS).exists() => vec!["prjquota".to_owned(), String::new()],

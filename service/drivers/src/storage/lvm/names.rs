@@ -73,17 +73,6 @@ pub(super) fn tag(id: ObjectId) -> String {
     format!("lxhost.{id}")
 }
 
-/// Name of a tree with that random part.
-pub(super) fn of_tree(random: ObjectId) -> String {
-    format!("lxhost.{random}")
-}
-
-/// A name of a tree as a note has it, if it is one.
-pub(super) fn tree_in(note: &str) -> Option<String> {
-    let id: ObjectId = note.trim().strip_prefix("lxhost.")?.parse().ok()?;
-    Some(of_tree(id))
-}
-
 /// Refuses what is no name for a volume group or a logical volume.
 pub(in super::super) fn check(key: &str, name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '_' | '.' | '-');
@@ -141,15 +130,6 @@ mod tests {
         }
         for bad in ["x_tdata", "snapshot1", "pvmove0", "a_pmspare"] {
             assert!(check(THIN, bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_note_names_a_tree_or_nothing() {
-        let name = of_tree(ObjectId::from_random([7; 16]));
-        assert_eq!(tree_in(&format!("{name}\n")), Some(name.clone()));
-        for bad in ["", "lxhost.dir", "lxhost", "lxhost.../../x", &name[1..], &format!("{name}/x")] {
-            assert_eq!(tree_in(bad), None, "{bad}");
         }
     }
 }

@@ -1,18 +1,12 @@
-//! One thin volume: made, copied, removed, and the note that says which one a directory has. Called by `lvm`.
+//! One thin volume: made, copied, removed. Called by `lvm`.
 
-use super::super::place;
 use super::super::tool;
 use super::command::{found, run};
 use super::names::{self, Names};
-use lxhost_model::{Error, Kind, ObjectId, Result};
-use lxhost_safefs::{Dir, Durability};
-use std::ffi::OsStr;
-use std::io;
+use lxhost_model::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The note.
-const NOTE: &str = "tree";
 /// Size of a tree when nothing says otherwise: a promise, which takes no room.
 const SIZE: &str = "10g";
 /// Is there where the kernel knows of quotas.
@@ -25,30 +19,6 @@ const LEAST: u64 = 8 << 20;
 const LEAST_NOTES: u64 = 5;
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
-
-/// Notes in a directory, durably, which volume it is going to have.
-///
-/// # Errors
-/// `NoSpace`, `Failed`.
-pub(super) fn note(dir: &Path) -> Result<String> {
-    let failed = |e: io::Error| Error::io("note the tree", &e);
-    let tree = names::of_tree(ObjectId::from_random(place::random().map_err(failed)?));
-    let noted = Dir::open(dir).and_then(|dir| dir.replace_file(OsStr::new(NOTE), tree.as_bytes(), 0o600, Durability::Disk));
-    noted.map_err(failed).map(|()| tree)
-}
-
-/// The volume that a directory has; `None`: it has none, or is no directory.
-///
-/// # Errors
-/// `Failed`.
-pub(super) fn noted(dir: &Path) -> Result<Option<String>> {
-    let read = Dir::open(dir).and_then(|dir| dir.read_file(OsStr::new(NOTE), 64));
-    match read {
-        Ok(note) => Ok(note.and_then(|note| names::tree_in(&String::from_utf8_lossy(&note)))),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(Error::io(dir.display(), &e)),
-    }
-}
 
 /// Makes an empty tree.
 ///
@@ -183,19 +153,5 @@ mod tests {
         for bad in ["", "0 1 thin-pool Fail", "0 1 linear", "0 8 thin-pool 2 1/0 1/2 -"] {
             assert_eq!(room_in(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_note_is_read_as_it_was_written_and_others_are_none() {
-        let place = tempfile::tempdir().unwrap();
-        assert_eq!(noted(place.path()).unwrap(), None);
-        assert_eq!(noted(&place.path().join("missing")).unwrap(), None);
-        let tree = note(place.path()).unwrap();
-        assert_eq!(noted(place.path()).unwrap(), Some(tree.clone()));
-        assert_ne!(note(place.path()).unwrap(), tree);
-        std::fs::write(place.path().join(NOTE), "lxhost.dir").unwrap();
-        assert_eq!(noted(place.path()).unwrap(), None);
-        std::fs::write(place.path().join("file"), "").unwrap();
-        assert_eq!(noted(&place.path().join("file")).unwrap(), None);
     }
 }
