@@ -3,8 +3,9 @@
 
 use crate::deeds::{Deed, IMPORT, LAUNCH, REFRESHED, deed};
 
-/// Points of these no deed passes: a pull is what `fetch` is about.
-pub(crate) const ELSEWHERE: &[&str] = &["image.pull"];
+/// Points of these no deed passes: a pull is what `fetch` is about, and what serves files makes nothing that could be left,
+/// with a program that these hosts lack.
+pub(crate) const ELSEWHERE: &[&str] = &["image.pull", "volume.serve"];
 
 /// A copy on another pool of what runs on, and has another snapshot since.
 const REFRESH_AWAY: &str = "lxctl storage create fpool dir && lxctl launch busybox f1 -s POOL && lxctl snapshot f1 s1 \

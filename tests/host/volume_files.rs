@@ -6,11 +6,17 @@ use lxhost_tests::host::Cmd;
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
 use lxhost_tests::unchanged::nothing_changes;
+use std::time::Duration;
 
 pub(crate) const SUITE: Suite = suite!(
     "volume_files",
     Base::Packaged,
-    [what_is_pushed_is_there_inside_and_comes_back, what_may_not_be_is_refused, a_guest_that_swaps_links_leads_nobody_out]
+    [
+        what_is_pushed_is_there_inside_and_comes_back,
+        what_may_not_be_is_refused,
+        a_guest_that_swaps_links_leads_nobody_out,
+        a_volume_is_mounted_until_that_is_ended
+    ]
 );
 
 /// Exit statuses.
@@ -18,6 +24,7 @@ const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 3;
 const EXISTS: i32 = 4;
 const DENIED: i32 = 6;
+const BUSY: i32 = 5;
 
 fn files(stage: &Stage, words: &str) -> Result<String> {
     stage.lxctl(&format!("storage volume file {words}")).succeed()
@@ -132,5 +139,71 @@ fn a_guest_that_swaps_links_leads_nobody_out(stage: &Stage) -> Result<()> {
     ensure!(stage.host.succeed(["bash", "-c", tries])? == "kept\n");
     stage.exec("f2", ["touch", "/srv/stop"]).succeed()?;
     stage.delete("f2")?;
+    without_it(stage)
+}
+
+/// Whether a command of the host says yes.
+fn is(stage: &Stage, argv: &[&str]) -> Result<bool> {
+    Ok(stage.host.command(argv.iter().copied()).output()?.code == Some(0))
+}
+
+fn a_volume_is_mounted_until_that_is_ended(stage: &Stage) -> Result<()> {
+    with_a_volume(stage)?;
+    let mount = "storage volume file mount disks data";
+    // Who lacks a program is told its package, before anything is mounted.
+    stage.host.succeed(["mkdir", "-p", "/tmp/m"])?;
+    nothing_changes(&stage.host, || {
+        for (words, said) in [("/tmp/m", "sshfs"), ("-", "openssh-sftp-server")] {
+            let refused = stage.host.command(["sh", "-c", &format!("lxctl {mount} {words} </dev/null")]).fail()?;
+            ensure!(refused.stderr_text().contains(said), "{}", refused.describe());
+        }
+        refused(&stage.lxctl(mount), USAGE)?;
+        refused(&stage.lxctl(&format!("{mount}/dir /tmp/m")), USAGE)
+    })?;
+    let long = Duration::from_secs(300);
+    stage.host.command(["apt-get", "update", "-q"]).timeout(long).succeed()?;
+    let argv = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "sshfs", "openssh-sftp-server"];
+    stage.host.command(argv).timeout(long).succeed()?;
+    refused(&stage.lxctl(&format!("{mount} /tmp/nowhere")), 1)?;
+    refused(&stage.lxctl(&format!("{mount} -")).user("alice"), DENIED)?;
+
+    // What a guest may plant.
+    stage.lxctl("launch busybox f3").succeed()?;
+    stage.lxctl("storage volume attach disks data f3 /srv").succeed()?;
+    let plant = "cd /srv && ln -s /etc/passwd abs && ln -s ../../../../../../../../etc/passwd up && ln -s /proc/1/root root && echo in >file && ln -s file in";
+    stage.exec("f3", ["sh", "-c", plant]).succeed()?;
+    let unit = "systemd-run --collect --unit=mounting";
+    stage.host.succeed(["sh", "-ec", &format!("{unit} lxctl {mount} /tmp/m")])?;
+    stage.eventually("a mount", || Ok(is(stage, &["mountpoint", "-q", "/tmp/m"])?.then_some(())))?;
+    let work = "cd /tmp/m && test \"$(cat file)\" = in && test -L abs && test \"$(readlink in)\" = file && ! cat abs && ! cat up \
+                && ! ls root/ && mkdir d && echo out >d/f && chown 33:34 d/f && chmod 640 d/f && mv d/f d/g";
+    stage.host.succeed(["sh", "-ec", work])?;
+    ensure!(stage.exec("f3", ["sh", "-c", "cd /srv/d && cat g && stat -c %u:%g:%a g"]).succeed()? == "out\n33:34:640\n");
+    let look = "cd /proc/$(pgrep sftp-server)/root && ls -A proc sys home var etc root 2>/dev/null";
+    let seen = stage.host.succeed(["sh", "-c", &format!("{look} | grep -vE '^(ld.so.cache|passwd|[a-z]*:|)$'; true")])?;
+    ensure!(seen.is_empty(), "{seen}");
+    files(stage, "push /etc/hostname disks data/pushed")?;
+    // The server resolves links itself when it is asked to: to what its place has, and that is nothing of this host.
+    let ask = "printf '%s\\n' '-get abs /tmp/got' '-get up /tmp/got2' '-get root/etc/shadow /tmp/got3' '-get /proc/1/environ /tmp/got4' \
+               '-put /etc/hostname /usr/planted' 'get file /tmp/got5' >/tmp/asked \
+               && sftp -b /tmp/asked -D 'lxctl storage volume file mount disks data -' && test \"$(cat /tmp/got5)\" = in \
+               && for f in got got2; do test ! -e /tmp/$f || test \"$(wc -l </tmp/$f)\" = 1; done \
+               && test ! -e /tmp/got3 && test ! -e /tmp/got4 && test ! -e /usr/planted";
+    stage.host.succeed(["sh", "-ec", ask])?;
+    for words in ["snapshot disks data s1", "copy disks/data disks/data2", "rename disks data data2"] {
+        refused(&stage.lxctl(&format!("storage volume {words}")), BUSY)?;
+    }
+    stage.delete("f3")?;
+    refused(&stage.lxctl("storage volume delete disks data"), BUSY)?;
+
+    stage.host.succeed(["sh", "-ec", "systemctl kill --signal=INT --kill-whom=main mounting"])?;
+    let running = || is(stage, &["systemctl", "is-active", "-q", "mounting"]);
+    stage.eventually("the end of mounting", || Ok((!running()?).then_some(())))?;
+    let left = stage.host.succeed([
+        "sh",
+        "-c",
+        "mountpoint -q /tmp/m && echo mounted; pgrep sftp-server; ls /run/lxhost/sandbox; true",
+    ])?;
+    ensure!(left.is_empty(), "{left}");
     without_it(stage)
 }

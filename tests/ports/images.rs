@@ -166,6 +166,7 @@ pub(crate) async fn the_sandbox_sees_nothing_of_the_host_and_cannot_leave() {
             stdin: None,
             stdout: None,
             readable: vec![],
+            served: None,
             mounts: false,
             writable,
             owns_files: true,

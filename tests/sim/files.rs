@@ -3,7 +3,7 @@
 use crate::client::{none, options, refused};
 use crate::volumes::{pool, volume};
 use crate::world::World;
-use lxhost_dbus::proxy::FilesProxy;
+use lxhost_dbus::proxy::{FilesProxy, JobProxy, VolumeProxy};
 use lxhost_dbus::wire::Values;
 use lxhost_model::Kind;
 use std::fs::File;
@@ -60,4 +60,29 @@ async fn what_may_not_be_is_refused() {
     refused(files.open_file("/x", "create", &options([("uid", u32::MAX.into())])).await, Kind::InvalidArgs);
     refused(files.make_directory(&"x/".repeat(2048), &none()).await, Kind::InvalidArgs);
     refused(files.make_link("/x", "y", &options([("mode", 0u32.into())])).await, Kind::InvalidArgs);
+}
+
+#[tokio::test]
+async fn a_volume_whose_files_are_served_is_kept_until_nobody_asks_any_more() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let (path, _) = volume(&client, &pool(&client).await, "data").await;
+    let files: FilesProxy<'static> = client.object(&path).await;
+    let volume: VolumeProxy<'static> = client.object(&path).await;
+    refused(files.open_sftp(&options([("shell", true.into())])).await, Kind::UnknownOption);
+    let (one, first) = files.open_sftp(&none()).await.unwrap();
+    let (other, second) = files.open_sftp(&none()).await.unwrap();
+    refused(volume.delete(&none()).await, Kind::Busy);
+    files.make_directory("/meanwhile", &none()).await.unwrap();
+    drop(one);
+    let job: JobProxy<'static> = client.object(&first).await;
+    assert_eq!(job.wait(0).await.unwrap().result, "done");
+    refused(volume.delete(&none()).await, Kind::Busy);
+    let job: JobProxy<'static> = client.object(&second).await;
+    job.cancel(&none()).await.unwrap();
+    assert_eq!(job.wait(0).await.unwrap().result, "canceled");
+    let mut end = Vec::new();
+    File::from(OwnedFd::from(other)).read_to_end(&mut end).unwrap();
+    assert!(end.is_empty(), "whoever asked is told by the end of the socket");
+    volume.delete(&none()).await.unwrap();
 }

@@ -61,6 +61,25 @@ Examples:
         #[command(flatten)]
         format: FormatArg,
     },
+    /// Show a volume in a directory until Ctrl-C, by sshfs
+    #[command(after_help = "\
+The volume cannot be copied, restored or deleted meanwhile; what is written belongs to whom it belongs to inside. Links in it \
+are shown and not followed: what a guest planted leads nowhere. - as the directory speaks SFTP on standard input and output. \
+Packages: openssh-sftp-server, and sshfs for directories.
+
+Examples:
+  lxctl storage volume file mount default data /mnt
+  sftp -D 'lxctl storage volume file mount default data -'")]
+    Mount {
+        /// Pool
+        #[arg(add = ArgValueCandidates::new(complete::pools))]
+        pool: String,
+        /// Volume
+        #[arg(add = ArgValueCandidates::new(complete::volumes))]
+        volume: String,
+        /// Directory, or -
+        target: Option<PathBuf>,
+    },
     /// Make an empty file, a directory or a link in a volume
     #[command(
         after_help = "Examples:\n  lxctl storage volume file create default data/empty\n  lxctl storage volume file create default data/a/b --type directory -p\n  lxctl storage volume file create default data/current releases/7 --type symlink"

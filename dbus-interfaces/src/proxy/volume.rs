@@ -67,6 +67,10 @@ pub trait Files {
     /// Makes a symbolic link. Options: `uid` u (0), `gid` u (0).
     #[zbus(allow_interactive_auth)]
     fn make_link(&self, path: &str, target: &str, options: &Options<'_>) -> zbus::Result<()>;
+    /// Its files by SFTP on a socket, for as long as that is open; and the job that serves them, which can be cancelled.
+    /// Meanwhile the volume is neither changed nor copied nor deleted. Returns socket and job.
+    #[zbus(allow_interactive_auth)]
+    fn open_sftp(&self, options: &Options<'_>) -> zbus::Result<(zbus::OwnedFd, OwnedObjectPath)>;
     /// Removes something. Option: `recursive` b, a directory with what is in it.
     #[zbus(allow_interactive_auth)]
     fn remove(&self, path: &str, options: &Options<'_>) -> zbus::Result<()>;

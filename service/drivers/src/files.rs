@@ -2,7 +2,7 @@
 
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{FileAccess, FileEntry, FileOwner, Files};
+use lxhost_engine::ports::{FileAccess, FileEntry, FileOwner, Files, SERVED, Sandbox, SandboxSpec};
 use lxhost_model::name::quoted;
 use lxhost_model::{Error, Kind, Result};
 use lxhost_safefs::tree::{Access, Attributes, Entry, Tree};
@@ -11,9 +11,33 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where distributions have OpenSSH's server of files.
+const SERVERS: &[&str] = &["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
+/// Bytes of memory it has.
+const MEMORY: u64 = 256 << 20;
 
 /// The trees of this host.
-pub struct HostFiles;
+pub struct HostFiles {
+    sandbox: Arc<dyn Sandbox>,
+}
+
+impl HostFiles {
+    /// Has files served by programs in `sandbox`.
+    pub fn new(sandbox: Arc<dyn Sandbox>) -> Self {
+        HostFiles { sandbox }
+    }
+}
+
+/// The first of `servers` that is there.
+fn server<'a>(servers: &[&'a str]) -> Result<&'a str> {
+    let missing = || {
+        let what = "files are served by OpenSSH's sftp-server, which is not installed; it is in package openssh-sftp-server";
+        Error::new(Kind::Unsupported, what)
+    };
+    servers.iter().copied().find(|path| Path::new(path).is_file()).ok_or_else(missing)
+}
 
 /// Does `work` in a tree; what goes wrong is said of `path`.
 async fn within<T: Send + 'static>(
@@ -112,7 +136,51 @@ impl Files for HostFiles {
         within(tree, path, move |tree, path| tree.make_link(path, &target, attributes(owner))).await
     }
 
+    fn can_serve(&self) -> Result<()> {
+        server(SERVERS).map(drop)
+    }
+
+    async fn serve(&self, tree: &Path, socket: OwnedFd) -> Result<()> {
+        let argv = [server(SERVERS)?, "-d", SERVED].map(str::to_owned).to_vec();
+        let output = socket.try_clone().map_err(|e| Error::io("serve files", &e))?;
+        let spec = SandboxSpec {
+            unit: "lxhost-sftp".into(),
+            argv,
+            stdin: Some(socket),
+            stdout: Some(output),
+            readable: vec![],
+            writable: vec![],
+            served: Some(tree.to_owned()),
+            mounts: false,
+            owns_files: true,
+            builds: false,
+            // It ends with the socket.
+            timeout: u32::MAX,
+            memory: MEMORY,
+        };
+        let exit = self.sandbox.run(spec, &|_| ()).await?;
+        match exit.status {
+            0 => Ok(()),
+            // How it says that the other end was closed in the middle of something.
+            255 if exit.stderr.is_empty() => Ok(()),
+            status => Err(Error::failed(format!("sftp-server ended with status {status}: {}", exit.stderr))),
+        }
+    }
+
     async fn remove(&self, tree: &Path, path: &str, recursive: bool) -> Result<()> {
         within(tree, path, move |tree, path| tree.remove(path, recursive)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_missing_is_named_with_its_package() {
+        let refused = server(&["/nowhere/sftp-server"]).unwrap_err();
+        assert_eq!(refused.kind, Kind::Unsupported);
+        assert!(refused.message.contains("openssh-sftp-server"), "{refused}");
+        assert_eq!(server(&["/nowhere/sftp-server", "/proc/self/exe"]), Ok("/proc/self/exe"));
     }
 }

@@ -80,6 +80,7 @@ impl Program {
             stdout: Some(output),
             owns_files: job.owns_files,
             writable: job.writable,
+            served: None,
             mounts: !job.readable.is_empty(),
             readable: job.readable,
             builds: false,

@@ -199,6 +199,11 @@ impl Jobs {
         locked(&self.table).held.contains_key(&object)
     }
 
+    /// Whether a job holds `object` for itself.
+    pub(crate) fn holds_alone(&self, object: ObjectId) -> bool {
+        locked(&self.table).held.get(&object).is_some_and(|hold| !hold.shared)
+    }
+
     pub(crate) fn all(&self) -> Vec<JobView> {
         locked(&self.table).entries.values().map(|entry| entry.view.borrow().clone()).collect()
     }

@@ -1,5 +1,6 @@
 //! `storage volume file`: files go through descriptors of the daemon, names and directories by its calls.
 
+mod mount;
 mod pull;
 mod push;
 
@@ -40,6 +41,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
             }
             pull::run(session, &places, target, (*recursive, *create_dirs)).await
         }
+        Args::Mount { pool, volume, target } => mount::run(session, pool, volume, target.as_deref()).await,
         Args::List { place, format } => list(session, &of(session, place).await?, format.format).await,
         Args::Create { place, target, kind, create_dirs, force, owner } => {
             let place = of(session, place).await?;

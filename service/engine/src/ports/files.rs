@@ -72,6 +72,15 @@ pub trait Files: Send + Sync {
     /// Makes a link, durably.
     async fn make_link(&self, tree: &Path, path: &str, target: &str, owner: FileOwner) -> Result<()>;
 
+    /// Whether files can be served on this host.
+    ///
+    /// # Errors
+    /// `Unsupported`, naming the package that is missing.
+    fn can_serve(&self) -> Result<()>;
+
+    /// Serves the files of a tree by SFTP on `socket`, until its other end is closed; dropping the future ends it.
+    async fn serve(&self, tree: &Path, socket: OwnedFd) -> Result<()>;
+
     /// Removes something, durably; a directory that is not empty only when it is `recursive`.
     async fn remove(&self, tree: &Path, path: &str, recursive: bool) -> Result<()>;
 }

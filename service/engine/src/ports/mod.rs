@@ -39,7 +39,7 @@ pub use network::{Lease, NetworkChange, NetworkDriver, NetworkKinds, NetworkReco
 pub use nic::{HostEnd, Inside, NicDriver, NicKind, NicKinds, NicPlan, NicSpec, Port};
 pub use proxy::{Proxies, ProxyPlan, ProxyTarget, RelaySpec, RelayStart, Relays};
 pub use resolver::Resolver;
-pub use sandbox::{Sandbox, SandboxExit, SandboxSpec};
+pub use sandbox::{SERVED, Sandbox, SandboxExit, SandboxSpec};
 pub use storage::{Defined, Definition, Held, Lying, Origin, PoolDriver, PoolKinds, Usage};
 pub(crate) use store::same;
 pub use store::{Row, RowKey, State, Store, Write};

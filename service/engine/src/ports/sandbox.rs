@@ -6,6 +6,9 @@ use lxhost_model::Result;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+/// Where a program finds the tree that it serves.
+pub const SERVED: &str = "/volume";
+
 /// What to run and what it may see. Everything not named here is denied.
 #[derive(Debug)]
 pub struct SandboxSpec {
@@ -21,6 +24,9 @@ pub struct SandboxSpec {
     pub writable: Vec<PathBuf>,
     /// Directories it may read.
     pub readable: Vec<PathBuf>,
+    /// A tree whose files it serves: it sees it at [`SERVED`] and may write it. It has no /proc and no /sys, and its user
+    /// database knows root alone.
+    pub served: Option<PathBuf>,
     /// Whether it puts layers of these together by mounts of its own (`CAP_SYS_ADMIN`, `@mount`).
     pub mounts: bool,
     /// Whether it keeps the capabilities to own files as any user and make device nodes' stand-ins

@@ -178,6 +178,13 @@ pub enum Step {
         /// Which.
         volume: ObjectId,
     },
+    /// Serves the files of a volume on the socket that the verb carries, until its other end is closed.
+    Serve {
+        /// The pool.
+        pool: Pool,
+        /// Which.
+        volume: ObjectId,
+    },
     /// Writes a backup into the descriptor that the verb carries. Not undone.
     PackBackup(Box<Packing>),
     /// Makes an image of a root and takes it in.
@@ -273,6 +280,8 @@ pub struct Outcome {
     pub files: Option<ImageFiles>,
     /// Where a backup comes from or goes, until it has been read or written.
     pub backup: Option<OwnedFd>,
+    /// Where files are served, until that begins.
+    pub served: Option<OwnedFd>,
     /// The image that was taken in.
     pub imported: Option<ImportedImage>,
     /// The run that was started.
@@ -334,6 +343,7 @@ impl Step {
             Step::Quota(_) => "setting the size",
             Step::CreateVolume { .. } => "making volume",
             Step::RemoveVolume { .. } => "removing volume",
+            Step::Serve { .. } => "serving files",
             Step::PackBackup(_) => "writing backup",
             Step::PackImage(_) => "making image",
             Step::UnpackBackup { .. } | Step::AdoptSnapshot { .. } => "unpacking backup",
@@ -381,6 +391,7 @@ impl Step {
             Step::Quota(_) => "quota",
             Step::CreateVolume { .. } => "create-volume",
             Step::RemoveVolume { .. } => "remove-volume",
+            Step::Serve { .. } => "serve",
             Step::PackBackup(_) => "pack-backup",
             Step::PackImage(_) => "pack-image",
             Step::UnpackBackup { .. } => "unpack-backup",
@@ -437,6 +448,7 @@ impl Step {
             Step::Quota(quota) => storage::bound(context, quota, quota.to).await,
             Step::CreateVolume { pool, volume } => volume::create(context, pool, volume).await,
             Step::RemoveVolume { pool, volume } => volume::remove(context, pool, *volume).await,
+            Step::Serve { pool, volume } => volume::serve(context, pool, *volume).await,
             Step::PackBackup(packing) => backup::pack(context, packing).await,
             Step::PackImage(packing) => backup::publish(context, packing).await,
             Step::UnpackBackup { pool, roots } => backup::unpack(context, pool, roots).await,
@@ -502,6 +514,7 @@ impl Step {
             | Step::KeepSnapshot { .. }
             | Step::DropTaken { .. }
             | Step::RemoveVolume { .. }
+            | Step::Serve { .. }
             | Step::PackBackup(_)
             | Step::UnpackBackup { .. }
             | Step::Transfer { .. }

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::ports::PoolDriver;
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 use lxhost_model::{ObjectId, Pool, Volume};
 use std::sync::Arc;
 
@@ -23,4 +23,12 @@ pub(super) async fn create(context: &Context<'_>, pool: &Pool, volume: &Volume) 
 pub(super) async fn remove(context: &Context<'_>, pool: &Pool, volume: ObjectId) -> Result<()> {
     let (volumes, driver) = place(context, pool)?;
     driver.remove_root(&volumes, volume).await
+}
+
+pub(super) async fn serve(context: &mut Context<'_>, pool: &Pool, volume: ObjectId) -> Result<()> {
+    let gone = || Error::new(Kind::Interrupted, "the socket is closed; try again");
+    let socket = context.outcome.served.take().ok_or_else(gone)?;
+    let (volumes, _) = place(context, pool)?;
+    let ports = &context.core.ports;
+    ports.files.serve(&crate::volume::tree(ports, &volumes, volume).await?, socket).await
 }

@@ -3,8 +3,8 @@
 use super::{by_id, place, pool_of, question_of};
 use crate::core::Core;
 use crate::ports::{Caller, Held};
-use crate::{Engine, Error, Kind, Result};
-use lxhost_model::ObjectId;
+use crate::{Engine, Error, Kind, Ports, Result};
+use lxhost_model::{ObjectId, Pool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,14 +26,21 @@ impl Engine {
         let (state, ports) = (self.state(), self.ports());
         let record = by_id(&state, volume)?;
         crate::step::ready(ports, pool_of(&state, &record)?.as_ref()).await?;
-        let within = place(ports, &state, &record)?;
-        let driver = ports.pools.driver(&within.driver)?;
-        driver.open(&within, Held::Instance(volume)).await?;
-        // A volume has one layer, whatever keeps it.
-        let layers = driver.layers(&within, Held::Instance(volume), None);
-        let gone = || Error::new(Kind::NoSuchVolume, format!("volume {} has no tree", record.title()));
-        Ok(Tree { core: self.core.clone(), volume, path: layers.into_iter().next().ok_or_else(gone)? })
+        let path = tree(ports, &place(ports, &state, &record)?, volume).await?;
+        Ok(Tree { core: self.core.clone(), volume, path })
     }
+}
+
+/// Where the tree of `volume` lies in the pool that is `within` its pool.
+///
+/// # Errors
+/// `NoSuchVolume`; those of the driver.
+pub(crate) async fn tree(ports: &Ports, within: &Pool, volume: ObjectId) -> Result<PathBuf> {
+    let driver = ports.pools.driver(&within.driver)?;
+    driver.open(within, Held::Instance(volume)).await?;
+    // A volume has one layer, whatever keeps it.
+    let layers = driver.layers(within, Held::Instance(volume), None);
+    layers.into_iter().next().ok_or_else(|| Error::new(Kind::NoSuchVolume, "the volume has no tree"))
 }
 
 impl Tree {
@@ -55,7 +62,7 @@ impl Tree {
     }
 
     fn free(&self) -> Result<()> {
-        if self.core.jobs.holds(self.volume) {
+        if self.core.jobs.holds_alone(self.volume) {
             return Err(Error::new(Kind::Busy, "something is being done to the volume; try again when it has ended"));
         }
         Ok(())

@@ -11,6 +11,7 @@ mod refresh;
 mod relocate;
 mod rename;
 mod replace;
+mod serve;
 pub mod snapshot;
 mod users;
 
@@ -19,11 +20,13 @@ pub use create::Create;
 pub use delete::Delete;
 pub use export::Export;
 pub use files::Tree;
+pub(crate) use files::tree;
 pub use import::Import;
 pub use refresh::Refresh;
 pub use relocate::Move;
 pub use rename::Rename;
 pub use replace::Replace;
+pub use serve::Serve;
 use users::unused;
 pub use users::{User, users};
 

@@ -65,6 +65,9 @@ impl Sandbox for SystemdSandbox {
         let unit = self.unit_name(&spec.unit);
         let (mut listener, stderr) = Listener::new(spec.builds).map_err(|e| Error::io(format!("unit {unit}"), &e))?;
         let root = Root::new(&self.roots, &unit)?;
+        if spec.served.is_some() {
+            root.knows_root().map_err(|e| Error::io(format!("unit {unit}"), &e))?;
+        }
         // From here on, whatever happens, the unit is stopped and released.
         let guard = Guard { manager: Some(self.manager.clone()), units: self.units.clone(), unit: unit.clone() };
         let started = async {
@@ -138,6 +141,15 @@ impl Root {
         let path = roots.join(unit);
         let made = DirBuilder::new().recursive(true).mode(0o755).create(&path);
         made.map(|()| Root(path)).map_err(|e| Error::io(format!("unit {unit}"), &e))
+    }
+}
+
+impl Root {
+    /// Who looks for users finds root, and none of this host or of the tree.
+    fn knows_root(&self) -> std::io::Result<()> {
+        let etc = self.0.join("etc");
+        std::fs::create_dir(&etc)?;
+        std::fs::write(etc.join("passwd"), "root:x:0:0:root:/:/usr/sbin/nologin\n")
     }
 }
 

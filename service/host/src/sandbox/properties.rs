@@ -1,7 +1,7 @@
 //! The unit's properties: everything is taken away, and what the spec names is given back. One list,
 //! so that it can be read in one go. See systemd.exec(5); all are known to systemd 252. Pure.
 
-use lxhost_engine::ports::SandboxSpec;
+use lxhost_engine::ports::{SERVED, SandboxSpec};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use zbus::wire::{Fd, Variant};
@@ -103,7 +103,8 @@ fn for_hostile_input<'a>(spec: &'a SandboxSpec, root: &'a Path) -> Vec<Property<
         capabilities |= SYS_ADMIN;
         calls.push("@mount".to_owned());
     }
-    let writable: Vec<Bind> = spec.writable.iter().map(|path| bind_exactly(path)).collect();
+    let mut writable: Vec<Bind> = spec.writable.iter().map(|path| bind_exactly(path)).collect();
+    writable.extend(spec.served.iter().map(|tree| (tree.to_string_lossy().into_owned(), SERVED.to_owned(), false, 0)));
     let mut list = vec![
         // A temporary file system cannot be put over "/" itself; mount points are made in here.
         ("RootDirectory", Variant::from(root.to_string_lossy().into_owned())),
@@ -125,6 +126,11 @@ fn for_hostile_input<'a>(spec: &'a SandboxSpec, root: &'a Path) -> Vec<Property<
         ("SystemCallArchitectures", Variant::from(vec!["native".to_owned()])),
         ("TasksMax", Variant::from(TASKS)),
     ];
+    if spec.served.is_some() {
+        // A link in the tree leads to none of these, which are those below the new root.
+        let hidden = ["-+/proc", "-+/sys"].map(str::to_owned).to_vec();
+        list.push(("InaccessiblePaths", Variant::from(hidden)));
+    }
     if !writable.is_empty() {
         list.push(("BindPaths", Variant::from(writable)));
     }
@@ -167,6 +173,7 @@ mod tests {
             stdout: None,
             writable: vec!["/var/lib/lxhost/x".into()],
             readable: vec![],
+            served: None,
             mounts: false,
             owns_files: false,
             builds,
@@ -190,6 +197,19 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), list.len(), "a property is set twice");
+    }
+
+    #[test]
+    fn what_serves_a_tree_sees_nothing_else_that_it_may_write_and_no_processes() {
+        let (_, end) = std::io::pipe().unwrap();
+        let end = OwnedFd::from(end);
+        let spec = SandboxSpec { served: Some("/pool/tree".into()), writable: vec![], ..spec(false) };
+        let list = of(&spec, Path::new("/run/x"), &end);
+        let value = |name: &str| list.iter().find(|(known, _)| *known == name).map(|(_, value)| value.try_clone().unwrap());
+        let tree: Vec<Bind> = vec![("/pool/tree".into(), "/volume".into(), false, 0)];
+        assert_eq!(value("BindPaths"), Some(Variant::from(tree)));
+        let hidden: Vec<String> = ["-+/proc", "-+/sys"].map(str::to_owned).to_vec();
+        assert_eq!(value("InaccessiblePaths"), Some(Variant::from(hidden)));
     }
 
     #[test]

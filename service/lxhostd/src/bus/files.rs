@@ -7,9 +7,10 @@ use super::{Bus, invalid};
 use lxhost_dbus::wire::{FileRow, Values};
 use lxhost_engine::Result;
 use lxhost_engine::ports::{FileAccess, FileEntry, FileOwner, Files as Port};
-use lxhost_engine::volume::Tree;
+use lxhost_engine::volume::{Serve, Tree};
 use lxhost_model::ObjectId;
 use zbus::message::Header;
+use zbus::wire::OwnedObjectPath;
 
 /// Longest path, as the kernel's (PATH_MAX with its zero).
 const LONGEST: usize = 4095;
@@ -146,6 +147,18 @@ impl Files {
         }
         let tree = self.tree(&header, "volume.make-link", path).await?;
         Ok(tree.change(self.port().make_link(tree.path(), path, target, owner)).await?)
+    }
+
+    #[zbus(out_args("data", "job"))]
+    async fn open_sftp(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        options: Values,
+    ) -> Result<(zbus::OwnedFd, OwnedObjectPath), Failure> {
+        super::options::none(options)?;
+        let (verb, socket) = Serve::new(self.bus.engine.ports(), self.volume)?;
+        let job = self.bus.submit(&header, verb).await?;
+        Ok((socket.into(), job))
     }
 
     async fn remove(&self, #[zbus(header)] header: Header<'_>, path: &str, options: Values) -> Result<(), Failure> {

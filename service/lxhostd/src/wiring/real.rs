@@ -57,7 +57,7 @@ pub(crate) async fn real(state: &Path, runtime: &Path, libexec: &Path, client: C
         networks: Arc::new(Networks::new(surroundings)),
         images: Arc::new(FilesStore::new(state, libexec.join("lxhost-unpack"), sandbox.clone())),
         backups: Arc::new(SandboxedBackups::new(libexec.join("lxhost-unpack"), sandbox.clone())),
-        files: Arc::new(HostFiles),
+        files: Arc::new(HostFiles::new(sandbox.clone())),
         sources: sources(state, &sandbox),
         authority: Arc::new(Polkit::new(client.clone())),
         host: Arc::new(Facts::new(state, Some(client)).with_units(services)),

@@ -20,6 +20,10 @@ pub(super) async fn all(engine: &Engine, pool: ObjectId) {
     let Ok(create) = volume::Create::new(volume) else { return };
     act(engine, create).await;
     act(engine, volume::Rename { id, name: other }).await;
+    if let Ok((serve, socket)) = volume::Serve::new(engine.ports(), id) {
+        drop(socket);
+        act(engine, serve).await;
+    }
     snapshots(engine, id).await;
     act(engine, volume::Replace { id, config: Default::default(), description: None, expected: None }).await;
     act(engine, volume::Delete::new(id)).await;

@@ -64,6 +64,7 @@ impl Debian {
             stdin: None,
             stdout: Some(output.into()),
             readable: vec![],
+            served: None,
             mounts: false,
             writable: vec![work.to_owned()],
             owns_files: true,

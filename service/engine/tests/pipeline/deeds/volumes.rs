@@ -154,6 +154,9 @@ async fn used_beside(world: &World) {
 fn on_volumes() -> Vec<Deed> {
     vec![
         deed!("create volume", true, |w| new_pool(&w, "p1").await.unwrap(), |w| new_volume(&w), |w| named(w, "v1").is_some()),
+        deed!("serve a volume", false, |w| prepared(&w).await, |w| w.perform(serve(&w)), |w| {
+            named(w, "v1").is_some() && w.engine.jobs().iter().any(|job| job.verb == "volume.serve")
+        }),
         deed!(
             "rename volume",
             true,
@@ -169,6 +172,11 @@ fn on_volumes() -> Vec<Deed> {
             |w| w.state().volumes.is_empty()
         ),
     ]
+}
+
+/// To nobody.
+fn serve(world: &World) -> volume::Serve {
+    volume::Serve::new(world.engine.ports(), named(world, "v1").unwrap().id).unwrap().0
 }
 
 fn on_snapshots() -> Vec<Deed> {
