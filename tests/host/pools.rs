@@ -236,6 +236,11 @@ fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
     stage.with_busybox()?;
     stage.lxctl("create busybox r1").succeed()?;
     sh(stage, "mkdir -p /var/lib/lxhost/pools/full && touch /var/lib/lxhost/pools/full/mine")?;
+    // Whoever could put something else in the place of a pool would be root.
+    sh(
+        stage,
+        "mkdir -p /srv/of/alice /srv/open/own && chown alice /srv/of/alice && chmod 777 /srv/open && ln -s /srv/of/alice /srv/way",
+    )?;
     nothing_changes(&stage.host, || {
         for (words, code) in [
             ("storage create own dir size=much", 2),
@@ -249,6 +254,10 @@ fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
             ("storage create own dir size=1GiB btrfs.mount_options=noatime", 2),
             ("storage create own btrfs size=1GiB btrfs.mount_options=subvol=/", 2),
             ("storage create full dir size=300MiB", 5),
+            ("storage create own dir source=/srv/of/alice", 10),
+            ("storage create own dir source=/srv/of/alice/pool", 10),
+            ("storage create own dir source=/srv/way/pool", 10),
+            ("storage create own dir source=/srv/open/own", 10),
             ("storage set default size=20GiB", 2),
             ("storage create own zfss", 8),
         ] {

@@ -9,7 +9,12 @@ use lxhost_tests::unchanged::nothing_changes;
 pub(crate) const SUITE: Suite = suite!(
     "recover",
     Base::Packaged,
-    [losing_the_database_loses_nothing_else, a_pool_comes_from_elsewhere, what_cannot_be_taken_in_is_said_and_stays]
+    [
+        losing_the_database_loses_nothing_else,
+        a_pool_comes_from_elsewhere,
+        what_cannot_be_taken_in_is_said_and_stays,
+        a_pool_that_was_brought_leads_nowhere_else,
+    ]
 );
 
 const LOSE: &str = "systemctl stop lxhostd.service && rm -f /var/lib/lxhost/state.db* && systemctl start lxhostd.service";
@@ -149,4 +154,66 @@ fn what_cannot_be_taken_in_is_said_and_stays(stage: &Stage) -> Result<()> {
     stage.lxctl("recover --yes").succeed()?;
     ensure!(stage.lxctl("list -q").succeed()?.trim() == "c1");
     stage.delete("c1")
+}
+
+/// Whoever brings a disk may have put links in place of what the daemon opens by path, or given it to somebody here.
+fn a_pool_that_was_brought_leads_nowhere_else(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Ext4)?;
+    stage.with_busybox()?;
+    stage.host.succeed(["sh", "-ec", "mkdir -p /srv/canary /srv/disk /var/lib/lxhost/disk && echo secret >/srv/canary/file && mount --bind /var/lib/lxhost/disk /srv/disk"])?;
+    let links: [(&str, &[&str]); 2] = [
+        (
+            "overlay",
+            &[
+                "instances",
+                "snapshots",
+                "images",
+                ".trash",
+                "instances/*",
+                "instances/*/upper",
+                "instances/*/work",
+                "instances/*/plain",
+                "instances/*/plain/var-lib-docker",
+                "snapshots/*/upper",
+                "images/[0-9a-f]*",
+            ],
+        ),
+        ("dir", &["instances/*/root", "snapshots/*/root", "snapshots/*"]),
+    ];
+    for (driver, places) in links {
+        stage.lxctl(&format!("storage create far {driver} source=/srv/disk/far")).succeed()?;
+        written(&stage, "c1", "far")?;
+        if driver == "overlay" {
+            stage.lxctl("config set c1 security.nesting=true").succeed()?;
+            stage.lxctl("start c1").succeed()?;
+            stage.lxctl("stop --force c1").succeed()?;
+        }
+        stage.eventually("what is written beside it", || {
+            let written = "cat /srv/disk/far/instances/*/instance.yaml && grep -q best /srv/disk/far/snapshots/*/snapshot.yaml";
+            Ok(Some(()).filter(|()| stage.host.succeed(["sh", "-c", written]).is_ok()))
+        })?;
+        stage.host.succeed(["sh", "-ec", LOSE])?;
+        stage.lxctl("recover --yes").succeed()?;
+        let link = |place: &&str| format!("p=$(echo /srv/disk/far/{place}); mv $p /srv/disk/aside; ln -s /srv/canary $p");
+        let unlink = |place: &&str| format!("p=$(echo /srv/disk/far/{place}); rm $p; mv /srv/disk/aside $p");
+        let spoiled = places.iter().map(|place| (link(place), unlink(place)));
+        let others = [("chown alice", "chown root"), ("chmod 755", "chmod 700"), ("chmod 777", "chmod 700")];
+        let given =
+            others.map(|(give, take)| (format!("{give} /srv/disk/far/instances"), format!("{take} /srv/disk/far/instances")));
+        for (spoil, mend) in spoiled.chain(given) {
+            stage.host.succeed(["sh", "-ec", &spoil])?;
+            let refused = nothing_changes(&stage.host, || {
+                let shown = stage.lxctl("recover --source /srv/disk/far --yes --format csv,noheader").succeed()?;
+                ensure!(shown.lines().any(|line| line.starts_with("pool,far,") && line.contains("/srv/disk/far/")), "{shown}");
+                ensure!(stage.lxctl("list -q").succeed()?.is_empty() && !stage.lxctl("storage list").succeed()?.contains("far"));
+                Ok(())
+            });
+            ensure!(refused.is_ok(), "{driver}: {spoil}: {refused:?}");
+            stage.host.succeed(["sh", "-ec", &mend])?;
+        }
+        stage.lxctl("recover --source /srv/disk/far --yes").succeed()?;
+        lives(&stage, "c1")?;
+        stage.host.succeed(["sh", "-ec", "lxctl profile device remove default root || :; lxctl storage delete far"])?;
+    }
+    Ok(())
 }

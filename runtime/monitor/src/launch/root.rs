@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use lxhost_contract::{Mount, Overlay, Root};
-use rustix::fs::{CWD, StatVfsMountFlags};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
 
@@ -54,6 +54,11 @@ fn mount_overlay(stage: &Stage, overlay: &Overlay, name: &str, owner: Owner<'_>)
         lowers.push_str(&place);
     }
     let upper = idmapped(&overlay.dir, owner, 0, false).during(step("overlay", &overlay.dir))?;
+    for own in ["upper", "work"] {
+        // The kernel finds both by path.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&upper, own, flags, Mode::empty()).map(drop).during(step("overlay", &overlay.dir.join(own)))?;
+    }
     stage.attach(upper, "u").during(step("overlay", &overlay.dir))?;
     let mount = join(&lowers, name, owner).during(step("overlay", &overlay.dir))?;
     // What the layers are made of is not needed by path any more; the overlay holds on to it.

@@ -138,9 +138,10 @@ pub(crate) fn onto(mount: impl AsFd, target: BorrowedFd<'_>) -> Result<(), Errno
     move_mount(mount.as_fd(), "", target, "", flags)
 }
 
-/// A detached copy of the mount at a path, or of the whole tree of mounts there.
+/// A detached copy of the mount at a path, or of the whole tree of mounts there. The end of the path is no link.
 pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &Path, recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    flags |= OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     open_tree(dir, path, flags)
 }

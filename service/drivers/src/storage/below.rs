@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// What an overlay writes to; in a snapshot, what it wrote.
 pub(super) const UPPER: &str = "upper";
 /// Link to the snapshot whose layer is the next one: its id.
-const BELOW: &str = "below";
+pub(super) const BELOW: &str = "below";
 /// Most layers of snapshots in a root, its own among them. One that has as many is copied instead of being put under
 /// another.
 pub(super) const DEEPEST: usize = 32;

@@ -2,6 +2,7 @@
 //! link is followed, and none is longer than a definition may be. Blocking code. Called by the drivers.
 
 use super::layout::{DEFINITION, Layout, MARK, POOL, SNAPSHOT};
+use super::skeleton;
 use lxhost_engine::ports::{Defined, Definition, Lying};
 use lxhost_model::{Error, Kind, Result};
 use lxhost_safefs::{Dir, Durability};
@@ -44,8 +45,9 @@ pub(crate) fn beside_it(directory: &Path, name: &str, yaml: &str) -> Result<()> 
 /// Those of instances and snapshots that are there.
 ///
 /// # Errors
-/// `Failed` when a directory cannot be listed.
+/// `Untrusted` when somebody else than this daemon has made the directories; `Failed` when one cannot be listed.
 pub(super) fn all(layout: &Layout) -> Result<Vec<Definition>> {
+    skeleton::check(layout)?;
     let mut found = vec![];
     for (place, file, of) in [
         (layout.instances(), DEFINITION, Defined::Instance as fn(_) -> Defined),

@@ -45,6 +45,8 @@ pub(super) const QUOTA: &str = "quota";
 /// Root of an instance that has a tree of its own.
 pub(super) const ROOT: &str = "root";
 
+/// Name of the volume that is mounted at a root.
+pub(super) const TREE: &str = "tree";
 /// Where volumes are.
 pub(super) const VOLUMES: &str = "volumes";
 

@@ -14,6 +14,7 @@ pub mod overlay;
 mod place;
 pub(crate) mod prepare;
 mod quota;
+mod skeleton;
 mod snapshot;
 mod source;
 mod tool;

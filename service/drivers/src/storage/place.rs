@@ -2,6 +2,7 @@
 //! away at once and delete them after. Blocking code. Called by the drivers.
 
 use super::layout::{Layout, MARK, POOL, ROOT, VOLUMES};
+use super::skeleton;
 use lxhost_engine::ports::Usage;
 use lxhost_model::volume::Top;
 use lxhost_model::{Error, Kind, ObjectId, Result};
@@ -21,7 +22,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// Makes the pool's directories and its mark.
 ///
 /// # Errors
-/// `Conflict` when the place is another pool's or lies within one; `InUse` when it is not empty.
+/// `Conflict` when the place is another pool's or lies within one; `InUse` when it is not empty; `Untrusted` when somebody
+/// else could put something in its place.
 pub(super) fn set_up(layout: &Layout) -> Result<()> {
     let failed = |e: io::Error| Error::io(format!("pool at {}", layout.source.display()), &e);
     for above in layout.source.ancestors().skip(1) {
@@ -32,6 +34,7 @@ pub(super) fn set_up(layout: &Layout) -> Result<()> {
             ));
         }
     }
+    skeleton::check_way(&layout.source)?;
     make_dirs(&layout.source, 0o700).map_err(failed)?;
     let dir = Dir::open(&layout.source).map_err(failed)?;
     let id = layout.id.to_string();

@@ -3,12 +3,13 @@
 //! `recover`.
 
 use super::trash;
-use crate::ports::{Defined, Definition, Lying, PoolDriver, State};
+use crate::ports::{Defined, Definition, Lying, State};
 use crate::verb::View;
 use crate::{Error, Kind, Ports, Result, defaults};
 use lxhost_model::config::{check_instance, check_text};
 use lxhost_model::device::Device;
 use lxhost_model::instance::InstanceType;
+use lxhost_model::name::PoolName;
 use lxhost_model::{
     Acl, Fingerprint, Image, Instance, Network, ObjectId, Pool, Profile, Snapshot, Status, Trashed, Volume, VolumeSnapshot,
 };
@@ -58,23 +59,31 @@ pub enum Found {
 pub(super) async fn all(view: &View<'_>, sources: &[PathBuf]) -> Result<Vec<Found>> {
     let (state, ports) = (view.state.as_ref(), view.ports);
     ports.filesystems.bring_back().await?;
-    let mut found = pools(state, ports.pools.lying(sources).await?, ports);
+    let lying = ports.pools.lying(sources).await?;
+    let (mut found, mut lost) = (vec![], vec![]);
+    for one in pools(state, lying, ports) {
+        match one {
+            Found::Pool(pool) => lost.push(pool),
+            other => found.push(other),
+        }
+    }
+    let mut there = vec![];
+    for pool in state.pools.values().map(|pool| Pool::clone(pool)).chain(lost) {
+        match definitions(ports, &pool).await {
+            Ok(definitions) => there.push((pool, definitions)),
+            Err(error) => found.push(left("pool", &pool.name, ports.filesystems.directory(&pool).display(), error)),
+        }
+    }
+    let is_lost = |pool: &&Pool| !state.pools.contains_key(&pool.id);
+    found.extend(there.iter().map(|(pool, _)| pool).filter(is_lost).cloned().map(Found::Pool));
     let kept = ports.images.kept().await?;
     let mut apart = ports.definitions.all().await?;
     apart.sort_by(|one, other| one.of.cmp(&other.of));
     for definition in apart {
         found.extend(without_disk(view, &kept, &found, &definition));
     }
-    let lost = found.iter().filter_map(|one| if let Found::Pool(pool) = one { Some(Arc::new(pool.clone())) } else { None });
-    let pools: Vec<Arc<Pool>> = state.pools.values().cloned().chain(lost.collect::<Vec<_>>()).collect();
-    for pool in pools {
-        if let Err(error) = crate::step::ready(ports, &pool).await {
-            let place = ports.filesystems.directory(&pool);
-            found.push(left("pool", &pool.name, place.display(), error));
-            continue;
-        }
-        let driver = ports.pools.driver(&pool.driver)?;
-        of_pool(view, driver.as_ref(), &pool, &mut found).await?;
+    for (pool, definitions) in there {
+        of_pool(view, definitions, &pool, &mut found).await;
     }
     Ok(found)
 }
@@ -157,9 +166,8 @@ fn without_disk(view: &View<'_>, kept: &[Fingerprint], others: &[Found], definit
         }
         "volume" if !state.volumes.contains_key(&id) => {
             let read = read::<Volume>(&definition.text).and_then(|volume| {
-                let among = |one: &Found| matches!(one, Found::Pool(pool) if pool.name == volume.pool);
                 let taken = state.volume(&volume.pool, &volume.project, &volume.name).is_some();
-                match state.pool(&volume.pool).is_some() || others.iter().any(among) {
+                match is_here(state, others, &volume.pool) {
                     _ if taken => Err(is_taken("volume", &volume.name)),
                     false => Err(Error::new(Kind::NoSuchPool, format!("its pool {} is not here", volume.pool))),
                     true => Ok(Found::Volume(volume)),
@@ -185,6 +193,13 @@ fn without_disk(view: &View<'_>, kept: &[Fingerprint], others: &[Found], definit
         Ok(found) => Some(found),
         Err(error) => Some(left(kind, &definition.of, "", error)),
     }
+}
+
+/// Whether a pool is known or found, and may be looked into.
+pub(super) fn is_here(state: &State, found: &[Found], pool: &PoolName) -> bool {
+    let refused = |one: &Found| matches!(one, Found::Left { kind: "pool", name, .. } if *name == pool.to_string());
+    let among = |one: &Found| matches!(one, Found::Pool(found) if found.name == *pool);
+    found.iter().any(among) || (state.pool(pool).is_some() && !found.iter().any(refused))
 }
 
 /// The snapshot, of a volume that is known or found.
@@ -216,11 +231,16 @@ fn free(state: &State, mut image: Image) -> Image {
     image
 }
 
-async fn of_pool(view: &View<'_>, driver: &dyn PoolDriver, pool: &Pool, found: &mut Vec<Found>) -> Result<()> {
-    let state = &view.state;
-    // Instances before snapshots.
-    let mut definitions = driver.definitions(pool).await?;
+/// What is written on a pool about what lies there, instances before snapshots.
+async fn definitions(ports: &Ports, pool: &Pool) -> Result<Vec<Definition>> {
+    crate::step::ready(ports, pool).await?;
+    let mut definitions = ports.pools.driver(&pool.driver)?.definitions(pool).await?;
     definitions.sort_by_key(|definition| definition.of);
+    Ok(definitions)
+}
+
+async fn of_pool(view: &View<'_>, definitions: Vec<Definition>, pool: &Pool, found: &mut Vec<Found>) {
+    let state = &view.state;
     let lying: Vec<Defined> = definitions.iter().map(|definition| definition.of).collect();
     for definition in definitions {
         match definition.of {
@@ -259,7 +279,6 @@ async fn of_pool(view: &View<'_>, driver: &dyn PoolDriver, pool: &Pool, found: &
             }
         }
     }
-    Ok(())
 }
 
 /// A record from what is written beside a disk.
@@ -345,7 +364,9 @@ fn whose(state: &State, found: &[Found], mut snapshot: Snapshot, (id, pool): (Ob
 pub(super) fn words(instance: &Instance) -> Result<()> {
     check_text("description", &instance.description)?;
     instance.config.iter().try_for_each(|(key, value)| check_instance(key, value))?;
-    let daemon = instance.volatile.iter().chain(&instance.image_properties);
-    daemon.into_iter().try_for_each(|(key, value)| check_text(key, value))?;
+    check_text("architecture", &instance.architecture)?;
+    for (key, value) in instance.volatile.iter().chain(&instance.image_properties) {
+        check_text("a key", key).and_then(|()| check_text(key, value))?;
+    }
     instance.devices.iter().try_for_each(|(name, device)| Device::new(name, device.keys().clone()).map(drop))
 }

@@ -32,7 +32,7 @@ impl Engine {
     /// # Errors
     /// Those of the authority; when a directory cannot be read.
     pub async fn lost(&self, caller: &Caller, sources: &[PathBuf]) -> Result<Vec<Found>> {
-        self.core.ask(caller, vec![question("host.find-lost")]).await?;
+        self.core.ask(caller, vec![question(Action::StorageManagePools, "host.find-lost")]).await?;
         let view = View { state: self.state(), ports: &self.core.ports, now: self.core.ports.host.now() };
         find::all(&view, sources).await
     }
@@ -52,8 +52,8 @@ impl Recover {
     }
 }
 
-fn question(verb: &str) -> Question {
-    Question { action: Action::StorageManagePools, details: vec![("verb", verb.to_owned())] }
+fn question(action: Action, verb: &str) -> Question {
+    Question { action, details: vec![("verb", verb.to_owned())] }
 }
 
 #[async_trait]
@@ -62,8 +62,10 @@ impl Verb for Recover {
         "host.recover"
     }
 
+    /// What is found may have been given everything there is to give, and is not changed.
     fn questions(&self, _state: &State) -> Vec<Question> {
-        vec![question(self.name())]
+        let asked = [Action::StorageManagePools, Action::InstanceConfigurePrivileged, Action::NetworkAttachPhysical];
+        asked.into_iter().map(|action| question(action, self.name())).collect()
     }
 
     /// Whatever instances need, one after the other, and last what the first launch would make.

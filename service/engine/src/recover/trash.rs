@@ -1,7 +1,7 @@
 //! What lies in the trash of a pool and is in no record. It is taken in as what it was there: nothing that was deleted is
 //! alive again because the records were lost. It is kept for its time from now on. Called by `find`.
 
-use super::find::{Found, read, words};
+use super::find::{Found, is_here, read, words};
 use crate::ports::{Defined, Definition, State};
 use crate::verb::View;
 use crate::{Error, Kind, Result};
@@ -22,13 +22,10 @@ pub(super) fn has(found: &[Found], snapshot: ObjectId) -> bool {
 /// What has no disk to lie beside: volumes and their snapshots.
 pub(super) fn apart(view: &View<'_>, others: &[Found], id: ObjectId, trashed: Trashed) -> Result<Found> {
     let name = trashed.what.pool();
-    let among = |one: &Found| matches!(one, Found::Pool(pool) if pool.name == *name);
     match trashed.what {
         _ if trashed.id != id || trashed.what.id() != id => Err(Error::new(Kind::Untrusted, "its definition is another's")),
         Discarded::Instance(..) | Discarded::Snapshot(_) => Err(Error::new(Kind::Untrusted, "its definition lies elsewhere")),
-        _ if view.state.pool(name).is_none() && !others.iter().any(among) => {
-            Err(Error::new(Kind::NoSuchPool, format!("its pool {name} is not here")))
-        }
+        _ if !is_here(&view.state, others, name) => Err(Error::new(Kind::NoSuchPool, format!("its pool {name} is not here"))),
         _ => Ok(Found::Trashed(Box::new(kept(trashed, view.now)))),
     }
 }

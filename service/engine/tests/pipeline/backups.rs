@@ -1,11 +1,12 @@
 //! Backups: what is in one, and what one may not bring.
 
-use crate::world::{Machine, World, root};
+use crate::world::{Machine, World, mia, root};
 use lxhost_engine::instance::{Configure, Export, Import, Wanted};
 use lxhost_engine::ports::Caller;
 use lxhost_engine::{Kind, Result, instance, snapshot};
 use lxhost_model::backup::{About, Backup, Described, Past};
-use lxhost_model::{Instance, ObjectId};
+use lxhost_model::{Action, Instance, ObjectId};
+use lxhost_sim::Ruling;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -127,5 +128,27 @@ fn what_has_no_meaning_here_is_left_out_and_said() {
         let output = world.perform(read).await.unwrap();
         assert!(output.notes.iter().any(|note| note.contains("security.syscalls.intercept.mknod")), "{:?}", output.notes);
         assert_eq!(record(&world, "b1").config.keys().collect::<Vec<_>>(), ["user.a"]);
+    });
+}
+
+#[test]
+fn what_a_snapshot_in_a_backup_may_not_have_been_is_asked_about_when_it_is_restored() {
+    Machine::new().daemon(async |world| {
+        let mut backup = said("c1", &[]);
+        let disk = [("type", "disk"), ("source", "/etc"), ("path", "/mnt")].map(|(key, value)| (key.into(), value.into()));
+        let past = Described { devices: [("host".to_owned(), disk.into())].into(), ..backup.instance.clone() };
+        backup.snapshots = vec![Past { name: "before".into(), expires: 0, instance: past }];
+        world.sim.authority.rule(1000, Action::InstanceConfigurePrivileged, Ruling::No);
+        let wanted = read(&world, &mia(), &backup, Wanted::default()).await.unwrap();
+        world.engine.perform(&mia(), wanted).await.unwrap();
+        let (id, name) = (world.id("c1").unwrap(), || "before".parse().unwrap());
+        let before = record(&world, "c1");
+        let error = world.engine.perform(&mia(), snapshot::Restore::new(id, name())).await.unwrap_err();
+        assert_eq!(error.kind, Kind::AccessDenied);
+        let source = instance::Source::Copy(instance::Original { snapshot: Some(name()), ..instance::Original::whole(id) });
+        let random = world.engine.host().random();
+        let copy = instance::Create::new(Default::default(), Some("c2".parse().unwrap()), source, Default::default(), random);
+        assert_eq!(world.engine.perform(&mia(), copy.unwrap()).await.unwrap_err().kind, Kind::AccessDenied);
+        assert_eq!((record(&world, "c1"), world.state().instances.len()), (before, 1));
     });
 }

@@ -164,6 +164,7 @@ fn what_is_in_the_way_or_malformed_stays_and_is_said() {
             (&good.replace(&instance.to_string(), &"0".repeat(32)), "another instance's"),
             (&good.replace("\"config\": {}", "\"config\": {\"limits.memory\": \"all\"}"), "limits.memory"),
             (&good.replace("\"default\"\n  ]", "\"web\"\n  ]"), "profile"),
+            (&good.replace("\"architecture\": \"", "\"architecture\": \"\\u001b"), "architecture"),
         ] {
             assert_ne!(text, good, "{why}");
             let driver = pools.driver(&pool.driver).unwrap();
@@ -186,5 +187,47 @@ fn what_is_in_the_way_or_malformed_stays_and_is_said() {
         assert!(found.iter().any(|line| line.contains("there is a pool default already")), "{found:?}");
         world.perform(Recover::new(vec![])).await.unwrap();
         assert_eq!((world.state().instances.len(), world.state().pools.len()), (0, 1));
+    });
+}
+
+#[test]
+fn whoever_takes_in_what_is_lost_may_give_it_what_it_has() {
+    let machine = Machine::new();
+    machine.daemon(async |world| full(&world).await);
+    machine.without_records().daemon(async |world| {
+        world.sim.authority.rule(1000, Action::StorageManagePools, Ruling::Yes);
+        for action in [Action::InstanceConfigurePrivileged, Action::NetworkAttachPhysical] {
+            world.sim.authority.rule(1000, action, Ruling::No);
+            // Looking is free.
+            assert!(!world.engine.lost(&mia(), &[]).await.unwrap().is_empty());
+            let error = world.engine.perform(&mia(), Recover::new(vec![])).await.unwrap_err();
+            assert_eq!(error.kind, Kind::AccessDenied);
+            assert!(world.state().instances.is_empty() && world.state().pools.is_empty());
+            world.sim.authority.rule(1000, action, Ruling::Yes);
+        }
+        world.engine.perform(&mia(), Recover::new(vec![])).await.unwrap();
+        assert_eq!(world.state().instances.len(), 1);
+    });
+}
+
+#[test]
+fn nothing_is_found_on_a_pool_that_somebody_else_could_change() {
+    let machine = Machine::new();
+    machine.daemon(async |world| {
+        crate::deeds::volumes::taken(&world).await;
+        world.until(|w| w.sim.definitions.say("\"s1\"") && w.sim.definitions.say("user.a")).await;
+    });
+    let expected =
+        ["pool left: somebody else's", "volume left: its pool p1 is not here", "snapshot left: its volume p1/v1 is not here"];
+    let somebody = || lxhost_model::Error::new(Kind::Untrusted, "somebody else's");
+    machine.without_records().daemon(async |world| {
+        world.sim.faults.fail("pool.definitions", somebody());
+        let found = shown(&world.engine.lost(&root(), &[]).await.unwrap());
+        assert_eq!(found, expected);
+        world.perform(Recover::new(vec![])).await.unwrap();
+        // So it is where the pool is known.
+        world.sim.faults.fail("pool.definitions", somebody());
+        let found = shown(&world.engine.lost(&root(), &[]).await.unwrap());
+        assert_eq!(found, expected[..1]);
     });
 }

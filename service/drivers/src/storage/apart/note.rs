@@ -2,7 +2,7 @@
 //! the tree is made and goes after it, so that a tree without a note is one that a crash left. Blocking code. Called by
 //! `apart`.
 
-use super::super::layout::{ROOT, VOLUMES};
+use super::super::layout::{ROOT, TREE as NOTE, VOLUMES};
 use super::super::place;
 use lxhost_model::{Error, ObjectId, Result};
 use lxhost_safefs::{Dir, Durability};
@@ -11,9 +11,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::Path;
-
-/// The note.
-const NOTE: &str = "tree";
 
 /// Notes in a directory, durably, which tree it is going to have.
 ///
