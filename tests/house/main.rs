@@ -99,7 +99,9 @@ fn unsafe_code_is_in_one_folder() {
     };
     let mut complaints = Vec::new();
     for (path, text) in files(".rs") {
-        if path.starts_with("runtime/monitor/src/sys") || path.starts_with("tests/house") {
+        // One call of the C library that takes no pointer: decision 0240.
+        let trims = path.ends_with("service/lxhostd/src/memory.rs");
+        if trims || path.starts_with("runtime/monitor/src/sys") || path.starts_with("tests/house") {
             continue;
         }
         complaints.extend(

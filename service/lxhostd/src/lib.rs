@@ -7,6 +7,7 @@ mod bus;
 mod faults;
 pub mod hostile;
 mod log;
+mod memory;
 mod notify;
 mod wiring;
 
@@ -96,9 +97,11 @@ async fn run(args: Args, log: bus::LogLevel) -> Result<()> {
         Err(error) => return Err(on_bus(error)),
     }
     notify::ready();
+    let memory = tokio::spawn(memory::give_back(engine.clone()));
     let watchdog = tokio::spawn(notify::watchdog(connection.clone()));
     let ended = wait(&engine, &connection).await;
     watchdog.abort();
+    memory.abort();
     notify::stopping();
     // Calls under way are answered by a gone name; instances and their monitors go on.
     let _ = connection.release_name(lxhost_dbus::BUS_NAME).await;
