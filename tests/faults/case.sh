@@ -7,9 +7,9 @@ at_rest() {
     lxctl operation list --format json >/tmp/jobs 2>$log && ! grep -qE '"status": "(queued|running|canceling)"' /tmp/jobs &&
         lxctl list -c s --format csv,noheader >/tmp/statuses 2>$log && ! grep -qviE '^(running|stopped|frozen|deleting)$' /tmp/statuses
 }
-# $1 tenths of a second, until what follows succeeds.
+# $1 tenths of a second of a machine's own speed, until what follows succeeds.
 within() {
-    left=$1
+    left=$(($1 * PATIENCE))
     shift
     until "$@"; do
         left=$((left - 1))
@@ -17,6 +17,8 @@ within() {
         sleep 0.1
     done
 }
+# Until what is done behind everybody's back is done, in tenths of a second of a machine's own speed.
+settle() { sleep $(($1 * PATIENCE / 10)).$(($1 * PATIENCE % 10)); }
 fired() { ! test -s $faults/armed; }
 
 # Has system calls of the daemon fail, or kill it.
@@ -40,7 +42,7 @@ stand_back() {
 
 # What hangs is shown before it is ended.
 {
-    sleep 60 &
+    sleep $((60 * PATIENCE)) &
     nap=$!
     trap 'kill $nap; exit' TERM
     wait $nap
@@ -57,10 +59,10 @@ mkdir -p $faults && rm -f $faults/*
 (eval "$BEFORE") >$log 2>&1 || wrong "it cannot be prepared"
 within 100 at_rest || wrong "it is not at rest before: $(cat /tmp/statuses)"
 if test -n "$RECORD"; then
-    sleep 0.2
+    settle 2
     : >$faults/passed
     (eval "$ACT") >$log 2>&1 || wrong "it fails without a fault"
-    sleep 0.3
+    settle 3
     cat $faults/passed
     rm $faults/passed
     (eval "$DONE") >>$log 2>&1 || wrong "it is not done, without a fault"

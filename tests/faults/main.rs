@@ -1,7 +1,6 @@
 //! Faults on real hosts: the crash matrix, power cuts, system calls that fail, a server that lies. Depends on
 //! the library of this crate, and on the daemon with failpoints that `make faults` builds. Called by
-//! `make check`, with `--all` by `make check-full`. Words choose: `matrix btrfs`, `cuts`, or deeds of the
-//! matrix by parts of their names.
+//! `make check`, with `--all` by `make check-full`.
 
 mod calls;
 mod cuts;
@@ -27,6 +26,11 @@ use matrix::{Extent, Sum};
 const CUTS: usize = 12;
 const MANY_CUTS: usize = 60;
 
+const HELP: &str = "usage: lxhost-fault-tests [--all] [WORDS...]
+WORDS choose: matrix, cuts, calls or fetch; overlay, btrfs, dir or lvm; ext4, xfs, btrfs or two; and, else, deeds of the
+matrix by parts of their names. --all: every error at every point, deaths on the way back, lvm, and many power cuts.
+For example: lxhost-fault-tests matrix lvm snapshot";
+
 /// What one host is for: its kind, and the driver or file system.
 type Work = (&'static str, &'static str);
 
@@ -35,6 +39,10 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let ended = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--lie", port, how] => liar::serve(port, how),
+        ["--help" | "-h", ..] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
         _ => run(&words),
     };
     match ended {
@@ -51,7 +59,8 @@ fn run(words: &[String]) -> Result<()> {
     let names = |word: &str| all().any(|(kind, place)| word == kind || word == place);
     let (places, deeds): (Vec<String>, Vec<String>) =
         words.iter().filter(|word| !word.starts_with("--")).cloned().partition(|word| names(word));
-    let chosen = |work: &Work| places.iter().all(|word| word == work.0 || word == work.1);
+    let emulated = |work: &Work| matrix::EMULATED.contains(&work.1) && !whole && places.iter().all(|word| word != work.1);
+    let chosen = |work: &Work| !emulated(work) && places.iter().all(|word| word == work.0 || word == work.1);
     let extent = Extent { whole, wanted: &deeds };
     let works: Mutex<Vec<Work>> =
         Mutex::new(all().filter(chosen).filter(|(kind, _)| deeds.is_empty() || *kind == "matrix").collect());
@@ -71,8 +80,8 @@ fn run(words: &[String]) -> Result<()> {
         }
         sums
     };
-    // Two hosts at a time, as many as a small machine has processors.
-    let ended = thread::scope(|scope| [scope.spawn(work), scope.spawn(work)].map(thread::ScopedJoinHandle::join));
+    // Three hosts at a time: of each, much of the time is a disk's.
+    let ended = thread::scope(|scope| [(); 3].map(|()| scope.spawn(work)).map(thread::ScopedJoinHandle::join));
     let mut all: BTreeMap<&str, Sum> = BTreeMap::new();
     for sums in ended {
         let Ok(sums) = sums else { bail!("a thread of the tests panicked") };
@@ -96,6 +105,6 @@ fn given_up(kind: &str, place: &str, error: &Error) -> Sum {
 /// Everything there is, the longest last, for it is taken first.
 fn all() -> impl Iterator<Item = Work> {
     let cuts = cuts::FILE_SYSTEMS.iter().map(|fs| ("cuts", *fs));
-    let matrices = matrix::DRIVERS.iter().rev().map(|driver| ("matrix", *driver));
+    let matrices = matrix::DRIVERS.iter().rev().chain(matrix::EMULATED).map(|driver| ("matrix", *driver));
     [("fetch", "")].into_iter().chain(cuts).chain([("calls", "")]).chain(matrices)
 }

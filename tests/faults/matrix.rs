@@ -15,6 +15,9 @@ use crate::world::World;
 
 /// Drivers, the one first whose matrix is whole even in a short run.
 pub(crate) const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
+/// Drivers that need devices of a kernel of their own, so an emulated host: in a whole run, or when they are named, and
+/// there only what stores something.
+pub(crate) const EMULATED: &[&str] = &["lvm"];
 /// The one whose pools keep sizes on these hosts.
 const SIZED: &str = "btrfs";
 /// Points of verbs that act for the sake of sizes alone.
@@ -46,7 +49,8 @@ pub(crate) fn run(cache: &Cache, driver: &'static str, extent: Extent<'_>) -> Re
     let mut sum = Sum::default();
     let mut passed = BTreeSet::new();
     let often = DEEDS.iter().map(|deed| (deed, true));
-    for (deed, faults) in often.chain(RARE.iter().map(|deed| (deed, extent.whole))) {
+    let rare = RARE.iter().map(|deed| (deed, extent.whole || EMULATED.contains(&driver)));
+    for (deed, faults) in often.chain(rare) {
         if !extent.tries(driver, deed) {
             continue;
         }
@@ -79,8 +83,9 @@ pub(crate) fn run(cache: &Cache, driver: &'static str, extent: Extent<'_>) -> Re
 fn at_every_point(world: &mut World, deed: &Deed, points: &[String], extent: Extent<'_>, sum: &mut Sum) -> Result<()> {
     for (number, point) in points.iter().enumerate() {
         let mut faults = vec![vec![(point.as_str(), "kill")]];
-        let errors =
-            ERRORS.iter().enumerate().filter(|(at, _)| extent.whole || (world.driver == DRIVERS[0] && at % 4 == number % 4));
+        let every = extent.whole && !EMULATED.contains(&world.driver);
+        let in_turn = extent.whole || world.driver == DRIVERS[0];
+        let errors = ERRORS.iter().enumerate().filter(|(at, _)| every || (in_turn && at % 4 == number % 4));
         faults.extend(errors.map(|(_, kind)| vec![(point.as_str(), *kind)]));
         for armed in &faults {
             sum.tries(world, deed, armed)?;
@@ -88,7 +93,7 @@ fn at_every_point(world: &mut World, deed: &Deed, points: &[String], extent: Ext
         let left = world.left()?;
         sum.note(world, deed, &faults, left)?;
     }
-    if extent.whole {
+    if extent.whole && !EMULATED.contains(&world.driver) {
         deaths_on_the_way_back(world, deed, points, sum)?;
         let left = world.left()?;
         sum.note(world, deed, &[vec![("on the way back", "kill")]], left)?;
@@ -132,7 +137,11 @@ fn deaths_on_the_way_back(world: &World, deed: &Deed, points: &[String], sum: &m
 impl Extent<'_> {
     fn tries(&self, driver: &str, deed: &Deed) -> bool {
         let wanted = self.wanted.is_empty() || self.wanted.iter().any(|part| deed.name.contains(part.as_str()));
-        let here = if deed.sized { driver == SIZED } else { self.whole || deed.stores || driver == DRIVERS[0] };
+        let here = match deed.sized {
+            true => driver == SIZED,
+            false if EMULATED.contains(&driver) => deed.stores,
+            false => self.whole || deed.stores || driver == DRIVERS[0],
+        };
         wanted && here
     }
 }

@@ -2,6 +2,7 @@
 //! then. Depends on the library. Called by the matrix and by the power cuts.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +13,7 @@ use lxhost_tests::runner::{Base, Stage};
 use lxhost_tests::unchanged::Picture;
 
 use crate::deeds::{Deed, WORDS};
+use crate::matrix::EMULATED;
 
 const CASE: &str = include_str!("case.sh");
 /// The daemon that `make faults` has built.
@@ -33,7 +35,8 @@ pub(crate) struct World {
 impl World {
     /// Boots one whose default pool has `driver`.
     pub(crate) fn boot(cache: &Cache, driver: &'static str) -> Result<Self> {
-        let stage = Stage::boot(cache, Kind::Native, Base::Packaged)?;
+        let kind = if EMULATED.contains(&driver) { Kind::Full } else { Kind::Native };
+        let stage = Stage::boot(cache, kind, Base::Packaged)?;
         let stage = if driver == "btrfs" { stage.sibling(State::Btrfs)? } else { stage };
         let refused = stage.host.command(["/usr/libexec/lxhost/lxhostd", "--faults"]).fail()?;
         ensure!(refused.code == Some(2), "the package's daemon has failpoints: {}", refused.describe());
@@ -41,16 +44,19 @@ impl World {
         stage.host.put("/usr/libexec/lxhost/lxhostd", 0o755, daemon)?;
         stage.host.put("/etc/systemd/system/lxhostd.service.d/back.conf", 0o644, BACK)?;
         stage.host.succeed(["sh", "-ec", "systemctl daemon-reload; systemctl restart lxhostd.service"])?;
-        // A whole life of the daemon in the simulation.
-        let points =
-            stage.host.command(["/usr/libexec/lxhost/lxhostd", "--faults"]).timeout(Duration::from_secs(300)).succeed()?;
+        // A whole life of the daemon in the simulation, which an emulated host would take minutes for.
+        let said = Command::new(DAEMON).arg("--faults").output().context("asking for the points")?;
+        ensure!(said.status.success(), "{DAEMON} --faults: {}", String::from_utf8_lossy(&said.stderr));
+        let points = String::from_utf8(said.stdout)?;
         stage.with_loops()?;
         let fresh = Archive::image().file("rootfs/etc/fresh", b"fresh\n").whole();
         std::fs::write(stage.host.share().join("fresh.tar"), fresh)?;
         stage.with_busybox()?;
-        let pool = if driver == "dir" { "plain" } else { "default" };
-        if driver == "dir" {
-            stage.lxctl("storage create plain dir").succeed()?;
+        let pool = if matches!(driver, "overlay" | "btrfs") { "default" } else { "plain" };
+        match driver {
+            "dir" => drop(stage.lxctl("storage create plain dir").succeed()?),
+            "lvm" => drop(stage.lxctl("storage create plain lvm size=4GiB").succeed()?),
+            _ => {}
         }
         // Everything that a first launch makes, the image's tree, and where the first volume lies.
         stage.lxctl(&format!("launch busybox f1 -s {pool}")).succeed()?;
@@ -113,6 +119,7 @@ impl World {
             ("AGAIN", on_pool(deed.again.unwrap_or(deed.act))),
             ("TIDY", deed.tidy()),
         ]);
+        words.insert("PATIENCE", self.stage.host.patience(Duration::from_secs(1)).as_secs().to_string());
         words.extend(["ARMED", "RECORD", "CALLS", "INJECT"].map(|name| (name, String::new())));
         words.extend(how.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let script = format!("{WORDS}{CASE}");

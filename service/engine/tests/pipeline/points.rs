@@ -91,6 +91,44 @@ impl Tally {
             vec![]
         })
     }
+
+    fn and(mut self, other: Tally) -> Tally {
+        self.cases += other.cases;
+        self.wrong.extend(other.wrong);
+        self
+    }
+}
+
+/// Cases of every kind.
+#[derive(Default)]
+struct Tallies {
+    errors: Tally,
+    deaths: Tally,
+    /// Deaths after a fault.
+    twice: Tally,
+}
+
+impl Tallies {
+    /// A deed with every fault at every point it passes.
+    fn tries(&mut self, deed: &Deed) {
+        for point in road(deed) {
+            for fault in ERRORS {
+                let passed = self.errors.case(|| err(deed, &point, fault));
+                for undo in passed.iter().filter(|name| fault == Fault::Error && name.contains("/undo")) {
+                    self.twice.case(|| die(deed, &[(&point, Fault::Error), (undo, Fault::Death)], None));
+                }
+            }
+            let mended = self.deaths.case(|| die(deed, &[(&point, Fault::Death)], None));
+            for recovery in mended.iter().filter(|name| name.contains("/recover")) {
+                self.twice.case(|| die(deed, &[(&point, Fault::Death)], Some(recovery)));
+            }
+        }
+    }
+
+    fn and(self, other: Tallies) -> Tallies {
+        let Tallies { errors, deaths, twice } = other;
+        Tallies { errors: self.errors.and(errors), deaths: self.deaths.and(deaths), twice: self.twice.and(twice) }
+    }
 }
 
 /// What is passed when nothing goes wrong.
@@ -153,21 +191,20 @@ fn die(deed: &Deed, first: &[(&str, Fault)], second: Option<&str>) -> Vec<String
 
 #[test]
 fn whatever_goes_wrong_wherever_is_undone_done_again_or_mended() {
-    let (mut errors, mut deaths, mut twice) = (Tally::default(), Tally::default(), Tally::default());
-    for deed in all() {
-        for point in road(&deed) {
-            for fault in ERRORS {
-                let passed = errors.case(|| err(&deed, &point, fault));
-                for undo in passed.iter().filter(|name| fault == Fault::Error && name.contains("/undo")) {
-                    twice.case(|| die(&deed, &[(&point, Fault::Error), (undo, Fault::Death)], None));
-                }
-            }
-            let mended = deaths.case(|| die(&deed, &[(&point, Fault::Death)], None));
-            for recovery in mended.iter().filter(|name| name.contains("/recover")) {
-                twice.case(|| die(&deed, &[(&point, Fault::Death)], Some(recovery)));
-            }
+    let deeds = Mutex::new(all());
+    let work = || {
+        let mut tallies = Tallies::default();
+        // One pops at a time; what panics under a deed is caught there.
+        while let Some(deed) = { deeds.lock().unwrap().pop() } {
+            tallies.tries(&deed);
         }
-    }
+        tallies
+    };
+    let Tallies { errors, deaths, twice } = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..std::thread::available_parallelism().map_or(1, usize::from)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).fold(Tallies::default(), Tallies::and)
+    });
     let sum = errors.cases + deaths.cases + twice.cases;
     // Not captured: whoever runs it sees how much it was.
     let mut out = std::io::stdout();
