@@ -1,4 +1,5 @@
-//! What is deleted on a pool with a trash is there again with everything in it, on layers, on plain trees and on btrfs;
+//! What is deleted on a pool with a trash is there again with everything in it, on layers, on plain trees, on btrfs and on
+//! ZFS;
 //! what is removed for good leaves nothing.
 
 use anyhow::{Result, ensure};
@@ -13,6 +14,7 @@ pub(crate) const SUITE: Suite = suite!(
     [
         what_was_deleted_is_there_again_on_layers_and_plain_trees,
         what_was_deleted_is_there_again_on_btrfs,
+        what_was_deleted_is_there_again_on_zfs needs [Zfs],
         a_lost_database_brings_nothing_back_to_life
     ]
 );
@@ -99,6 +101,18 @@ fn what_was_deleted_is_there_again_on_btrfs(stage: &Stage) -> Result<()> {
     stage.with_busybox()?;
     stage.lxctl("storage create volumes btrfs").succeed()?;
     it_lives(&stage, "volumes")
+}
+
+fn what_was_deleted_is_there_again_on_zfs(stage: &Stage) -> Result<()> {
+    stage.with_busybox()?;
+    // The default pool is another one.
+    stage.lxctl("create busybox c0").succeed()?;
+    stage.lxctl("delete c0").succeed()?;
+    stage.lxctl("storage create datasets zfs size=1GiB").succeed()?;
+    it_lives(stage, "datasets")?;
+    // Before the image nothing was left in it.
+    let left = "test $(zfs list -H -o name -t all -r lxhost-datasets | wc -l) = 3 && lxctl image delete busybox && lxctl storage delete datasets";
+    stage.host.succeed(["sh", "-ec", left]).map(drop)
 }
 
 fn a_lost_database_brings_nothing_back_to_life(stage: &Stage) -> Result<()> {

@@ -2,6 +2,7 @@
 //! pool leave, and what stays when they go.
 
 use anyhow::{Context, Result, ensure};
+use lxhost_tests::host::State;
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
 use lxhost_tests::unchanged::nothing_changes;
@@ -15,12 +16,14 @@ pub(crate) const SUITE: Suite = suite!(
         what_has_copies_is_deleted_and_they_stay needs [Zfs],
         a_size_bounds_what_a_guest_writes_and_changes_under_it needs [Zfs],
         a_pool_is_there_again_after_a_reboot_and_a_crash needs [Zfs, Kernel],
+        a_killed_daemon_leaves_what_its_notes_say needs [Zfs],
         a_zpool_of_somebody_elses_is_shared needs [Zfs],
         a_device_is_taken_when_it_may_be needs [Zfs],
         a_full_pool_says_so_and_can_be_emptied needs [Zfs],
         a_pool_is_found_without_its_record needs [Zfs],
         what_may_not_be_is_refused needs [Zfs],
         without_its_module_it_is_unsupported_and_nothing_is_made needs [Zfs, Kernel],
+        what_lies_in_files_goes_with_the_purged_package needs [Zfs],
     ]
 );
 
@@ -275,6 +278,68 @@ fn a_pool_is_there_again_after_a_reboot_and_a_crash(stage: &Stage) -> Result<()>
     left_nothing(stage, "own")
 }
 
+/// What the pool has are the trees that its notes name, each snapshot has a copy, and each root a record.
+fn agrees(stage: &Stage) -> Result<Option<()>> {
+    let noted = sh(
+        stage,
+        "cd /var/lib/lxhost/pools/own; for note in images/*/tree instances/*/tree snapshots/*/tree .trash/*/tree volumes/*/*/tree; \
+         do test ! -e $note || { cat $note; echo; }; done | sort",
+    )?;
+    let there = sh(stage, "zfs list -H -o name -t filesystem -d 1 lxhost-own | sed -n 's,.*/\\(lxhost\\.\\),\\1,p' | sort")?;
+    let alone = sh(stage, "zfs list -H -o clones -t snapshot -r lxhost-own | grep -cvE '/' || true")?;
+    let roots = sh(stage, "ls /var/lib/lxhost/pools/own/instances | wc -l")?;
+    let own = stage.list()?.into_iter().filter(|row| row["name"] != "c0").count();
+    Ok((noted == there && alone == "0" && roots == own.to_string()).then_some(()))
+}
+
+fn a_killed_daemon_leaves_what_its_notes_say(stage: &Stage) -> Result<()> {
+    prepare(stage)?;
+    stage.lxctl("storage create own zfs size=1GiB").succeed()?;
+    stage.lxctl("launch busybox c1 -s own").succeed()?;
+    inside(stage, "c1", "echo kept >/root/kept")?;
+    stage.lxctl("snapshot c1 s1").succeed()?;
+    // Each is killed at another moment, and done to its end by the next round where that has not happened.
+    let verbs =
+        ["copy c1 c2", "snapshot c1 s2", "restore c1 s1", "delete c2 --force", "delete c1/s2", "create busybox c3 -s own"];
+    for round in 0..3_u64 {
+        for (number, verb) in (0..).zip(verbs) {
+            let words: Vec<&str> = ["systemd-run", "--quiet", "--collect", "lxctl"].into_iter().chain(verb.split(' ')).collect();
+            stage.host.succeed(words)?;
+            std::thread::sleep(std::time::Duration::from_millis(round * 450 + number * 70));
+            stage.kill_daemon()?;
+            stage.eventually(&format!("an end of {verb} in round {round}"), || agrees(stage))?;
+            // What was interrupted when it had stopped c1 leaves it so.
+            if stage.status("c1")? == "stopped" {
+                stage.lxctl("start c1").succeed()?;
+            }
+            inside(stage, "c1", "test \"$(cat /root/kept)\" = kept")?;
+        }
+        for name in ["c2", "c3"] {
+            if stage.row(name)?.is_some() {
+                stage.delete(name)?;
+            }
+        }
+        stage.lxctl("restore c1 s1").succeed()?;
+    }
+    stage.delete("c1")?;
+    let left = || Ok((datasets(stage, "lxhost-own")?.len() == 2).then_some(()));
+    stage.eventually("the pool's directory and the image, and nothing else", left)?;
+    stage.lxctl("storage delete own").succeed()?;
+    // A zpool is made whole or not at all.
+    for round in 0..4_u64 {
+        stage.host.succeed(["systemd-run", "--quiet", "--collect", "lxctl", "storage", "create", "own", "zfs", "size=300MiB"])?;
+        std::thread::sleep(std::time::Duration::from_millis(round * 300));
+        stage.kill_daemon()?;
+        if stage.lxctl("storage get own size").output()?.code == Some(0) {
+            stage.lxctl("create busybox c1 -s own").succeed()?;
+            stage.delete("c1")?;
+            stage.lxctl("storage delete own").succeed()?;
+        }
+        left_nothing(stage, "own")?;
+    }
+    Ok(())
+}
+
 fn a_zpool_of_somebody_elses_is_shared(stage: &Stage) -> Result<()> {
     prepare(stage)?;
     sh(
@@ -452,4 +517,20 @@ fn without_its_module_it_is_unsupported_and_nothing_is_made(stage: &Stage) -> Re
     stage.lxctl("storage create own zfs").succeed()?;
     stage.lxctl("storage delete own").succeed()?;
     left_nothing(stage, "own")
+}
+
+fn what_lies_in_files_goes_with_the_purged_package(stage: &Stage) -> Result<()> {
+    let stage = stage.sibling(State::Plain)?;
+    prepare(&stage)?;
+    sh(&stage, "truncate -s 300M /var/disk.img; zpool create -m none theirs /var/disk.img")?;
+    stage.lxctl("storage create own zfs size=300MiB").succeed()?;
+    stage.lxctl("storage create two zfs source=theirs").succeed()?;
+    for pool in ["own", "two"] {
+        stage.lxctl(&format!("create busybox c-{pool} -s {pool}")).succeed()?;
+    }
+    sh(&stage, "apt-get purge -q -y lxhost")?;
+    sh(&stage, "test ! -e /var/lib/lxhost/pools; test ! -e /var/lib/lxhost/disks")?;
+    ensure!(sh(&stage, "zpool list -H -o name")? == "theirs");
+    ensure!(datasets(&stage, "theirs")?.len() > 2, "what lies on a disk stays");
+    Ok(())
 }
