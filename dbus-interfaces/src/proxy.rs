@@ -520,7 +520,7 @@ pub trait Pool {
     fn get_usage(&self) -> zbus::Result<(u64, u64)>;
     /// Object of a volume by name.
     fn get_volume(&self, project: &str, name: &str) -> zbus::Result<OwnedObjectPath>;
-    /// Makes a volume. Options: `description` s, `content-type` s (`filesystem`).
+    /// Makes a volume. Options: `description` s, `content-type` s (`filesystem`, `block`).
     #[zbus(allow_interactive_auth)]
     fn create_volume(
         &self,

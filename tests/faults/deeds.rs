@@ -286,6 +286,25 @@ pub(crate) const DEEDS: &[Deed] = &[
         "lxctl storage volume info fpool fvol >/dev/null",
     ),
     deed(
+        "block volume create",
+        "lxctl storage create fpool dir",
+        "lxctl storage volume create fpool fvol --type=block",
+        "test \"$(find /var/lib/lxhost/pools/fpool/volumes/instances -name volume.img -size 10737418240c | wc -l)\" = 1",
+    ),
+    deed(
+        "block volume grow",
+        "lxctl storage create fpool dir && lxctl storage volume create fpool fvol --type=block",
+        "lxctl storage volume set fpool fvol size=11GiB",
+        "test \"$(find /var/lib/lxhost/pools/fpool/volumes/instances -name volume.img -size 11811160064c | wc -l)\" = 1",
+    ),
+    deed(
+        "block volume restore",
+        "lxctl storage create fpool dir && lxctl storage volume create fpool fvol --type=block \
+         && lxctl storage volume snapshot fpool fvol s1 && lxctl storage volume set fpool fvol size=11GiB",
+        "lxctl storage volume snapshot restore fpool fvol s1",
+        "test \"$(find /var/lib/lxhost/pools/fpool/volumes/instances -name volume.img -size 11811160064c | wc -l)\" = 1",
+    ),
+    deed(
         "volume rename",
         "lxctl storage create fpool dir && lxctl storage volume create fpool fvol",
         "lxctl storage volume rename fpool fvol fvol2",

@@ -5,6 +5,7 @@
 
 mod acls;
 mod backups;
+mod blocks;
 mod bus;
 mod busctl;
 mod copies;
@@ -74,6 +75,7 @@ const SUITES: &[Suite] = &[
     lvm::SUITE,
     zfs::SUITE,
     volumes::SUITE,
+    blocks::SUITE,
     disks::SUITE,
     seeds::SUITE,
     busctl::SUITE,

@@ -3,7 +3,7 @@
 use crate::client::{Client, none, options, refused};
 use crate::world::World;
 use lxhost_dbus::Config;
-use lxhost_dbus::proxy::{PoolProxy, SnapshotsProxy, VolumeProxy};
+use lxhost_dbus::proxy::{FilesProxy, PoolProxy, SnapshotsProxy, VolumeProxy};
 use lxhost_model::Kind;
 use zbus::wire::OwnedObjectPath;
 
@@ -77,8 +77,12 @@ async fn what_makes_no_sense_is_refused_and_nothing_is_made() {
     ] {
         refused(pool.create_volume("", "data", &keys(&[(key, value)]), &none()).await, kind);
     }
+    let iso = options([("content-type", "iso".into())]);
+    refused(pool.create_volume("", "data", &Config::new(), &iso).await, Kind::Unsupported);
     let block = options([("content-type", "block".into())]);
-    refused(pool.create_volume("", "data", &Config::new(), &block).await, Kind::Unsupported);
+    for size in ["0", "1048577", "9EiB"] {
+        refused(pool.create_volume("", "data", &keys(&[("size", size)]), &block).await, Kind::InvalidConfig);
+    }
     refused(pool.create_volume("lab", "data", &Config::new(), &none()).await, Kind::NoSuchProject);
     assert!(manager.list_volumes(&none(), "", 0).await.unwrap().0.is_empty());
 }
@@ -189,4 +193,31 @@ async fn a_volume_is_copied_and_moved_with_its_snapshots() {
     refused(data.move_to("disks-2", &none()).await, Kind::InvalidArgs);
     refused(data.move_to("disks", &options([("name", "past".into())])).await, Kind::AlreadyExists);
     assert_eq!(manager.list_volumes(&none(), "", 0).await.unwrap().0.len(), 4);
+}
+
+#[tokio::test]
+async fn a_block_volume_grows_and_holds_no_files() {
+    let world = World::start().await;
+    let client = world.client().await;
+    let (manager, pool) = (client.manager().await, pool(&client).await);
+    let (path, job) = pool.create_volume("", "disk", &Config::new(), &options([("content-type", "block".into())])).await.unwrap();
+    client.done(&job).await;
+    assert_eq!(client.text(path.as_str(), "org.lxhost1.Volume", "ContentType").await, "block");
+    assert_eq!(manager.list_volumes(&none(), "", 0).await.unwrap().0[0].content_type, "block");
+    let disk: VolumeProxy<'static> = client.object(&path).await;
+    let (config, generation) = disk.get_config(&none()).await.unwrap();
+    assert_eq!(config, keys(&[("size", "10GiB")]));
+    let total = async || u64::try_from(disk.get_usage(&none()).await.unwrap().remove("total").unwrap()).unwrap();
+    assert_eq!(total().await, 10 << 30);
+    client.done(&disk.replace_config(&keys(&[("size", "11GiB")]), generation, &none()).await.unwrap()).await;
+    assert_eq!(total().await, 11 << 30);
+    let (_, generation) = disk.get_config(&none()).await.unwrap();
+    for smaller in [keys(&[("size", "10GiB")]), Config::new()] {
+        assert!(refused(disk.replace_config(&smaller, generation, &none()).await, Kind::InvalidConfig).contains("smaller"));
+    }
+    let files: FilesProxy<'static> = client.object(&path).await;
+    refused(files.open_file("/volume.img", "read", &none()).await, Kind::Unsupported);
+    refused(files.open_sftp(&none()).await, Kind::Unsupported);
+    refused(disk.export(std::os::fd::OwnedFd::from(std::io::pipe().unwrap().1).into(), &none()).await, Kind::Unsupported);
+    client.done(&disk.delete(&none()).await.unwrap()).await;
 }

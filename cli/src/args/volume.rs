@@ -36,7 +36,7 @@ pub(crate) enum Volume {
         #[arg(value_name = "KEY=VALUE")]
         keys: Vec<Pair>,
         /// What it holds
-        #[arg(long = "type", value_name = "TYPE", default_value = "filesystem")]
+        #[arg(long = "type", value_name = "TYPE", default_value = "filesystem", value_parser = ["filesystem", "block"])]
         content: String,
         /// One line about it
         #[arg(long, value_name = "TEXT")]

@@ -199,9 +199,10 @@ async fn info(session: &Session, volume: &VolumeName, exact: bool, format: Forma
         let created = created.as_str().unwrap_or_default();
         let users = data["used_by"].as_array().map(|users| users.iter().filter_map(Value::as_str).collect::<Vec<_>>());
         let mut text = format!(
-            "Name: {}\nPool: {}\nType: custom\nContent type: filesystem\nCreated: {created}\nUsage: {}\n{total}Used by: {}\n",
+            "Name: {}\nPool: {}\nType: custom\nContent type: {}\nCreated: {created}\nUsage: {}\n{total}Used by: {}\n",
             volume.name,
             volume.pool,
+            render::printable(data["content_type"].as_str().unwrap_or_default()),
             shown(used),
             render::printable(&users.unwrap_or_default().join(" "))
         );

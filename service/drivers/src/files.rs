@@ -1,8 +1,9 @@
 //! Files of trees, by safefs. Called by the engine through its port.
 
+use crate::block;
 use crate::blocking::blocking;
 use async_trait::async_trait;
-use lxhost_engine::ports::{FileAccess, FileEntry, FileOwner, Files, SERVED, Sandbox, SandboxSpec};
+use lxhost_engine::ports::{FileAccess, FileEntry, FileOwner, Files, Progress, SERVED, Sandbox, SandboxSpec};
 use lxhost_model::name::quoted;
 use lxhost_model::{Error, Kind, Result};
 use lxhost_safefs::tree::{Access, Attributes, Entry, Tree};
@@ -12,6 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where distributions have OpenSSH's server of files.
 const SERVERS: &[&str] = &["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
@@ -27,6 +29,15 @@ impl HostFiles {
     /// Has files served by programs in `sandbox`.
     pub fn new(sandbox: Arc<dyn Sandbox>) -> Self {
         HostFiles { sandbox }
+    }
+}
+
+/// Nobody waits for a copy that was given up: its thread is told.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -134,6 +145,30 @@ impl Files for HostFiles {
     async fn make_link(&self, tree: &Path, path: &str, target: &str, owner: FileOwner) -> Result<()> {
         let target = target.to_owned();
         within(tree, path, move |tree, path| tree.make_link(path, &target, attributes(owner))).await
+    }
+
+    async fn block(&self, tree: &Path, bytes: u64, exactly: bool) -> Result<()> {
+        let tree = tree.to_owned();
+        blocking("make a disk", move || block::set(&tree, bytes, exactly)).await
+    }
+
+    async fn copy_block(&self, from: &Path, to: &Path, progress: &dyn Progress) -> Result<()> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let stop = Stop(Arc::default());
+        let (stopped, (tell, mut told)) = (Arc::clone(&stop.0), tokio::sync::watch::channel(0.0));
+        let copying = blocking("copy a disk", move || {
+            block::copy(&from, &to, &stopped, &|part| {
+                tell.send_replace(part);
+            })
+        });
+        let mut copying = std::pin::pin!(copying);
+        loop {
+            tokio::select! {
+                biased;
+                copied = &mut copying => return copied,
+                Ok(()) = told.changed() => progress.report("copying disk", *told.borrow_and_update()),
+            }
+        }
     }
 
     fn can_serve(&self) -> Result<()> {

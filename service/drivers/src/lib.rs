@@ -2,6 +2,7 @@
 //! knows them by name. Depends on the engine's ports; called by `lxhostd`, which wires it.
 
 pub mod backup;
+mod block;
 mod blocking;
 pub mod definitions;
 pub mod device;

@@ -63,6 +63,9 @@ pub struct VolumeBackup {
     pub name: String,
     /// Pool it lay on.
     pub pool: String,
+    /// What it holds.
+    #[serde(default)]
+    pub content: crate::volume::Content,
     /// What it was.
     pub volume: DescribedVolume,
     /// What it had been; the oldest first.

@@ -8,8 +8,14 @@ use crate::name::{PoolName, ProjectName, VolumeName, quoted};
 use crate::schedule::Schedule;
 use crate::{Error, Kind, ObjectId, Timestamp};
 
-/// What a volume holds; the only sort there is today.
-pub const FILESYSTEM: &str = "filesystem";
+/// What the file is called in which a block volume is.
+pub const IMAGE: &str = "volume.img";
+/// What a block volume has when nothing says otherwise.
+const BLOCK_SIZE: &str = "10GiB";
+/// Sizes of block volumes are whole numbers of these, as LXD's are: whatever a machine has for sectors fits.
+const SECTOR: u64 = 8192;
+/// The largest file there can be.
+const LARGEST: u64 = i64::MAX as u64;
 /// Keys that say how the top directory of a new volume is made.
 const INITIAL: &[&str] = &["initial.uid", "initial.gid", "initial.mode"];
 /// Keys of LXD's that nothing here obeys yet, and why.
@@ -28,6 +34,45 @@ const MODE: u32 = 0o711;
 /// Ids that instances have.
 const IDS: u32 = crate::IdRange::SIZE;
 
+/// What a volume holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Files.
+    #[default]
+    Filesystem,
+    /// A disk of a virtual machine.
+    Block,
+}
+
+impl Content {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Content::Filesystem => "filesystem",
+            Content::Block => "block",
+        }
+    }
+}
+
+impl std::str::FromStr for Content {
+    type Err = Error;
+
+    /// # Errors
+    /// `Unsupported` for what LXD has beside these (`iso`) and for what nobody has.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "" | "filesystem" => Ok(Content::Filesystem),
+            "block" => Ok(Content::Block),
+            _ => {
+                let what =
+                    format!("volumes of type {} are not supported by this version; there are filesystem and block", quoted(text));
+                Err(Error::new(Kind::Unsupported, what))
+            }
+        }
+    }
+}
+
 /// A volume as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Volume {
@@ -39,6 +84,9 @@ pub struct Volume {
     pub pool: PoolName,
     /// Name, unique among the volumes of the pool and the project.
     pub name: VolumeName,
+    /// What it holds.
+    #[serde(default)]
+    pub content: Content,
     /// Free text.
     #[serde(default)]
     pub description: String,
@@ -79,7 +127,60 @@ impl Volume {
         if self.config.len() > crate::config::MAX_KEYS {
             return Err(Error::new(Kind::InvalidConfig, "too many configuration keys"));
         }
-        self.config.iter().try_for_each(|(key, value)| check_key(key, value))
+        self.config.iter().try_for_each(|(key, value)| check_key(key, value))?;
+        if self.content == Content::Block {
+            if let Some(key) = INITIAL.iter().find(|key| self.config.contains_key(**key)) {
+                let what = format!("configuration key {key}: a block volume has no directory");
+                return Err(Error::new(Kind::InvalidConfig, what));
+            }
+            self.block()?;
+        }
+        Ok(())
+    }
+
+    /// The same volume with the size that a block volume has when nothing says otherwise.
+    #[must_use]
+    pub fn sized(mut self) -> Self {
+        if self.content == Content::Block && self.config.get("size").is_none_or(String::is_empty) {
+            self.config.insert("size".to_owned(), BLOCK_SIZE.to_owned());
+        }
+        self
+    }
+
+    /// Bytes that a block volume has; `None` of one with files.
+    ///
+    /// # Errors
+    /// `InvalidConfig`: no size, one that is no multiple of 8 KiB, or more than a file can have.
+    pub fn block(&self) -> Result<Option<u64>, Error> {
+        if self.content != Content::Block {
+            return Ok(None);
+        }
+        let text = self.config.get("size").map_or("", String::as_str);
+        let bad = |why: String| Error::new(Kind::InvalidConfig, format!("size {}: {why}", quoted(text)));
+        match crate::size::parse_quota(text)? {
+            None => Err(bad("a block volume has one".to_owned())),
+            Some(bytes) if bytes % SECTOR != 0 => {
+                let next = bytes.saturating_add(SECTOR - bytes % SECTOR);
+                Err(bad(format!("a block volume has a multiple of 8KiB, such as {next}")))
+            }
+            Some(bytes) if bytes > LARGEST => Err(bad("no file is that large".to_owned())),
+            Some(bytes) => Ok(Some(bytes)),
+        }
+    }
+
+    /// Refuses what is done to files.
+    ///
+    /// # Errors
+    /// `Unsupported` of a block volume.
+    pub fn has_files(&self) -> Result<(), Error> {
+        match self.content {
+            Content::Filesystem => Ok(()),
+            Content::Block => {
+                let what =
+                    format!("volume {} is a block volume: it has no files, but what a virtual machine writes", self.title());
+                Err(Error::new(Kind::Unsupported, what))
+            }
+        }
     }
 
     /// Whether a change to these keys would have to be made when the volume is: the first such key.
@@ -91,15 +192,20 @@ impl Volume {
     pub fn top(&self) -> Top {
         let id = |key: &str| self.config.get(key).and_then(|value| value.parse().ok()).unwrap_or(0);
         let mode = self.config.get("initial.mode").and_then(|value| octal(value)).unwrap_or(MODE);
+        // Nobody else has to find what a block volume is.
+        let mode = if self.content == Content::Block { 0o700 } else { mode };
         Top { uid: id("initial.uid"), gid: id("initial.gid"), mode }
     }
 
-    /// Bytes that it may take; `None`: all that there is on its pool.
+    /// Bytes that its files may take; `None`: all that there is on its pool, or what a block volume has.
     ///
     /// # Errors
     /// `InvalidConfig`, for a record that nobody has checked.
     pub fn quota(&self) -> Result<Option<u64>, Error> {
-        self.config.get("size").map_or(Ok(None), |text| crate::size::parse_quota(text))
+        match self.content {
+            Content::Block => Ok(None),
+            Content::Filesystem => self.config.get("size").map_or(Ok(None), |text| crate::size::parse_quota(text)),
+        }
     }
 
     /// Whether `device` is this volume.
@@ -162,6 +268,7 @@ mod tests {
             project: ProjectName::default(),
             pool: "default".parse().unwrap(),
             name: "data".parse().unwrap(),
+            content: Content::Filesystem,
             description: String::new(),
             config: keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             volatile: Config::new(),
@@ -209,6 +316,25 @@ mod tests {
         );
         let sized = volume(&[("size", "1GiB")]);
         assert_eq!((sized.check(), sized.quota(), volume(&[]).quota()), (Ok(()), Ok(Some(1 << 30)), Ok(None)));
+    }
+
+    #[test]
+    fn a_block_volume_has_a_size_that_a_disk_can_have() {
+        let block = |keys: &[(&str, &str)]| Volume { content: Content::Block, ..volume(keys) };
+        assert_eq!(block(&[]).sized().block(), Ok(Some(10 << 30)));
+        assert_eq!(block(&[("size", "")]).sized().config["size"], "10GiB");
+        let one = block(&[("size", "1MiB")]);
+        assert_eq!((one.check(), one.block(), one.quota(), one.top().mode), (Ok(()), Ok(Some(1 << 20)), Ok(None), 0o700));
+        for size in ["", "0", "512", "1048577", "10GB", "9EiB", "18446744073709543424", "18446744073709551616", "-1", "much"] {
+            let refused = block(&[("size", size)]).check().unwrap_err();
+            assert_eq!(refused.kind, Kind::InvalidConfig, "{size}");
+        }
+        let refused = block(&[("size", "10GB")]).check().unwrap_err();
+        assert!(refused.message.contains("10000007168"), "{refused}");
+        assert_eq!(block(&[("size", "1GiB"), ("initial.uid", "1")]).check().unwrap_err().kind, Kind::InvalidConfig);
+        assert_eq!(one.has_files().unwrap_err().kind, Kind::Unsupported);
+        assert_eq!(volume(&[("size", "10GB")]).sized().block(), Ok(None));
+        assert_eq!("iso".parse::<Content>().unwrap_err().kind, Kind::Unsupported);
     }
 
     #[test]

@@ -117,6 +117,20 @@ impl Dir {
         Ok(file.metadata()?.is_file().then_some(file))
     }
 
+    /// The regular file `name`, to read and write; a new one with exactly this mode where there is none.
+    ///
+    /// # Errors
+    /// As openat2(2); `InvalidInput` for anything but a regular file.
+    pub fn open_or_make(&self, name: &OsStr, mode: u32) -> io::Result<std::fs::File> {
+        if self.stat(name)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode & 0o777);
+        let file = std::fs::File::from(retry(|| rustix::fs::openat2(&self.fd, name, flags, mode, CONFINED))?);
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
     /// Renames `from` in this directory to `to` in another; replaces what is there, as renameat(2).
     ///
     /// # Errors

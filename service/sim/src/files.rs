@@ -1,15 +1,17 @@
 //! Files of volumes, in memory: a path is what was said, without links.
 
+use crate::Faults;
 use async_trait::async_trait;
-use lxhost_engine::ports::{FileAccess, FileEntry, FileOwner, Files};
-use lxhost_model::{Error, Kind, Result};
+use lxhost_engine::ports::{FileAccess, FileEntry, FileOwner, Files, Progress};
+use lxhost_model::volume::IMAGE;
+use lxhost_model::{Error, Kind, ObjectId, Result};
 use rustix::fs::{MemfdFlags, OFlags};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What lies at a path of a tree.
 #[derive(Debug)]
@@ -20,9 +22,10 @@ struct Node {
 }
 
 /// All trees.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SimFiles {
     nodes: Mutex<BTreeMap<PathBuf, Node>>,
+    faults: Arc<Faults>,
 }
 
 /// Where something lies among all.
@@ -48,8 +51,24 @@ fn new(place: &Path, kind: &'static str, owner: FileOwner) -> FileEntry {
 }
 
 impl SimFiles {
+    pub(crate) fn new(faults: Arc<Faults>) -> SimFiles {
+        SimFiles { nodes: Mutex::default(), faults }
+    }
+
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Node>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the block volume `id` has so many bytes.
+    pub fn has_block(&self, id: ObjectId, bytes: u64) -> bool {
+        let id = id.to_string();
+        let of = |place: &Path| place.ends_with(IMAGE) && place.iter().any(|part| part.to_string_lossy() == id);
+        self.nodes().iter().any(|(place, node)| of(place) && node.entry.size == bytes)
+    }
+
+    /// Bytes of the block volume in a tree.
+    fn block_size(&self, tree: &Path) -> Option<u64> {
+        self.nodes().get(&at(tree, IMAGE)).map(|node| node.entry.size)
     }
 
     fn add(&self, tree: &Path, path: &str, node: Node) -> Result<()> {
@@ -119,6 +138,24 @@ impl Files for SimFiles {
     async fn make_link(&self, tree: &Path, path: &str, target: &str, owner: FileOwner) -> Result<()> {
         let entry = FileEntry { target: target.to_owned(), ..new(&at(tree, path), "symlink", owner) };
         self.add(tree, path, Node { entry, data: None })
+    }
+
+    async fn block(&self, tree: &Path, bytes: u64, exactly: bool) -> Result<()> {
+        self.faults.pass("files.block")?;
+        let place = at(tree, IMAGE);
+        let mut nodes = self.nodes();
+        let node = nodes.entry(place.clone());
+        let node = node.or_insert_with(|| Node { entry: new(&place, "file", FileOwner::default()), data: None });
+        if exactly || node.entry.size < bytes {
+            node.entry.size = bytes;
+        }
+        Ok(())
+    }
+
+    async fn copy_block(&self, from: &Path, to: &Path, _progress: &dyn Progress) -> Result<()> {
+        // Copies of trees are trees alone here.
+        let bytes = self.block_size(from).unwrap_or_default();
+        self.block(to, bytes, true).await
     }
 
     fn can_serve(&self) -> Result<()> {

@@ -99,7 +99,7 @@ impl Sim {
             proxies: Arc::new(SimProxies::new(Arc::clone(&faults))),
             backups: Arc::new(SimBackups::new(Arc::clone(&faults))),
             definitions: Arc::new(SimDefinitions::new(Arc::clone(&faults))),
-            files: Arc::default(),
+            files: Arc::new(SimFiles::new(Arc::clone(&faults))),
             networks,
             images,
             faults,

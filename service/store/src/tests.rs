@@ -87,6 +87,7 @@ fn one_of_each() -> Vec<Row> {
         name: "data".parse().unwrap(),
         description: "shared".into(),
         config: [("user.a".to_owned(), "b".to_owned())].into(),
+        content: lxhost_model::volume::Content::Block,
         volatile: [("snapshots.last".to_owned(), "7 @daily".to_owned())].into(),
         created: 6,
         generation: 0,
@@ -382,4 +383,12 @@ async fn commits_until_killed() {
         }
         println!("\nacknowledged {name}");
     }
+}
+
+#[test]
+fn a_volume_of_a_version_that_had_no_others_holds_files() {
+    let text = r#"{"id":"07070707070707070707070707070707","project":"default","pool":"p","name":"v","config":{},"created":1,
+        "generation":2}"#;
+    let volume: lxhost_model::Volume = serde_json::from_str(text).unwrap();
+    assert_eq!(volume.content, lxhost_model::volume::Content::Filesystem);
 }

@@ -7,6 +7,7 @@ use crate::step::Step;
 use crate::{Error, Kind, Ports, Result};
 use lxhost_model::device::{Devices, Disk, DiskSource};
 use lxhost_model::name::{DeviceName, ProjectName};
+use lxhost_model::volume::Content;
 use lxhost_model::{Instance, ObjectId, Pool, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -71,7 +72,12 @@ fn attached(
     let no_pool = || Error::new(Kind::NoSuchPool, format!("pool {pool} does not exist"));
     let found = state.pool(pool).ok_or_else(no_pool)?;
     let no_volume = || Error::new(Kind::NoSuchVolume, format!("volume {pool}/{volume} does not exist"));
-    let volume = state.volume(pool, project, volume).ok_or_else(no_volume)?.id;
+    let record = state.volume(pool, project, volume).ok_or_else(no_volume)?;
+    if record.content == Content::Block {
+        let what = format!("volume {} is a block volume: it needs a virtual machine", record.title());
+        return Err(Error::new(Kind::Unsupported, what));
+    }
+    let volume = record.id;
     let volume = Some((Box::new(Pool::clone(found)), volume));
     Ok(Some(Attached { device: name.clone(), disk, volume }))
 }

@@ -1,6 +1,7 @@
 //! Files of trees that the daemon keeps, for callers who name them by path. Paths are a caller's and what lies in a tree a
 //! guest's: nothing leads out of it.
 
+use crate::ports::Progress;
 use async_trait::async_trait;
 use lxhost_model::Result;
 use std::os::fd::OwnedFd;
@@ -71,6 +72,13 @@ pub trait Files: Send + Sync {
 
     /// Makes a link, durably.
     async fn make_link(&self, tree: &Path, path: &str, target: &str, owner: FileOwner) -> Result<()>;
+
+    /// Gives the block volume in a tree so many bytes, durably; one that is not there is made, of nothing but holes. One
+    /// that has more is cut only if it is to have them `exactly`.
+    async fn block(&self, tree: &Path, bytes: u64, exactly: bool) -> Result<()>;
+
+    /// Copies a block volume from one tree to another, durably, without what is empty.
+    async fn copy_block(&self, from: &Path, to: &Path, progress: &dyn Progress) -> Result<()>;
 
     /// Whether files can be served on this host.
     ///

@@ -5,7 +5,8 @@ use super::{Context, Packing, Placed};
 use crate::ports::{Held, ImageFiles, PoolDriver, Progress};
 use crate::{Error, Kind, Result, room};
 use lxhost_model::Pool;
-use lxhost_model::backup::{Request, Tree};
+use lxhost_model::backup::{About, Request, Tree};
+use lxhost_model::volume::Content;
 use std::os::fd::OwnedFd;
 
 pub(super) async fn pack(context: &mut Context<'_>, packing: &Packing) -> Result<()> {
@@ -37,6 +38,9 @@ pub(super) async fn transfer(context: &mut Context<'_>, from: &Packing, pool: &P
     room::fits(&context.core.ports, pool, bytes, "what is copied").await?;
     let request = request(context, from).await?;
     let trees = trees(context, pool, roots).await?;
+    if matches!(&from.about, About::Volume(volume) if volume.content == Content::Block) {
+        return copy_blocks(context, &request.trees, &trees).await;
+    }
     let (read, written) = std::io::pipe().map_err(|e| Error::io("make a pipe", &e))?;
     let backups = &context.core.ports.backups;
     let told = Copying(context);
@@ -51,6 +55,16 @@ pub(super) async fn transfer(context: &mut Context<'_>, from: &Packing, pool: &P
         {
             new.note_prepared(pool, id, &hostname).await?;
         }
+    }
+    Ok(())
+}
+
+/// Of a disk nobody packs what is empty.
+async fn copy_blocks(context: &Context<'_>, from: &[Tree], to: &[Tree]) -> Result<()> {
+    let missing = || Error::failed("a volume without a directory");
+    for (from, to) in from.iter().zip(to) {
+        let (from, to) = (from.layers.first().ok_or_else(missing)?, to.layers.first().ok_or_else(missing)?);
+        context.core.ports.files.copy_block(from, to, context).await?;
     }
     Ok(())
 }

@@ -126,6 +126,7 @@ fn pools(step: &Step) -> Vec<&Pool> {
         | Step::DropTaken { pool, .. }
         | Step::CreateVolume { pool, .. }
         | Step::RemoveVolume { pool, .. }
+        | Step::Block { pool, .. }
         | Step::Serve { pool, .. }
         | Step::AdoptSnapshot { pool, .. }
         | Step::UnpackBackup { pool, .. } => vec![pool],

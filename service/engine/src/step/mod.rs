@@ -178,6 +178,17 @@ pub enum Step {
         /// Which.
         volume: ObjectId,
     },
+    /// Has a block volume have so many bytes. It is not made smaller; undone to what it had.
+    Block {
+        /// The pool within its pool.
+        pool: Pool,
+        /// Which.
+        volume: ObjectId,
+        /// Bytes that it had; `None`: it is new.
+        from: Option<u64>,
+        /// Bytes.
+        to: u64,
+    },
     /// Serves the files of a volume on the socket that the verb carries, until its other end is closed.
     Serve {
         /// The pool.
@@ -343,6 +354,7 @@ impl Step {
             Step::Quota(_) => "setting the size",
             Step::CreateVolume { .. } => "making volume",
             Step::RemoveVolume { .. } => "removing volume",
+            Step::Block { .. } => "setting the size",
             Step::Serve { .. } => "serving files",
             Step::PackBackup(_) => "writing backup",
             Step::PackImage(_) => "making image",
@@ -391,6 +403,7 @@ impl Step {
             Step::Quota(_) => "quota",
             Step::CreateVolume { .. } => "create-volume",
             Step::RemoveVolume { .. } => "remove-volume",
+            Step::Block { .. } => "block",
             Step::Serve { .. } => "serve",
             Step::PackBackup(_) => "pack-backup",
             Step::PackImage(_) => "pack-image",
@@ -448,6 +461,7 @@ impl Step {
             Step::Quota(quota) => storage::bound(context, quota, quota.to).await,
             Step::CreateVolume { pool, volume } => volume::create(context, pool, volume).await,
             Step::RemoveVolume { pool, volume } => volume::remove(context, pool, *volume).await,
+            Step::Block { pool, volume, to, .. } => volume::block(context, pool, *volume, (*to, false)).await,
             Step::Serve { pool, volume } => volume::serve(context, pool, *volume).await,
             Step::PackBackup(packing) => backup::pack(context, packing).await,
             Step::PackImage(packing) => backup::publish(context, packing).await,
@@ -490,6 +504,7 @@ impl Step {
             Step::StageRestore { pool, instance, .. } => snapshot::unstage(context, pool, *instance).await,
             Step::AdoptSnapshot { pool, snapshot } => snapshot::remove(context, pool, *snapshot).await,
             Step::Quota(quota) => storage::bound(context, quota, quota.from).await,
+            Step::Block { pool, volume, from: Some(from), .. } => volume::block(context, pool, *volume, (*from, true)).await,
             Step::CreateVolume { pool, volume } => volume::remove(context, pool, volume.id).await,
             Step::NetworkUp(network) => network::down_if_unknown(context, network).await,
             Step::NetworkDown(network) => network::up_again(context, network).await,
@@ -514,6 +529,7 @@ impl Step {
             | Step::KeepSnapshot { .. }
             | Step::DropTaken { .. }
             | Step::RemoveVolume { .. }
+            | Step::Block { from: None, .. }
             | Step::Serve { .. }
             | Step::PackBackup(_)
             | Step::UnpackBackup { .. }

@@ -25,6 +25,13 @@ pub(super) async fn remove(context: &Context<'_>, pool: &Pool, volume: ObjectId)
     driver.remove_root(&volumes, volume).await
 }
 
+/// Gives a block volume so many bytes; `exactly`, or at least.
+pub(super) async fn block(context: &Context<'_>, pool: &Pool, volume: ObjectId, (bytes, exactly): (u64, bool)) -> Result<()> {
+    let ports = &context.core.ports;
+    let tree = crate::volume::tree(ports, pool, volume).await?;
+    ports.files.block(&tree, bytes, exactly).await.map_err(|error| super::storage::named(context, volume, error))
+}
+
 pub(super) async fn serve(context: &mut Context<'_>, pool: &Pool, volume: ObjectId) -> Result<()> {
     let gone = || Error::new(Kind::Interrupted, "the socket is closed; try again");
     let socket = context.outcome.served.take().ok_or_else(gone)?;

@@ -21,6 +21,7 @@ impl Create {
     /// # Errors
     /// `InvalidConfig`, `Unsupported`; `NoSuchProject`.
     pub fn new(volume: Volume) -> Result<Self> {
+        let volume = volume.sized();
         volume.check()?;
         if volume.project != ProjectName::default() {
             return Err(Error::new(Kind::NoSuchProject, format!("project {} does not exist", volume.project)));
@@ -62,7 +63,9 @@ impl Verb for Create {
         let pool = Pool::clone(super::pool_of(&view.state, &self.volume)?.as_ref());
         let (within, size) = (place(view.ports, &view.state, &self.volume)?, self.volume.quota()?);
         let make = Step::CreateVolume { pool, volume: Box::new(self.volume.clone()) };
-        let steps = quota::bounded(view, &within, (self.volume.id, size), vec![make]).await?;
+        let mut steps = quota::bounded(view, &within, (self.volume.id, size), vec![make]).await?;
+        let block = |to| Step::Block { pool: within.clone(), volume: self.volume.id, from: None, to };
+        steps.extend(self.volume.block()?.map(block));
         Ok(Plan {
             writes: vec![],
             steps,

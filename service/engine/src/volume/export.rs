@@ -7,9 +7,10 @@ use crate::job::Output;
 use crate::ports::{self, State};
 use crate::step::{Outcome, Packing, Placed, Step};
 use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
-use crate::{Ports, Result};
+use crate::{Error, Kind, Ports, Result};
 use async_trait::async_trait;
 use lxhost_model::backup::{About, Compression, VOLUME, volume_snapshot};
+use lxhost_model::volume::Content;
 use lxhost_model::{ObjectId, VolumeSnapshot};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,7 +58,14 @@ impl Verb for Export {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        by_id(state, self.volume).map(drop)
+        let volume = by_id(state, self.volume)?;
+        match volume.content {
+            Content::Filesystem => Ok(()),
+            Content::Block => {
+                let what = format!("volume {}: block volumes are not exported by this version", volume.title());
+                Err(Error::new(Kind::Unsupported, what))
+            }
+        }
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {

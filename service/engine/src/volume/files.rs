@@ -25,6 +25,7 @@ impl Engine {
         self.allow(caller, question).await?;
         let (state, ports) = (self.state(), self.ports());
         let record = by_id(&state, volume)?;
+        record.has_files()?;
         crate::step::ready(ports, pool_of(&state, &record)?.as_ref()).await?;
         let path = tree(ports, &place(ports, &state, &record)?, volume).await?;
         Ok(Tree { core: self.core.clone(), volume, path })

@@ -74,7 +74,9 @@ impl Import {
         let mut left_out = vec![];
         let config = sorted(&backup.volume, &mut left_out).map_err(untrusted)?;
         let (description, volatile) = (backup.volume.description.clone(), Config::new());
-        let volume = Volume { id: random(), project, pool, name, description, config, volatile, created: 0, generation: 0 };
+        let content = backup.content;
+        let volume =
+            Volume { id: random(), project, pool, name, content, description, config, volatile, created: 0, generation: 0 };
         let mut shifts = vec![shifts(&backup.volume.config).map_err(untrusted)?];
         let mut snapshots: Vec<VolumeSnapshot> = vec![];
         for past in backup.snapshots {

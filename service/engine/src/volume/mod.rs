@@ -118,6 +118,7 @@ fn backup(volume: &Volume, snapshots: &[&Arc<VolumeSnapshot>]) -> VolumeBackup {
     VolumeBackup {
         name: volume.name.to_string(),
         pool: volume.pool.to_string(),
+        content: volume.content,
         volume: described(volume),
         snapshots: snapshots.iter().map(past).collect(),
     }

@@ -12,6 +12,7 @@ use crate::verb::{Finish, Plan, Question, Recovery, Verb, View};
 use crate::{Error, Kind, Ports, Result};
 use async_trait::async_trait;
 use lxhost_model::name::SnapshotName;
+use lxhost_model::volume::Content;
 use lxhost_model::{ObjectId, Volume, VolumeSnapshot};
 use std::sync::{Arc, OnceLock};
 
@@ -32,6 +33,15 @@ impl Refresh {
         let made = ObjectId::from_random(ports.host.random());
         let original = Original::new(ports, volume, snapshot, alone);
         Refresh { copy, original, made, users: Held::default(), after: OnceLock::new() }
+    }
+
+    /// What the copy is going to hold, as it was.
+    fn source(&self, state: &State) -> Result<Volume> {
+        let original = by_id(state, self.original.volume)?;
+        match &self.original.snapshot {
+            None => Ok(Volume::clone(&original)),
+            Some(name) => Ok(snapshot::find(state, original.id, name)?.volume.clone()),
+        }
     }
 
     /// The snapshots that are missing in the copy, and those that go.
@@ -77,6 +87,14 @@ impl Verb for Refresh {
         if let Some(name) = &self.original.snapshot {
             snapshot::find(state, original.id, name)?;
         }
+        if copy.content != original.content {
+            let what = format!("volume {} holds something else than {}: it is no copy of it", copy.title(), original.title());
+            return Err(Error::new(Kind::InvalidArgs, what));
+        }
+        if self.source(state)?.block()? < copy.block()? {
+            let what = format!("volume {}: a block volume is not made smaller, that could destroy what is in it", copy.title());
+            return Err(Error::new(Kind::InvalidConfig, what));
+        }
         at_rest(state, self.copy)
     }
 
@@ -93,6 +111,12 @@ impl Verb for Refresh {
         let mut finish: Vec<Write> = dropped.iter().map(|one| Write::Delete(RowKey::VolumeSnapshot(copy.id, one.id))).collect();
         let of_copy = |one: VolumeSnapshot| VolumeSnapshot { volume: Volume { id: copy.id, ..one.volume.clone() }, ..one };
         finish.extend(copies.into_iter().map(|one| Write::Insert(Row::VolumeSnapshot(of_copy(one)))));
+        if let (true, Some(size)) = (copy.content == Content::Block, self.source(state)?.config.get("size")) {
+            // As large as what it holds now.
+            let mut grown = Volume::clone(&copy);
+            grown.config.insert("size".to_owned(), size.clone());
+            finish.push(Write::Update(Row::Volume(grown)));
+        }
         let gone: Vec<ObjectId> = dropped.iter().map(|one| one.id).chain([self.made]).collect();
         let _ = self.after.set(remove(&pool, &gone));
         Ok(Plan { writes: vec![], steps, finish, failed: vec![], recovery: Recovery::Undo })

@@ -30,11 +30,17 @@ impl Replace {
             let what = format!("volume {title}: {key} says how it is made, and it is made already");
             return Err(Error::new(Kind::InvalidConfig, what));
         }
+        let had = volume.block()?;
         volume.config.clone_from(&self.config);
+        volume = volume.sized();
         if let Some(description) = &self.description {
             volume.description.clone_from(description);
         }
         volume.check().map_err(|e| e.context(format!("volume {title}")))?;
+        if volume.block()? < had {
+            let what = format!("volume {title}: size: a block volume is not made smaller, that could destroy what is in it");
+            return Err(Error::new(Kind::InvalidConfig, what));
+        }
         Ok(volume)
     }
 }
@@ -62,7 +68,11 @@ impl Verb for Replace {
         let (from, to) = (before.quota()?, changed.quota()?);
         let (pool, live) = (place(view.ports, &view.state, &before)?, is_live(&view.state, &before, None));
         let quota = (from != to).then(|| Step::Quota(Box::new(Quota { pool, of: self.id, from, to, live })));
-        let steps: Vec<Step> = quota.into_iter().collect();
+        let mut steps: Vec<Step> = quota.into_iter().collect();
+        let (had, has) = (before.block()?, changed.block()?);
+        let within = place(view.ports, &view.state, &before)?;
+        let block = |to| Step::Block { pool: within, volume: self.id, from: had, to };
+        steps.extend(has.filter(|_| had != has).map(block));
         let mut back = Volume::clone(&before);
         // The writes raise it.
         back.generation += 1;

@@ -46,7 +46,7 @@ impl Verb for Serve {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        by_id(state, self.volume).map(drop)
+        by_id(state, self.volume)?.has_files()
     }
 
     async fn plan(&self, view: &View<'_>) -> Result<Plan> {

@@ -11,7 +11,7 @@ use lxhost_dbus::wire::{Config, Values};
 use lxhost_engine::pool::{Delete, Replace, by_id, usage};
 use lxhost_engine::ports::State;
 use lxhost_engine::{Error, Kind, Question, Result, volume};
-use lxhost_model::volume::FILESYSTEM;
+use lxhost_model::volume::Content;
 use lxhost_model::{Action, ObjectId, Pool as Record, Volume};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -90,17 +90,13 @@ impl Pool {
     ) -> Result<(OwnedObjectPath, OwnedObjectPath), Failure> {
         let mut options = Options::new(options);
         let description = options.text("description")?;
-        let content = options.text("content-type")?;
+        let content: Content = options.text("content-type")?.parse()?;
         options.done()?;
-        if !matches!(content.as_str(), "" | FILESYSTEM) {
-            let what = format!("volumes of type {} are not supported by this version", lxhost_model::name::quoted(&content));
-            return Err(Error::new(Kind::Unsupported, what).into());
-        }
         let host = self.bus.engine.host();
         let (id, created) = (ObjectId::from_random(host.random()), host.now());
         let (project, pool) = (project_of(project)?, self.record()?.name.clone());
         let (name, volatile) = (name.parse()?, Config::new());
-        let volume = Volume { id, project, pool, name, description, config, volatile, created, generation: 0 };
+        let volume = Volume { id, project, pool, name, content, description, config, volatile, created, generation: 0 };
         let verb = volume::Create::new(volume)?;
         Ok((object(path::volume(id))?, self.bus.submit(&header, verb).await?))
     }

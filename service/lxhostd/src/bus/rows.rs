@@ -231,7 +231,7 @@ fn volume(state: &State, volume: &Volume) -> Result<VolumeRow> {
         project: volume.project.to_string(),
         pool: volume.pool.to_string(),
         name: volume.name.to_string(),
-        content_type: lxhost_model::volume::FILESYSTEM.to_owned(),
+        content_type: volume.content.as_str().to_owned(),
         description: volume.description.clone(),
         used_by: lxhost_engine::volume::users(state, volume).into_iter().map(user).collect::<Result<_>>()?,
     })

@@ -80,7 +80,7 @@ fn of_instance(snapshot: &Snapshot) -> Result<Values> {
 fn of_a_volume(snapshot: &VolumeSnapshot) -> Result<Values> {
     let mut values = about(&row(&snapshot.name, (snapshot.created, snapshot.expires), &snapshot.description))?;
     values.extend([
-        ("content-type".to_owned(), value(lxhost_model::volume::FILESYSTEM)?),
+        ("content-type".to_owned(), value(snapshot.volume.content.as_str())?),
         ("config".to_owned(), value(snapshot.volume.config.clone())?),
     ]);
     Ok(values)

@@ -84,7 +84,7 @@ impl Volume {
         let record = self.inspected(&header, "volume.get-usage").await?;
         let bytes = used(&self.bus.engine.state(), self.bus.engine.ports(), record.id).await?;
         let mut usage = Values::from([("used".to_owned(), value(bytes)?)]);
-        if let Some(size) = record.quota()? {
+        if let Some(size) = record.block()?.or(record.quota()?) {
             usage.insert("total".to_owned(), value(size)?);
         }
         Ok(usage)
@@ -175,8 +175,8 @@ impl Volume {
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
-    fn content_type(&self) -> String {
-        lxhost_model::volume::FILESYSTEM.to_owned()
+    fn content_type(&self) -> Result<String, Failure> {
+        Ok(self.record()?.content.as_str().to_owned())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

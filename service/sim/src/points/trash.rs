@@ -71,7 +71,8 @@ async fn of_volume(engine: &Engine, snapshot: SnapshotName) {
         return;
     };
     let (description, config, volatile) = (String::new(), Default::default(), Default::default());
-    let volume = Volume { id, project, pool, name, description, config, volatile, created: 0, generation: 0 };
+    let content = Default::default();
+    let volume = Volume { id, project, pool, name, content, description, config, volatile, created: 0, generation: 0 };
     let Ok(create) = volume::Create::new(volume) else { return };
     act(engine, create).await;
     let random = engine.host().random();

@@ -7,6 +7,7 @@ use lxhost_engine::volume::{self, Copying, snapshot};
 use lxhost_engine::{Engine, instance, pool};
 use lxhost_model::device::Device;
 use lxhost_model::name::{PoolName, SnapshotName};
+use lxhost_model::volume::Content;
 use lxhost_model::{ObjectId, Volume};
 
 /// A volume of a pool comes, gets another name, changes and goes.
@@ -16,7 +17,9 @@ pub(super) async fn all(engine: &Engine, pool: ObjectId) {
     let (id, project) = (ObjectId::from_random(engine.host().random()), Default::default());
     let sized = [("size".to_owned(), "1GiB".to_owned())].into();
     let (description, config, volatile) = (String::new(), sized, Default::default());
-    let volume = Volume { id, project, pool, name, description, config, volatile, created: 0, generation: 0 };
+    let content = Content::Filesystem;
+    let volume = Volume { id, project, pool, name, content, description, config, volatile, created: 0, generation: 0 };
+    block(engine, &volume).await;
     let Ok(create) = volume::Create::new(volume) else { return };
     act(engine, create).await;
     act(engine, volume::Rename { id, name: other }).await;
@@ -26,6 +29,22 @@ pub(super) async fn all(engine: &Engine, pool: ObjectId) {
     }
     snapshots(engine, id).await;
     act(engine, volume::Replace { id, config: Default::default(), description: None, expected: None }).await;
+    act(engine, volume::Delete::new(id)).await;
+}
+
+/// A block volume comes, grows, is what it was and goes.
+async fn block(engine: &Engine, like: &Volume) {
+    let id = ObjectId::from_random(engine.host().random());
+    let (content, config) = (Content::Block, [("size".to_owned(), "1MiB".to_owned())].into());
+    let Ok(create) = volume::Create::new(Volume { id, content, config, ..like.clone() }) else { return };
+    act(engine, create).await;
+    let Ok(name) = "s1".parse::<SnapshotName>() else { return };
+    if let Ok(take) = snapshot::Create::new(id, Some(name.clone()), String::new(), false, engine.host().random()) {
+        act(engine, take).await;
+    }
+    let config = [("size".to_owned(), "2MiB".to_owned())].into();
+    act(engine, volume::Replace { id, config, description: None, expected: None }).await;
+    act(engine, snapshot::Restore::new(id, name)).await;
     act(engine, volume::Delete::new(id)).await;
 }
 

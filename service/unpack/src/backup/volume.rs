@@ -49,6 +49,7 @@ pub(super) fn parse(text: &[u8]) -> Result<VolumeBackup> {
         Ok(VolumePast { name: last(&snapshot.name.0), expires, volume: described(snapshot)? })
     };
     Ok(VolumeBackup {
+        content: lxhost_model::volume::Content::Filesystem,
         name: index.name.0,
         pool: index.pool.0,
         volume: described(volume)?,
@@ -107,7 +108,13 @@ mod tests {
         };
         let past = VolumePast { name: "snap0".into(), expires: 1_800_000_000_000_000, volume: volume.clone() };
         let kept = VolumePast { name: "1.0".into(), expires: 0, volume: DescribedVolume::default() };
-        VolumeBackup { name: "data".into(), pool: "default".into(), volume, snapshots: vec![past, kept] }
+        VolumeBackup {
+            content: Default::default(),
+            name: "data".into(),
+            pool: "default".into(),
+            volume,
+            snapshots: vec![past, kept],
+        }
     }
 
     #[test]

@@ -57,10 +57,13 @@ impl Verb for Restore {
         self.users.live(state, self.volume)?;
         let pool = place(view.ports, state, by_id(state, self.volume)?.as_ref())?;
         let snapshot = find(state, self.volume, &self.name)?.id;
-        let steps = vec![
+        let mut steps = vec![
             Step::StageRestore { pool: pool.clone(), instance: self.volume, snapshot },
-            Step::Restore { pool, instance: self.volume },
+            Step::Restore { pool: pool.clone(), instance: self.volume },
         ];
+        // The volume may have grown since.
+        let grown = by_id(&view.state, self.volume)?.block()?;
+        steps.extend(grown.map(|to| Step::Block { pool, volume: self.volume, from: None, to }));
         Ok(Plan { writes: vec![], steps, finish: vec![], failed: vec![], recovery: Recovery::Resume })
     }
 

@@ -5,6 +5,7 @@ use crate::world::{World, root};
 use lxhost_engine::{Result, instance, volume};
 use lxhost_model::backup::{About, VolumeBackup, VolumePast};
 use lxhost_model::device::{Device, Devices};
+use lxhost_model::volume::Content;
 use lxhost_model::{ObjectId, Volume};
 use std::sync::Arc;
 
@@ -154,6 +155,8 @@ async fn used_beside(world: &World) {
 fn on_volumes() -> Vec<Deed> {
     vec![
         deed!("create volume", true, |w| new_pool(&w, "p1").await.unwrap(), |w| new_volume(&w), |w| named(w, "v1").is_some()),
+        deed!("create a block volume", true, |w| new_pool(&w, "p1").await.unwrap(), |w| new_block(&w), |w| grown(w) == 10 << 30),
+        deed!("grow a block volume", true, |w| with_block(&w).await, |w| w.perform(grow(&w)), |w| grown(w) == 11 << 30),
         deed!("serve a volume", false, |w| prepared(&w).await, |w| w.perform(serve(&w)), |w| {
             named(w, "v1").is_some() && w.engine.jobs().iter().any(|job| job.verb == "volume.serve")
         }),
@@ -172,6 +175,27 @@ fn on_volumes() -> Vec<Deed> {
             |w| w.state().volumes.is_empty()
         ),
     ]
+}
+
+async fn new_block(world: &World) -> Result<()> {
+    make(world, Content::Block).await
+}
+
+async fn with_block(world: &World) {
+    new_pool(world, "p1").await.unwrap();
+    new_block(world).await.unwrap();
+}
+
+fn grow(world: &World) -> volume::Replace {
+    let config = [("size".to_owned(), "11GiB".to_owned())].into();
+    volume::Replace { id: named(world, "v1").unwrap().id, config, description: None, expected: None }
+}
+
+/// Bytes that the record of the block volume says, if its disk has as many.
+fn grown(world: &World) -> u64 {
+    let Some(volume) = named(world, "v1") else { return 0 };
+    let said = volume.block().unwrap().unwrap();
+    if world.sim.files.has_block(volume.id, said) { said } else { 0 }
 }
 
 /// To nobody.
@@ -265,6 +289,10 @@ pub(crate) fn named(world: &World, name: &str) -> Option<Arc<Volume>> {
 }
 
 pub(crate) async fn new_volume(world: &World) -> Result<()> {
+    make(world, Content::Filesystem).await
+}
+
+async fn make(world: &World, content: Content) -> Result<()> {
     let volume = Volume {
         id: ObjectId::from_random(world.engine.host().random()),
         project: Default::default(),
@@ -272,6 +300,7 @@ pub(crate) async fn new_volume(world: &World) -> Result<()> {
         name: "v1".parse().unwrap(),
         description: String::new(),
         config: Default::default(),
+        content,
         volatile: Default::default(),
         created: 0,
         generation: 0,
