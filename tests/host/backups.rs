@@ -1,10 +1,16 @@
 //! Backups of real containers: what goes into one comes out of it, with its snapshots, beside the original; on every
 //! kind of pool, by D-Bus as by lxctl. What is damaged or hostile changes nothing.
 
+use std::fmt::Write;
+use std::process::Command;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use lxhost_tests::host::State;
+use lxhost_tests::image::hostile::{Archive, Kind};
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
+use lxhost_tests::tool;
 use lxhost_tests::unchanged::nothing_changes;
 
 pub(crate) const SUITE: Suite = suite!(
@@ -15,6 +21,8 @@ pub(crate) const SUITE: Suite = suite!(
         a_backup_of_btrfs_comes_out_on_an_overlay,
         a_script_makes_backups_of_all,
         what_is_no_whole_backup_changes_nothing,
+        a_second_configuration_counts_for_nothing,
+        backups_that_are_bombs_change_nothing needs [Speed],
         an_ordinary_user_needs_leave,
         a_full_disk_leaves_no_half_of_an_instance
     ]
@@ -166,6 +174,60 @@ fn what_is_no_whole_backup_changes_nothing(stage: &Stage) -> Result<()> {
         ensure!(output.code == Some(1), "{}", output.describe());
         let output = stage.host.command(["sh", "-c", "lxctl export c1 - >/dev/full"]).output()?;
         ensure!(output.code == Some(NO_SPACE), "{}", output.describe());
+        Ok(())
+    })?;
+    stage.delete("c1")
+}
+
+/// What one who looks is shown has to be what is made: there is one place that says what an instance is.
+fn a_second_configuration_counts_for_nothing(stage: &Stage) -> Result<()> {
+    stage.with_busybox()?;
+    stage.lxctl("create busybox c1 -c user.a=b").succeed()?;
+    stage.lxctl("export c1 /tmp/whole.tar").succeed()?;
+    let make = "cd /tmp && rm -rf y && mkdir y && tar xpf whole.tar -C y && tar cf two.tar -C y backup/index.yaml \
+        && sed -i 's/user.a: b/user.a: other/; s/^    config:/    config:\\n      security.nesting: \"true\"/' y/backup/index.yaml \
+        && grep -q security.nesting y/backup/index.yaml && cp y/backup/index.yaml y/backup/container/backup.yaml \
+        && cp y/backup/index.yaml y/backup/container/instance.yaml && tar rf two.tar -C y backup/index.yaml backup/container";
+    stage.host.succeed(["sh", "-ec", make])?;
+    stage.lxctl("import /tmp/two.tar c2").succeed()?;
+    let shown = stage.lxctl("config show c2").succeed()?;
+    ensure!(shown.contains("user.a: b") && !shown.contains("nesting"), "{shown}");
+    stage.lxctl("start c2").succeed()?;
+    ensure!(stage.lxctl("config show c2").succeed()?.contains("user.a: b"));
+    stage.delete("c1 c2")
+}
+
+/// Small files that say much: each is given up before the disk or the memory is.
+fn backups_that_are_bombs_change_nothing(stage: &Stage) -> Result<()> {
+    // A disk of its own: one that goes off must not hit the machine's.
+    let stage = &stage.sibling(State::Ext4)?;
+    stage.with_busybox()?;
+    stage.lxctl("create busybox c1").succeed()?;
+    stage.host.succeed(["sh", "-ec", "lxctl export c1 /tmp/c1.tar && tar xOf /tmp/c1.tar backup/index.yaml >/tmp/index.yaml"])?;
+    let index = stage.host.succeed(["cat", "/tmp/index.yaml"])?;
+    let with = |index: &str| {
+        Archive::default().file("backup/index.yaml", index.as_bytes()).entry("backup/container/rootfs/", Kind::Directory, "", &[])
+    };
+    let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..10 {
+        let before = format!("*a{}, ", level - 1).repeat(10);
+        writeln!(laughs, "a{level}: &a{level} [{before}]")?;
+    }
+    let share = stage.host.share();
+    std::fs::write(share.join("laughs.tar"), with(&format!("{laughs}{index}")).whole())?;
+    std::fs::write(share.join("index.tar"), with(&format!("{index}# {}\n", "x".repeat(17 << 20))).whole())?;
+    std::fs::write(share.join("head"), with(&index).claim("backup/container/rootfs/zeros", 200_000_000_000).open())?;
+    // Compressed streams may be joined: two hundred gigabytes of zeros are some megabytes.
+    let join =
+        "head -c 100000000 /dev/zero | zstd -q >one; zstd -q <head >zeros.tar; yes one | head -n 2000 | xargs cat >>zeros.tar";
+    tool::run(Command::new("sh").args(["-ec", join]).current_dir(share))?;
+    nothing_changes(&stage.host, || {
+        for (file, code) in [("laughs", UNTRUSTED), ("index", UNTRUSTED), ("zeros", UNTRUSTED)] {
+            let argv = ["lxctl", "import", &format!("/lab/{file}.tar"), "c2"];
+            let output = stage.host.command(argv).timeout(Duration::from_secs(150)).output()?;
+            ensure!(output.code == Some(code), "{file}: {}", output.describe());
+            println!("    {file}: {}", output.stderr_text().lines().last().unwrap_or_default());
+        }
         Ok(())
     })?;
     stage.delete("c1")

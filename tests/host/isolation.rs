@@ -1,5 +1,7 @@
 //! What stands between a container and its host, as the kernel says after the start.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use lxhost_tests::runner::{Base, Stage, Suite};
 use lxhost_tests::suite;
@@ -13,6 +15,7 @@ pub(crate) const SUITE: Suite = suite!(
         every_namespace_is_its_own,
         system_calls_and_capabilities_are_limited,
         files_on_disk_are_not_shifted,
+        nobody_on_the_host_reaches_what_guests_hold,
         sys_is_read_only_and_proc_is_masked,
         devices_are_few,
         containers_within_need_nesting,
@@ -93,6 +96,50 @@ fn files_on_disk_are_not_shifted(stage: &Stage) -> Result<()> {
     stage.exec("s1", ["sh", "-c", "echo x >/root/unshifted; chown 33:33 /root/unshifted; sync"]).succeed()?;
     let found = stage.host.succeed(["find", "/var/lib/lxhost", "-name", "unshifted", "-printf", "%U:%G\\n"])?;
     ensure!(found.lines().next() == Some("33:33"), "{found}");
+    Ok(())
+}
+
+/// A program that a guest's root has made setuid would be root's for whoever on the host could run it.
+fn nobody_on_the_host_reaches_what_guests_hold(stage: &Stage) -> Result<()> {
+    stage.with_busybox()?;
+    stage.lxctl("launch busybox h1").succeed()?;
+    stage.lxctl("storage volume create default held").succeed()?;
+    stage.lxctl("storage volume attach default held h1 /srv").succeed()?;
+    const MAKE: &str = "for at in /root /srv; do cp /bin/busybox $at/setuid; chmod 4755 $at/setuid; done; chmod 777 / /srv";
+    stage.exec("h1", ["sh", "-ec", MAKE]).succeed()?;
+    let deeds = [
+        "storage volume snapshot default held s1",
+        "snapshot h1 s1",
+        "copy h1 h2",
+        "storage volume copy default/held default/held2",
+        "publish h1/s1 --alias held",
+        "restore h1 s1",
+        "storage set default trash.expiry=1d",
+        "delete --force h2",
+        "storage volume delete default held2",
+    ];
+    for deed in std::iter::once("list").chain(deeds) {
+        stage.lxctl(deed).timeout(Duration::from_secs(120)).succeed()?;
+        const FIND: &str = "find /var/lib/lxhost /run/lxhost -xdev \\( -name setuid -o -name busybox -o -name 'state.db*' -o -path '*/definitions/*' \
+            -o -name '*.yaml' \\) -type f";
+        let found = stage.host.succeed(["sh", "-ec", FIND])?;
+        ensure!(found.lines().filter(|line| line.ends_with("/setuid")).count() >= 2, "{deed}: {found}");
+        let reach = "while read -r path; do test ! -r \"$path\" || echo \"$path\"; done";
+        let reached = stage.host.command(["sh", "-c", reach]).stdin(found.clone()).user("alice").succeed()?;
+        ensure!(reached.is_empty(), "{deed}: an ordinary user reads {reached}");
+        // A second door, should the state directory be opened.
+        let open = stage.host.succeed(["sh", "-ec", "find /var/lib/lxhost -maxdepth 1 -name 'state.db*' -perm /077"])?;
+        ensure!(open.is_empty(), "{deed}: {open}");
+    }
+    for words in [
+        "storage unset default trash.expiry",
+        "trash empty",
+        "image delete held",
+        "delete --force h1",
+        "storage volume delete default held",
+    ] {
+        stage.lxctl(words).succeed()?;
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Whose rights a process acts with.
 
 use rustix::io::Errno;
-use rustix::process::{Gid, Uid};
+use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 /// Runs `work` with the file-system ids `uid` and `gid` of the host and all capabilities still effective.
@@ -28,13 +28,15 @@ fn set_fs_ids(uid: u32, gid: u32) {
     }
 }
 
-/// Becomes `uid` and `gid` with exactly `groups`, for good.
+/// Becomes `uid` and `gid` with exactly `groups`, for good. Nobody with the same ids may look into the process before its
+/// next execve(2): what the kernel does by itself when ids change is up to `fs.suid_dumpable` (proc_sys_fs(5)).
 pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errno> {
     let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
     set_thread_groups(&groups)?;
     let (gid, uid) = (Gid::from_raw(gid), Uid::from_raw(uid));
     set_thread_res_gid(gid, gid, gid)?;
-    set_thread_res_uid(uid, uid, uid)
+    set_thread_res_uid(uid, uid, uid)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
 /// Takes every capability not in `kept` out of the bounding set, and all of them out of the inheritable and ambient

@@ -181,21 +181,59 @@ fn what_would_leave_its_tree_is_refused_and_nothing_is_written_outside() {
     }
 }
 
+/// Names below a tree of a backup that LXD, Incus or we know, in every shape but the expected one.
 #[test]
 fn files_that_a_daemon_would_know_lie_aside() {
-    use tar::EntryType::{Directory, Regular, Symlink};
-    let place = tempfile::tempdir().unwrap();
-    let entries = [
-        ("backup/container/backup.yaml", Symlink, "/etc/shadow"),
-        ("backup/container/instance.yaml", Regular, "name: x"),
-        ("backup/container/metadata.yaml", Symlink, "/etc/shadow"),
-        ("backup/container/rootfs", Directory, ""),
-        ("backup/container/rootfs/etc", Directory, ""),
-    ];
-    let targets = vec![target(ROOT, &place.path().join("root"))];
-    restore::stream(archive(&entries).as_slice(), targets, Limits::default(), || ()).unwrap();
-    assert!(place.path().join("root/etc").is_dir());
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    use tar::EntryType::{Directory, Fifo, Link, Regular, Symlink};
+    let known = ["backup.yaml", "metadata.yaml", "instance.yaml", "snapshot.yaml", "prepared", "quota", "tree", "image", "below"];
+    let known =
+        known.into_iter().chain(["root", "upper", "work", "empty", "plain", "templates", "templates/hosts.tpl", "exec-output"]);
+    for name in known {
+        for (kind, says) in [
+            (Symlink, "/etc/shadow"),
+            (Symlink, "rootfs/etc"),
+            (Link, "backup/container/rootfs/etc/canary"),
+            (Fifo, ""),
+            (Directory, ""),
+            (Regular, "name: x"),
+        ] {
+            for own in [ROOT.to_owned(), snapshot_root("s")] {
+                let place = tempfile::tempdir().unwrap();
+                let top = own.trim_end_matches("/rootfs");
+                let (known, etc, canary) = (format!("{top}/{name}"), format!("{own}/etc"), format!("{own}/etc/canary"));
+                let entries = [
+                    (own.as_str(), Directory, ""),
+                    (etc.as_str(), Directory, ""),
+                    (canary.as_str(), Regular, "canary"),
+                    (known.as_str(), kind, says),
+                ];
+                let targets = vec![target(&own, &place.path().join("to"))];
+                // A hard link may be refused, where it leads is another tree's.
+                let restored = restore::stream(archive(&entries).as_slice(), targets, Limits::default(), || ());
+                assert!(restored.is_ok() || kind == Link, "{known} {kind:?}: {restored:?}");
+                let there: Vec<_> = fs::read_dir(place.path().join("to")).unwrap().map(|one| one.unwrap().file_name()).collect();
+                assert!(there == ["etc"] || (restored.is_err() && there.len() <= 1), "{known} {kind:?}: {there:?}");
+                assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "{known} {kind:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tree_that_is_something_else_is_refused() {
+    use tar::EntryType::{Fifo, Link, Regular, Symlink};
+    for own in [ROOT.to_owned(), snapshot_root("s"), VOLUME.to_owned(), volume_snapshot("s")] {
+        for (kind, says) in [(Symlink, "/"), (Symlink, "../.."), (Link, "/etc"), (Link, INDEX), (Fifo, ""), (Regular, "canary")] {
+            let place = tempfile::tempdir().unwrap();
+            let below = format!("{own}/canary");
+            let entries = [(own.as_str(), kind, says), (below.as_str(), Regular, "canary")];
+            let targets = vec![target(&own, &place.path().join("to"))];
+            let error = restore::stream(archive(&entries).as_slice(), targets, Limits::default(), || ()).unwrap_err();
+            assert_eq!(error.status(), 2, "{own} {kind:?}: {error}");
+            assert!(place.path().join("to").symlink_metadata().unwrap().is_dir());
+            assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "{own} {kind:?}");
+        }
+    }
 }
 
 #[test]
