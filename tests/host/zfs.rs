@@ -344,7 +344,7 @@ fn a_zpool_of_somebody_elses_is_shared(stage: &Stage) -> Result<()> {
     prepare(stage)?;
     sh(
         stage,
-        "truncate -s 1G /var/disk.img; zpool create -m /var/theirs theirs /var/disk.img; \
+        "truncate -s 1G /var/disk.img; losetup /dev/loop20 /var/disk.img; zpool create -m /var/theirs theirs /dev/loop20; \
          zfs create theirs/mine; echo mine >/var/theirs/mine/file; zfs create theirs/guests; zfs create theirs/lxhost-taken",
     )?;
     let held = || {
@@ -372,6 +372,11 @@ fn a_zpool_of_somebody_elses_is_shared(stage: &Stage) -> Result<()> {
     let output = stage.lxctl("storage create own zfs source=theirs size=20GiB").output()?;
     ensure!(output.code == Some(NO_SPACE), "{}", output.describe());
     ensure!(held()? == before, "what was begun is left");
+    // What is looked at in vain is as it was.
+    sh(stage, "zpool export theirs")?;
+    let output = stage.lxctl("storage create own zfs source=theirs/nothing").output()?;
+    ensure!(output.code == Some(2) && sh(stage, "zpool list -H -o name")?.is_empty(), "{}", output.describe());
+    sh(stage, "zpool import theirs")?;
     for source in ["theirs", "theirs/guests"] {
         stage.lxctl(&format!("storage create own zfs source={source} size=512MiB")).succeed()?;
         let refused = stage.lxctl(&format!("storage create two zfs source={source}")).fail()?.stderr_text();
@@ -381,12 +386,14 @@ fn a_zpool_of_somebody_elses_is_shared(stage: &Stage) -> Result<()> {
         let small = total(stage, "own")?;
         stage.lxctl("storage set own size=640MiB").succeed()?;
         ensure!(small <= 512 << 20 && total(stage, "own")? > small + (100 << 20));
-        // Whoever imports the zpool again, or does not.
+        // Nobody imports the zpool again.
         stage.lxctl("stop c1 --force").succeed()?;
-        sh(stage, "umount -R /var/lib/lxhost/pools/own; zpool export theirs; zpool import -d /var/disk.img theirs")?;
+        sh(stage, "umount -R /var/lib/lxhost/pools/own; zpool export theirs")?;
         stage.lxctl("start c1").succeed()?;
         inside(stage, "c1", "test \"$(cat /root/kept)\" = kept")?;
         stage.delete("c1")?;
+        // What is not the pool's nobody has mounted.
+        sh(stage, "test ! -e /var/theirs/mine/file; zfs mount -a")?;
         // What somebody else has put below the pool's dataset is not deleted with it.
         sh(stage, &format!("zfs create -o mountpoint=none {source}/lxhost-own/guest"))?;
         let refused = stage.lxctl("storage delete own").fail()?.stderr_text();
@@ -395,7 +402,7 @@ fn a_zpool_of_somebody_elses_is_shared(stage: &Stage) -> Result<()> {
         stage.lxctl("storage delete own").succeed()?;
         ensure!(held()? == before, "{}", held()?);
     }
-    sh(stage, "zpool destroy theirs; rm /var/disk.img")?;
+    sh(stage, "zpool destroy theirs; losetup -d /dev/loop20; rm /var/disk.img")?;
     left_nothing(stage, "own")
 }
 

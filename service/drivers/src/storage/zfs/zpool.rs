@@ -65,10 +65,20 @@ async fn bring(names: &Names, source: &Source, what: &Path, wipe: bool) -> Resul
     run("zpool", &words).await.map(drop)
 }
 
-/// Makes the pool's dataset in somebody else's zpool; gives the bytes it can have.
+/// Makes the pool's dataset in somebody else's zpool, which is imported when it has to be; gives the bytes it can have.
 async fn beside(names: &Names, pool: &Pool, above: &str) -> Result<u64> {
+    let imported = import(names, &Source::Group(above.to_owned())).await?;
+    let made = below(names, pool, above).await;
+    if imported && made.is_err() {
+        // As it was.
+        found("zpool", &["export", &names.zpool]).await?;
+    }
+    made
+}
+
+/// Makes the pool's dataset below another.
+async fn below(names: &Names, pool: &Pool, above: &str) -> Result<u64> {
     let none = || Error::new(Kind::InvalidConfig, format!("there is no dataset {above}"));
-    import(names, &Source::Group(above.to_owned())).await?;
     let said = found("zfs", &["list", "-H", "-p", "-t", "filesystem", "-o", "available", above]).await?.ok_or_else(none)?;
     let free: u64 = said.trim().parse().map_err(|_| none())?;
     if found("zfs", &["list", "-H", "-o", "name", &names.base]).await?.is_some() {
@@ -105,8 +115,8 @@ pub(in super::super) async fn find(names: &Names, source: &Source) -> Result<Opt
     if !is_ours(names).await? {
         let imported = import(names, source).await?;
         if !is_ours(names).await? {
-            // Somebody else's that has the name.
-            if imported && names.is_brought() {
+            // Somebody else's, without anything of ours.
+            if imported {
                 found("zpool", &["export", &names.zpool]).await?;
             }
             return Ok(None);
