@@ -75,7 +75,7 @@ pub(crate) fn run(cache: &Cache, driver: &'static str, extent: Extent<'_>) -> Re
         passed.extend(points);
     }
     if extent.wanted.is_empty() && (driver == DRIVERS[0] || driver == SIZED) {
-        sum.wrong.extend(unpassed(&world.points, &passed, driver));
+        sum.wrong.extend(unpassed(world.points, &passed, driver));
     }
     Ok(sum)
 }

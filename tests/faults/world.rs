@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use lxhost_tests::cache::Cache;
 use lxhost_tests::host::{Kind, State};
 use lxhost_tests::image::hostile::Archive;
@@ -27,7 +28,7 @@ pub(crate) struct World {
     pub(crate) driver: &'static str,
     pool: &'static str,
     /// Every point there is, a line for each.
-    pub(crate) points: String,
+    pub(crate) points: &'static str,
     /// What there is when nothing of a deed is there.
     empty: Picture,
 }
@@ -35,6 +36,7 @@ pub(crate) struct World {
 impl World {
     /// Boots one whose default pool has `driver`.
     pub(crate) fn boot(cache: &Cache, driver: &'static str) -> Result<Self> {
+        let points = points()?;
         let kind = if EMULATED.contains(&driver) { Kind::Full } else { Kind::Native };
         let stage = Stage::boot(cache, kind, Base::Packaged)?;
         let stage = if driver == "btrfs" { stage.sibling(State::Btrfs)? } else { stage };
@@ -44,10 +46,6 @@ impl World {
         stage.host.put("/usr/libexec/lxhost/lxhostd", 0o755, daemon)?;
         stage.host.put("/etc/systemd/system/lxhostd.service.d/back.conf", 0o644, BACK)?;
         stage.host.succeed(["sh", "-ec", "systemctl daemon-reload; systemctl restart lxhostd.service"])?;
-        // A whole life of the daemon in the simulation, which an emulated host would take minutes for.
-        let said = Command::new(DAEMON).arg("--faults").output().context("asking for the points")?;
-        ensure!(said.status.success(), "{DAEMON} --faults: {}", String::from_utf8_lossy(&said.stderr));
-        let points = String::from_utf8(said.stdout)?;
         stage.with_loops()?;
         let fresh = Archive::image().file("rootfs/etc/fresh", b"fresh\n").whole();
         std::fs::write(stage.host.share().join("fresh.tar"), fresh)?;
@@ -127,6 +125,19 @@ impl World {
         let command = words.iter().fold(command, |command, (name, value)| command.env(name, value));
         command.succeed().with_context(|| format!("{} with {how:?}", deed.name))
     }
+}
+
+/// Every point, a line for each: found by leading many lives in the simulation, which takes a minute, so once for all hosts.
+fn points() -> Result<&'static str> {
+    static POINTS: OnceLock<Result<String, String>> = OnceLock::new();
+    let found = POINTS.get_or_init(|| {
+        let said = Command::new(DAEMON).arg("--faults").output().map_err(|e| format!("{DAEMON}: {e}; make faults builds it"))?;
+        match said.status.success() {
+            true => String::from_utf8(said.stdout).map_err(|e| e.to_string()),
+            false => Err(String::from_utf8_lossy(&said.stderr).into_owned()),
+        }
+    });
+    found.as_deref().map_err(|error| anyhow!("asking for the points: {error}"))
 }
 
 /// First words of lines that another daemon changes.

@@ -54,13 +54,13 @@ pub fn all() -> Result<BTreeSet<String>> {
         for fault in [Fault::Error, Fault::Death] {
             // Undoing and recovering have no undoing and recovering of their own.
             let points: Vec<String> = locked(&passed).iter().filter(|point| is_onward(point)).cloned().collect();
-            points.into_iter().try_for_each(|point| lead(&place, Some(Coming { point, fault, since: None }), &passed))?;
+            lead_all(&place, points.into_iter().map(|point| Coming { point, fault, since: None }).collect(), &passed)?;
         }
         // The first start of this life ends a launch, and is recovered in its name; others end a restart or a restore.
         let starts: Vec<String> = locked(&passed).iter().filter(|point| is_way_of(point, "instance.start")).cloned().collect();
         for since in ["instance.create/finished", "instance.restart/committed", "snapshot.restore/committed"] {
             let at = |point: &String| Coming { point: point.clone(), fault: Fault::Death, since: Some(since) };
-            starts.iter().try_for_each(|point| lead(&place, Some(at(point)), &passed))?;
+            lead_all(&place, starts.iter().map(at).collect(), &passed)?;
         }
         Ok(locked(&passed).clone())
     })();
@@ -77,27 +77,55 @@ fn is_way_of(point: &str, verb: &str) -> bool {
     is_onward(point) && point.split('/').next() == Some(verb)
 }
 
-/// Leads a life in which one thing goes wrong, and notes what is passed.
+/// Leads a life for each thing that goes wrong, on all processors.
+fn lead_all(place: &Path, coming: Vec<Coming>, passed: &Passed) -> Result<()> {
+    let coming = Mutex::new(coming);
+    let next = || locked(&coming).pop();
+    let work = |number: usize| {
+        let place = place.join(number.to_string());
+        std::iter::from_fn(next).try_for_each(|one| lead(&place, Some(one), passed))
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..threads).map(|number| scope.spawn(move || work(number))).collect();
+        let panicked = |_| Err(Error::failed("a simulated life panicked"));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
+    })
+}
+
+/// Leads a life in which one thing goes wrong, and notes what is passed until that has been dealt with.
 fn lead(place: &Path, coming: Option<Coming>, passed: &Passed) -> Result<()> {
     let failed = |e: std::io::Error| Error::io("find failpoints", &e);
     fs::create_dir_all(place).map_err(failed)?;
     let sim = Sim::new(place, true);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
-        let dead = Arc::new(Notify::new());
-        let engine = daemon(&sim, coming, passed.clone(), dead.clone()).await;
-        let life = tokio::spawn(life(sim.clone(), engine));
+        let wrong = Arc::new(Notify::new());
+        let is_death = coming.as_ref().is_some_and(|coming| coming.fault == Fault::Death);
+        let engine = daemon(&sim, coming, passed.clone(), wrong.clone()).await;
+        let mut life = tokio::spawn(life(sim.clone(), engine.clone()));
+        let late = tokio::time::sleep(PATIENCE);
+        tokio::pin!(late);
         tokio::select! {
-            _ = life => {}
-            () = dead.notified() => rest(&daemon(&sim, None, passed.clone(), dead.clone()).await).await,
-            () = tokio::time::sleep(PATIENCE) => return Err(Error::failed("a simulated life does not end")),
+            _ = &mut life => return Ok(()),
+            () = wrong.notified() => {}
+            () = &mut late => return Err(Error::failed("a simulated life does not end")),
         }
-        Ok(())
+        if is_death {
+            rest(&daemon(&sim, None, passed.clone(), wrong).await).await;
+            return Ok(());
+        }
+        // What comes of an error goes on by itself; nothing new begins.
+        life.abort();
+        tokio::select! {
+            () = rest(&engine) => Ok(()),
+            () = late => Err(Error::failed("a simulated error does not end")),
+        }
     })
 }
 
 /// A daemon that notes the points it passes.
-async fn daemon(sim: &Sim, coming: Option<Coming>, passed: Passed, dead: Arc<Notify>) -> Engine {
+async fn daemon(sim: &Sim, coming: Option<Coming>, passed: Passed, wrong: Arc<Notify>) -> Engine {
     let engine = Engine::new(sim.ports());
     let coming = Mutex::new(coming);
     engine.on_points(Box::new(move |point| {
@@ -108,9 +136,12 @@ async fn daemon(sim: &Sim, coming: Option<Coming>, passed: Passed, dead: Arc<Not
         }
         match coming.take_if(|coming| coming.since.is_none() && coming.point == point).map(|coming| coming.fault) {
             None => Ok(None),
-            Some(Fault::Error) => Err(Error::failed(format!("failpoint {point}"))),
+            Some(Fault::Error) => {
+                wrong.notify_one();
+                Err(Error::failed(format!("failpoint {point}")))
+            }
             Some(Fault::Death) => {
-                dead.notify_one();
+                wrong.notify_one();
                 // Not a panic: nobody is to be told.
                 std::panic::resume_unwind(Box::new("the daemon has died"))
             }
@@ -166,6 +197,8 @@ async fn life(sim: Sim, engine: Engine) {
     act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Stop::new(id, false, Some(5))).await;
     act(&engine, instance::Start::new(id)).await;
+    act(&engine, instance::Restart::new(id, false, Some(5))).await;
+    act(&engine, instance::Freeze::new(id)).await;
     act(&engine, instance::Restart::new(id, false, Some(5))).await;
     copies(&engine, id).await;
     act(&engine, instance::Start::new(id)).await;

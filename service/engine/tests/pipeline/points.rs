@@ -7,9 +7,10 @@ use crate::failure::is_undone_or_done_again;
 use crate::world::{Machine, World};
 use lxhost_engine::{Kind, Result};
 use lxhost_model::Error;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -216,9 +217,15 @@ fn whatever_goes_wrong_wherever_is_undone_done_again_or_mended() {
     assert!(sum > 1000, "there are {sum} cases only");
 }
 
+/// What a daemon lists, found once.
+fn listed() -> &'static BTreeSet<String> {
+    static LISTED: OnceLock<BTreeSet<String>> = OnceLock::new();
+    LISTED.get_or_init(|| lxhost_sim::points::all().unwrap())
+}
+
 #[test]
 fn every_verb_of_the_sources_is_listed() {
-    let listed = lxhost_sim::points::all().unwrap();
+    let listed = listed();
     let mut places = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut verbs = 0;
     while let Some(place) = places.pop() {
@@ -238,7 +245,7 @@ fn every_verb_of_the_sources_is_listed() {
 
 #[test]
 fn every_point_that_is_passed_is_listed() {
-    let listed = lxhost_sim::points::all().unwrap();
+    let listed = listed();
     for deed in all() {
         for point in road(&deed) {
             assert!(listed.contains(&point), "{}: {point} is not listed", deed.name);
