@@ -257,7 +257,7 @@ fn what_may_not_be_is_refused(stage: &Stage) -> Result<()> {
             ("storage volume create default ../x", 2),
             ("storage volume create default shared-data", 4),
             ("storage volume create default big size=1GiB", 8),
-            ("storage volume create default disk --type=block", 8),
+            ("storage volume create default disk --type=tape", 2),
             ("storage volume attach default nothing r1 /srv", 3),
             ("storage volume attach default shared-data r1 /proc/x", 2),
             ("storage volume attach default shared-data r1 ../srv", 2),
