@@ -153,10 +153,11 @@ impl Full {
         emulator.qmp.execute("netdev_add", &wire)?;
         let card = json!({ "driver": "virtio-net-pci", "netdev": "wire", "bus": "outlet", "mac": mac, "romfile": "" });
         emulator.qmp.execute("device_add", &card)?;
-        // PID 1 starts another journald, which nobody has to wait for.
+        // PID 1 starts another journald, which nobody has to wait for. The name that udev gives a card would come after ours.
         let line = format!(
             "busybox tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id; busybox kill $(busybox pidof systemd-journald); \
-             until card=$(busybox grep -l {mac} /sys/class/net/*/address); do busybox sleep 0.1; done; card=${{card%/address}}; card=${{card##*/}}; \
+             until busybox grep -q {mac} /sys/class/net/*/address; do busybox sleep 0.1; done; udevadm settle --timeout=30; \
+             card=$(busybox grep -l {mac} /sys/class/net/*/address); card=${{card%/address}}; card=${{card##*/}}; \
              busybox ip link set $card down; busybox ip link set $card name {WIRE}"
         );
         emulator.say(&line, Duration::from_secs(60)).map(drop)
